@@ -1,0 +1,66 @@
+# `make run` and `make test` install what is missing and do their job; see README.md.
+# ARGS are passed on: make run ARGS=--web.listen-address=127.0.0.1:10042
+
+PYTHON := /usr/bin/python3
+VENV := .venv
+CACHE := .cache
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
+PYTEST := $(SUDO) $(VENV)/bin/python -m pytest
+CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
+
+.PHONY: run test lint unit format clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/run-ready
+	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
+
+test: lint $(CACHE)/promtool
+	$(PYTEST) $(ARGS)
+
+# No root, no BCC, no kernel.
+unit: $(VENV)/test-ready
+	$(VENV)/bin/python -m pytest tests/unit $(ARGS)
+
+lint: $(VENV)/test-ready
+	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/ruff format --check --quiet .
+	$(VENV)/bin/mypy --no-error-summary
+	$(CLANG_FORMAT) --dry-run --Werror bpf/*.c bpf/*.h
+
+format: $(VENV)/test-ready
+	$(VENV)/bin/ruff check --fix --quiet .
+	$(VENV)/bin/ruff format --quiet .
+	$(CLANG_FORMAT) -i bpf/*.c bpf/*.h
+
+clean:
+	rm -rf $(VENV) $(CACHE)
+
+# BCC is the distribution's, and only its own Python sees it.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'from bcc import BPF; import ensurepip' 2> /dev/null || { \
+	    echo "installing BCC and venv from the distribution"; \
+	    if command -v apt-get > /dev/null; then \
+	        $(SUDO) apt-get update -qq && \
+	        $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-bpfcc python3-venv > /dev/null; \
+	    elif command -v dnf > /dev/null; then \
+	        $(SUDO) dnf install -y -q python3-bcc; \
+	    else \
+	        echo "make: neither apt-get nor dnf here: install BCC for $(PYTHON) by hand" >&2; exit 1; \
+	    fi; }
+	$(PYTHON) -m venv --system-site-packages --clear $(VENV)
+
+$(VENV)/run-ready: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/test-ready: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --editable '.[test]'
+	@touch $@ $(VENV)/run-ready
+
+# Out of Debian's prometheus package without installing it: that would start a Prometheus here.
+$(CACHE)/promtool:
+	@mkdir -p $(CACHE)
+	@if command -v promtool > /dev/null; then ln -sf "$$(command -v promtool)" $@; else \
+	    cd $(CACHE) && { ls prometheus_*.deb > /dev/null 2>&1 || apt-get download -qq prometheus 2> /dev/null || \
+	        { $(SUDO) apt-get update -qq && apt-get download -qq prometheus; }; } && \
+	    dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x --strip-components=3 ./usr/bin/promtool && rm prometheus_*.deb; fi

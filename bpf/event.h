@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * What the probe and the exporter both know: the layout of keys, values and
+ * introductions, and the numbers that stand for names. Python takes the layouts
+ * from BCC and reads the enums below from this file, so each is written once.
+ */
+#pragma once
+
+/* The file type of descriptor 0. The names are label values, in lower case. */
+enum stdin_type {
+	STDIN_UNKNOWN,
+	STDIN_FILE,
+	STDIN_DIRECTORY,
+	STDIN_PIPE,
+	STDIN_SOCKET,
+	STDIN_TTY,
+	STDIN_NULL,
+	STDIN_CHARDEV,
+	STDIN_BLOCKDEV,
+	STDIN_ANON,
+	STDIN_CLOSED,
+};
+
+/* Bits of exec_key.flags. */
+enum key_flag {
+	KEY_SCRIPT = 1,			    /* the kernel started an interpreter: "#!" or binfmt_misc */
+	KEY_FROM_KERNEL = 2,		    /* the parent is a kernel thread */
+	KEY_DELETED = 4,		    /* the file's name is gone from its directory */
+	KEY_MEMFD = 8,			    /* the file is a memfd */
+	KEY_DISCONNECTED = 16,		    /* the path does not lead to the root of a mount namespace */
+	KEY_TRUNCATED = 32,		    /* the path has more components than are walked */
+	KEY_UNREADABLE = 64,		    /* this kernel does not show the program's file */
+	KEY_INTERPRETER_DELETED = 128,	    /* as KEY_DELETED, of the ELF interpreter */
+	KEY_INTERPRETER_MEMFD = 256,	    /* as KEY_MEMFD, of the ELF interpreter */
+	KEY_INTERPRETER_DISCONNECTED = 512, /* as KEY_DISCONNECTED, of the ELF interpreter */
+	KEY_INTERPRETER_TRUNCATED = 1024,   /* as KEY_TRUNCATED, of the ELF interpreter */
+};
+
+/* Entries of the counters array. LOST_* are the causes of exec_exporter_executions_lost_total. */
+enum counter {
+	COUNTER_PROBE_RUNS,
+	COUNTER_LOST_MAP_FULL,
+	COUNTER_LOST_NO_MEMORY,
+	COUNTER_LOST_MAP_BUSY,
+	COUNTER_INTRODUCTIONS_DEFERRED,
+	COUNTERS,
+};
+
+/* One file, told apart from every other file that has been or will be at its path. */
+struct identity {
+	u64 inode;
+	s64 ctime;	/* ns since the epoch */
+	u64 path_hash;	/* SipHash-1-3 of the components of the path, leaf first */
+	u32 dev;	/* the kernel's encoding: major << 20 | minor */
+	u32 generation; /* inode numbers are reused; this is not */
+};
+
+/* No padding: the map compares and hashes every byte. */
+struct exec_key {
+	struct identity file;	     /* of a script: the path as invoked, in path_hash alone */
+	struct identity interpreter; /* the ELF interpreter; of a script: the "#!" interpreter */
+	u32 stdin_type;
+	u32 flags;
+};
+
+struct exec_value {
+	u64 executions;
+	u64 introduced; /* 1 once the ring buffer has taken the introduction of this key */
+};
+
+/* The strings of an introduction, in the order in which they follow each other in its text. */
+enum text {
+	TEXT_PATHNAME,		   /* the program image: components, leaf first, each ended by NUL */
+	TEXT_INTERPRETER_PATHNAME, /* the ELF interpreter: likewise */
+	TEXT_CWD,		   /* the working directory: likewise; only with a relative cmdpath */
+	TEXT_CMDPATH,		   /* as the caller gave it, ended by NUL */
+	TEXT_INTERP,		   /* the "#!" interpreter as written, ended by NUL; only of scripts */
+	TEXTS,
+};
+
+/*
+ * The longest string is PATH_MAX of path after "/dev/fd/<number>/". The text ends
+ * with the room that one more name of 255 bytes would need, so that a read of a
+ * name never has to be shortened to fit.
+ */
+#define TEXT_MAX 4128
+#define TEXT_BYTES (TEXTS * (TEXT_MAX + 256))
+
+/* Sent once for each new key: everything before `text`, and `text_bytes` of it. */
+struct introduction {
+	u32 text_bytes;
+	u32 truncated; /* bit 1 << TEXT_x: that string was cut */
+	struct exec_key key;
+	u32 text_size[TEXTS]; /* bytes of each string, its NULs included; 0: absent */
+	char text[TEXT_BYTES];
+};

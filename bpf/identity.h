@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * From an exec to its key: which file was executed, by which interpreter, with what on
+ * standard input.
+ *
+ * Only exec.c may use maps: BCC rewrites the main file, and there alone.
+ */
+#pragma once
+
+#ifdef HAVE_PROGRAM_FILE
+/* What one of the two identities of a key is made from. What there is none of is NULL. */
+struct subject {
+	struct inode *inode;
+	struct path path;
+	const char *string; /* the name as written, of a script and of its interpreter */
+	u32 flags;	    /* those of exec_key that the path earned */
+};
+#endif
+
+/*
+ * Room for what does not fit on the stack, and for what the verifier should not follow
+ * value by value. Python learns the layout of an introduction from it.
+ */
+struct scratch {
+	struct introduction introduction; /* its key is the key of this exec */
+#ifdef HAVE_PROGRAM_FILE
+	struct subject subjects[2];
+	struct path paths[3]; /* in the order of enum text */
+	struct climb climb;
+#endif
+};
+
+#ifdef HAVE_PROGRAM_FILE
+
+static __always_inline bool is_script(struct linux_binprm *bprm)
+{
+	return READ(bprm, interp) != READ(bprm, filename);
+}
+
+/* The working directory if `bprm` was given a relative path; else its dentry is NULL. */
+static __always_inline struct path directory_of(struct task_struct *task, struct linux_binprm *bprm)
+{
+	struct path path = {};
+#ifdef HAVE_CWD
+	char first = 0;
+
+	READ_BYTES(&first, 1, READ(bprm, filename));
+	if (first != '/') {
+		struct fs_struct *fs = READ(task, fs);
+
+		path = READ(fs, pwd);
+	}
+#endif
+	return path;
+}
+
+static __always_inline void subject_of(struct subject *subject, struct file *file)
+{
+	subject->inode = READ(file, f_inode);
+	subject->path = user_path(file);
+}
+
+static __always_inline void identify_subject(struct subject *subject, struct identity *id, struct climb *climb)
+{
+	if (FRESH(subject->inode))
+		identify(subject->inode, id);
+	id->path_hash = hash_path(&subject->path, FRESH(subject->string), climb);
+	subject->flags = climb->flags;
+}
+
+/*
+ * A program is told by its file and its ELF interpreter. A script's own file has been
+ * replaced by its interpreter's when the tracepoint fires: what is left of it is the
+ * path as invoked, and the directory that a relative one started from.
+ */
+static __always_inline void identify_program(struct task_struct *task, struct linux_binprm *bprm, struct exec_key *key,
+					     struct scratch *space)
+{
+	struct subject *subjects = space->subjects;
+
+	__builtin_memset(subjects, 0, sizeof(space->subjects));
+	if (is_script(bprm)) {
+		key->flags |= KEY_SCRIPT;
+		subjects[0].path = directory_of(task, bprm);
+		subjects[0].string = READ(bprm, filename);
+		subject_of(&subjects[1], READ(bprm, file));
+		subjects[1].string = READ(bprm, interp);
+	} else {
+		struct file *interpreter = interpreter_file(task, space->climb.string);
+
+		subject_of(&subjects[0], READ(bprm, file));
+		if (interpreter)
+			subject_of(&subjects[1], interpreter);
+	}
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < 2; i++)
+		if (FRESH(subjects[i].inode) || FRESH(subjects[i].string))
+			identify_subject(&subjects[i], i ? &key->interpreter : &key->file, &space->climb);
+	key->flags |= FRESH(subjects[0].flags);
+	if (!(FRESH(key->flags) & KEY_SCRIPT))
+		key->flags |= FRESH(subjects[1].flags) * (KEY_INTERPRETER_DELETED / KEY_DELETED);
+}
+
+#endif /* HAVE_PROGRAM_FILE */
+
+static __always_inline void identify_exec(struct task_struct *task, struct linux_binprm *bprm, struct exec_key *key,
+					  struct scratch *space)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->stdin_type = stdin_type(task);
+	if (parent_is_kernel_thread(task))
+		key->flags |= KEY_FROM_KERNEL;
+#ifdef HAVE_PROGRAM_FILE
+	identify_program(task, bprm, key, space);
+#else
+	key->flags |= KEY_UNREADABLE;
+#endif
+}

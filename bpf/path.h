@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The climb from a file to the root of its mount namespace, one name a step, done
+ * twice: on every exec to fold the names into a hash, and once for each new key to
+ * write them down.
+ */
+#pragma once
+
+#define NAME_BYTES 256 /* NAME_MAX and a NUL */
+#define STRING_WORDS (TEXT_MAX / 8)
+#define HASH_TURNS 640	/* PATH_MAX in words, and 128 names that do not fill their last */
+#define WRITE_STEPS 160 /* names and mounts of a path that is written down */
+
+#ifdef HAVE_PROGRAM_FILE
+
+#ifdef NAME_SHORTNAME /* 6.14: 61bc24ac9a39 ("dcache: back inline names with a struct-wrapped array of unsigned long") \
+		       */
+#define INLINE_NAME d_shortname
+#else
+#define INLINE_NAME d_iname
+#endif
+#define INLINE_NAME_BYTES sizeof(((struct dentry *)0)->INLINE_NAME)
+
+/* Where a climb stands. It is too large for the stack, and lies in the scratch map. */
+struct climb {
+	struct dentry *dentry;
+	struct dentry *mount_root;
+	struct mount *mount;
+	struct dentry at;	  /* a copy of *dentry as far as it is used: the name that the last step passed */
+	u64 string[STRING_WORDS]; /* the name, or another string that is hashed */
+	u64 word;		  /* which of `string` is hashed next */
+	s64 left;		  /* bytes of it that are not hashed yet; -1: none */
+	u32 flags;
+	u32 names; /* passed so far */
+};
+
+enum step {
+	STEP_NAME,     /* climb.at has a name; the climb has moved to its parent */
+	STEP_MOUNT,    /* crossed a mount point */
+	STEP_ROOT,     /* at the root of a mount namespace */
+	STEP_DETACHED, /* at the root of a mount that is in no namespace */
+	STEP_ORPHAN,   /* at a dentry without a parent, such as a memfd's; climb.at has its name */
+};
+
+static __always_inline void climb_start(struct climb *climb, const struct path *path)
+{
+	climb->dentry = path->dentry;
+	climb->mount = CONTAINER_OF(path->mnt, struct mount, mnt);
+	climb->mount_root = READ(climb->mount, mnt.mnt_root);
+}
+
+static __always_inline enum step climb_step(struct climb *climb)
+{
+	if (FRESH(climb->dentry) == FRESH(climb->mount_root)) {
+		struct mount *parent = READ(climb->mount, mnt_parent);
+
+		if (parent == climb->mount)
+			return READ(climb->mount, mnt_ns) ? STEP_ROOT : STEP_DETACHED;
+		climb->dentry = READ(climb->mount, mnt_mountpoint);
+		climb->mount = parent;
+		climb->mount_root = READ(parent, mnt.mnt_root);
+		return STEP_MOUNT;
+	}
+	READ_BYTES(&climb->at, sizeof(climb->at), climb->dentry);
+	if (climb->at.d_parent == climb->dentry)
+		return STEP_ORPHAN;
+	climb->dentry = climb->at.d_parent;
+	return STEP_NAME;
+}
+
+/* Puts the name of climb.at into climb.string; returns its length. */
+static __always_inline u32 climb_name(struct climb *climb)
+{
+	u32 length = climb->at.d_name.len;
+
+	if (length < INLINE_NAME_BYTES)
+		__builtin_memcpy(climb->string, &climb->at.INLINE_NAME, INLINE_NAME_BYTES);
+	else
+		READ_STRING(climb->string, NAME_BYTES, climb->at.d_name.name);
+	return length;
+}
+
+/* mm/memfd.c names its files so, and no entry of a directory can be its own parent. */
+static __always_inline bool climb_at_memfd(struct climb *climb)
+{
+	climb_name(climb);
+	return (climb->string[0] & 0xffffffffffff) == 0x3a64666d656d; /* "memfd:" in the order of the machine's bytes */
+}
+
+/*
+ * Hashes `string` and then the names of `path`, leaf first; either may be NULL. What
+ * the path earns of the flags of exec_key is left in climb.flags.
+ */
+static __always_inline u64 hash_path(const struct path *path, const char *string, struct climb *climb)
+{
+	struct siphash hash;
+
+	siphash_start(&hash);
+	climb->left = -1;
+	climb->word = 0;
+	climb->flags = KEY_TRUNCATED; /* until it is seen that it is not */
+	climb->names = 0;
+	climb->dentry = 0;
+	if (string)
+		climb->left = (s64)READ_STRING(climb->string, TEXT_MAX, string) - 1;
+	if (FRESH(path->dentry))
+		climb_start(climb, path);
+#pragma clang loop unroll(disable)
+	for (u64 turn = 0; turn < HASH_TURNS; turn++) { /* one for each word of a string, and each mount */
+		u64 word, at;
+		s64 left;
+
+		if (FRESH(climb->left) < 0) {
+			enum step step = FRESH(climb->dentry) ? climb_step(climb) : STEP_ROOT;
+
+			if (step == STEP_MOUNT)
+				continue;
+			if (step != STEP_NAME) {
+				climb->flags &= ~KEY_TRUNCATED;
+				if (step == STEP_ORPHAN && !FRESH(climb->names) && climb_at_memfd(climb))
+					climb->flags |= KEY_MEMFD;
+				else if (step != STEP_ROOT)
+					climb->flags |= KEY_DISCONNECTED;
+				break;
+			}
+			if (!FRESH(climb->names)++ && !climb->at.d_hash.pprev) /* as d_unlinked() has it */
+				climb->flags |= KEY_DELETED;
+			climb->left = climb_name(climb);
+			climb->word = 0;
+		}
+		at = FRESH(climb->word);
+		if (at >= STRING_WORDS)
+			break;
+		word = climb->string[at];
+		climb->word = at + 1;
+		left = FRESH(climb->left);
+		if (left < 8) {
+			word = siphash_last_word(word, left);
+			climb->left = -1;
+		} else {
+			climb->left = left - 8;
+		}
+		siphash_word(&hash, word);
+	}
+	return siphash_end(&hash);
+}
+
+#endif /* HAVE_PROGRAM_FILE */

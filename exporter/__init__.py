@@ -1,0 +1,3 @@
+"""exec_exporter: a Prometheus exporter for program executions."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,124 @@
+"""Wires the parts of the exporter together, and nothing else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from prometheus_client import CollectorRegistry
+
+from exporter import __version__, preflight
+from exporter.catalogue import Catalogue
+from exporter.cli import Options, parse, set_up_logging
+from exporter.collect import ExecutionsCollector, ProbeCollector, Scrape
+from exporter.decode import Decoder
+from exporter.probe import Probe, ProbeSettings
+from exporter.refusal import FAILED, Refusal
+from exporter.serve import Server
+
+log = logging.getLogger("exec_exporter")
+
+INTRODUCTIONS_INTERVAL_SECONDS = 60.0
+
+
+def main() -> None:
+    """The command `exec_exporter`."""
+    try:
+        options = parse(sys.argv[1:])
+        set_up_logging(options.log_level)
+        (check if options.check else serve)(options)
+    except Refusal as refusal:
+        sys.exit(_say(f"exec_exporter: {refusal}", refusal.status))
+    except KeyboardInterrupt:
+        sys.exit(0)
+    except Exception as error:
+        log.debug("", exc_info=True)
+        sys.exit(_say(f"exec_exporter: {type(error).__name__}: {error}: this is a bug, please report it", FAILED))
+
+
+def serve(options: Options) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    preflight.check()
+    registry = CollectorRegistry(auto_describe=False)
+    with (
+        closing(Server(options.listen_address, options.telemetry_path, registry)) as server,
+        closing(_probe(options)) as probe,
+    ):
+        decoder = Decoder(probe.layouts)
+        catalogue = Catalogue(decoder, probe.introductions)
+        registry.register(collectors(probe, catalogue, decoder))
+        probe.attach()
+        with _taking_in(catalogue, probe):
+            server.start()
+            log.info("counting executions, serving %s on port %d", options.telemetry_path, server.port)
+            stop.wait()
+    log.info("stopped")
+
+
+def check(options: Options) -> None:
+    """Does everything but serving, and says what this kernel lacks."""
+    preflight.check()
+    with closing(_probe(options)) as probe:
+        decoder = Decoder(probe.layouts)
+        catalogue = Catalogue(decoder, probe.introductions)
+        probe.attach()
+        os.waitpid(os.posix_spawn("/proc/self/exe", [sys.executable, "-c", ""], {}), 0)
+        families = {family.name: family for family in collectors(probe, catalogue, decoder).collect()}
+        runs = families["exec_exporter_probe_runs"].samples[0].value if "exec_exporter_probe_runs" in families else 0
+        print(f"exec_exporter {__version__}, BCC {probe.bcc_version}")
+        print(f"probe: compiled, loaded, attached; {runs:.0f} executions seen")
+        for feature in probe.missing:
+            print(f"this kernel lacks {feature.name}: {feature.without}")
+        if not runs:
+            raise Refusal("the probe is attached and sees no executions", "report this with the output of 'uname -a'")
+
+
+def _probe(options: Options) -> Probe:
+    return Probe(ProbeSettings(options.map_entries, options.ring_buffer_pages))
+
+
+def collectors(probe: Probe, catalogue: Catalogue, decoder: Decoder) -> Scrape:
+    """Every collector there is, in the order in which a scrape asks them."""
+    return Scrape(
+        {
+            "executions": ExecutionsCollector(probe, catalogue, decoder.executions).collect,
+            "probe": ProbeCollector(probe, catalogue).collect,
+        }
+    )
+
+
+@contextmanager
+def _taking_in(catalogue: Catalogue, probe: Probe) -> Iterator[None]:
+    """Takes introductions in as they come, so that the ring buffer does not fill between scrapes."""
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            if probe.wait(INTRODUCTIONS_INTERVAL_SECONDS):
+                catalogue.update()
+
+    thread = threading.Thread(target=run, name="introductions", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        probe.interrupt()
+        thread.join()
+
+
+def _say(line: str, status: int) -> int:
+    print(line, file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Reads BTF, the kernel's own description of its types: bytes in, structs out.
+
+The format is that of Documentation/bpf/btf.rst. Only what lays out structs is kept.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+MAGIC = 0xEB9F
+HEADER = struct.Struct("<HBBIIIII")
+TYPE = struct.Struct("<III")
+
+INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF = 1, 2, 3, 4, 5, 6, 7, 8
+VOLATILE, CONST, RESTRICT, FUNC_PROTO, VAR, DATASEC, DECL_TAG, TYPE_TAG, ENUM64 = 9, 10, 11, 13, 14, 15, 17, 18, 19
+MODIFIERS = frozenset({TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG})
+
+# Bytes that follow the 12 of a type: (fixed, for each of its vlen members).
+TRAILERS = {
+    INT: (4, 0),
+    ARRAY: (12, 0),
+    STRUCT: (0, 12),
+    UNION: (0, 12),
+    ENUM: (0, 8),
+    FUNC_PROTO: (0, 8),
+    VAR: (4, 0),
+    DATASEC: (0, 12),
+    DECL_TAG: (4, 0),
+    ENUM64: (0, 12),
+}
+
+
+class BTFError(ValueError):
+    """The bytes are not BTF, or not all of it."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of a struct, at `offset` bytes from the struct's start, of type `type_id`."""
+
+    offset: int
+    type_id: int
+
+
+@dataclass(frozen=True)
+class Type:
+    """A type without its modifiers. `size` is in bytes; `element` is an array's or a pointer's target."""
+
+    kind: int
+    name: str
+    size: int
+    element: int = 0
+    count: int = 0
+
+
+class BTF:
+    """The types of a kernel or, with `base`, of one of its modules (whose ids and strings continue the kernel's).
+
+    Raises BTFError where the bytes make no sense.
+    """
+
+    def __init__(self, data: bytes, base: BTF | None = None) -> None:
+        try:
+            magic, _, _, header_size, types_at, types_size, strings_at, strings_size = HEADER.unpack_from(data)
+            if magic != MAGIC:
+                raise BTFError(f"not BTF: it starts with {magic:#x}, not {MAGIC:#x}")
+            types_at += header_size
+            strings_at += header_size
+            if max(types_at + types_size, strings_at + strings_size) > len(data):
+                raise BTFError(f"BTF is cut short: {len(data)} bytes")
+            self._data = data
+            self._base = base
+            self._strings = data[strings_at : strings_at + strings_size]
+            self._first_id = base.end_id if base else 1
+            self._first_string = base.end_string if base else 0
+            self._offsets: list[int] = []
+            self._aggregates: dict[str, int] = {}
+            self._index(types_at, types_at + types_size)
+        except (struct.error, IndexError) as error:
+            raise BTFError(f"BTF is damaged: {error}") from error
+
+    @property
+    def end_id(self) -> int:
+        """The id that a module's first type has."""
+        return self._first_id + len(self._offsets)
+
+    @property
+    def end_string(self) -> int:
+        """The offset that a module's first string has."""
+        return self._first_string + len(self._strings)
+
+    def _index(self, at: int, end: int) -> None:
+        """Notes where each type stands, and the ids of named structs and unions."""
+        unpack, offsets, trailers = TYPE.unpack_from, self._offsets, TRAILERS
+        while at < end:
+            name, info, _ = unpack(self._data, at)
+            kind = info >> 24 & 31
+            offsets.append(at)
+            if name and kind in (STRUCT, UNION):
+                self._aggregates.setdefault(self._string(name), self._first_id + len(offsets) - 1)
+            fixed, each = trailers.get(kind, (0, 0))
+            at += 12 + fixed + each * (info & 0xFFFF)
+
+    def _string(self, offset: int) -> str:
+        if self._base and offset < self._first_string:
+            return self._base._string(offset)
+        start = offset - self._first_string
+        return self._strings[start : self._strings.index(0, start)].decode("ascii", "replace")
+
+    def _at(self, type_id: int) -> tuple[BTF, int]:
+        if self._base and type_id < self._first_id:
+            return self._base._at(type_id)
+        if not 0 < type_id < self.end_id:
+            raise BTFError(f"BTF is damaged: it has no type {type_id}")
+        return self, self._offsets[type_id - self._first_id]
+
+    def resolve(self, type_id: int) -> Type:
+        """The type behind typedefs and qualifiers; id 0 is void."""
+        for _ in range(64):
+            if type_id == 0:
+                return Type(0, "void", 0)
+            owner, at = self._at(type_id)
+            name, info, size = TYPE.unpack_from(owner._data, at)
+            kind = info >> 24 & 31
+            if kind in MODIFIERS:
+                type_id = size
+                continue
+            text = owner._string(name) if name else ""
+            if kind == PTR:
+                return Type(kind, text, 8, element=size)
+            if kind == ARRAY:
+                element, _, count = TYPE.unpack_from(owner._data, at + 12)
+                return Type(kind, text, self.resolve(element).size * count, element, count)
+            return Type(kind, text, size)
+        raise BTFError("BTF is damaged: qualifiers without end")
+
+    def find(self, name: str) -> int | None:
+        """The id of the struct or union `name`; None if there is none."""
+        found = self._aggregates.get(name)
+        return found if found is not None or self._base is None else self._base.find(name)
+
+    def member(self, struct_name: str, member_name: str) -> Member | None:
+        """The member of a named struct, looked for in its anonymous members too; None if there is none."""
+        type_id = self.find(struct_name)
+        return None if type_id is None else self._member(type_id, member_name, 0)
+
+    def _member(self, type_id: int, wanted: str, base_offset: int) -> Member | None:
+        owner, at = self._at(type_id)
+        _, info, _ = TYPE.unpack_from(owner._data, at)
+        has_bitfields = info >> 31
+        for index in range(info & 0xFFFF):
+            name, member_type, offset = TYPE.unpack_from(owner._data, at + 12 + 12 * index)
+            bitfield = offset >> 24 if has_bitfields else 0
+            offset = base_offset + (offset & 0xFFFFFF if has_bitfields else offset) // 8
+            if name:
+                if not bitfield and owner._string(name) == wanted:
+                    return Member(offset, member_type)
+                continue
+            inner = self.resolve(member_type)
+            if inner.kind in (STRUCT, UNION) and not bitfield:
+                found = self._member(self._unqualified(member_type), wanted, offset)
+                if found:
+                    return found
+        return None
+
+    def _unqualified(self, type_id: int) -> int:
+        while True:
+            owner, at = self._at(type_id)
+            _, info, target = TYPE.unpack_from(owner._data, at)
+            if (info >> 24 & 31) not in MODIFIERS:
+                return type_id
+            type_id = target

@@ -1,0 +1,41 @@
+r"""File names as label values: bytes in, text out, and back again.
+
+A path may hold any byte but NUL. What prints is kept as it is. Everything else becomes `\xHH`, one for each
+byte: bytes that are not UTF-8, control characters, marks that change the direction of text, invisible and
+unassigned characters. A backslash is doubled, so no two names give the same label and each label gives its name.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ESCAPED = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
+
+
+def escape(name: bytes) -> str:
+    """A label value that prints on one line and from which `unescape` makes `name` again."""
+    if name.isascii() and b"\\" not in name:
+        plain = name.decode("ascii")
+        if plain.isprintable():
+            return plain
+    return "".join(map(_escape_character, name.decode("utf-8", "surrogateescape")))
+
+
+def _escape_character(character: str) -> str:
+    if character == "\\":
+        return "\\\\"
+    if character.isprintable():
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def unescape(label: str) -> bytes:
+    """The name that `escape` made the label from."""
+    parts: list[bytes] = []
+    end = 0
+    for match in _ESCAPED.finditer(label):
+        parts.append(label[end : match.start()].encode("utf-8"))
+        parts.append(bytes([int(match[1], 16)]) if match[1] else b"\\")
+        end = match.end()
+    parts.append(label[end:].encode("utf-8"))
+    return b"".join(parts)

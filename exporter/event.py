@@ -1,0 +1,43 @@
+"""The vocabulary that the probe and the exporter share, read from the one place where it is written: bpf/event.h."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+# In an installed wheel bpf/ lies inside the package, in a checkout beside it.
+BPF_DIRECTORY = next(path for path in (_HERE / "bpf", _HERE.parent / "bpf") if path.is_dir())
+
+_ENUM = re.compile(r"enum (\w+) \{(.*?)\};", re.DOTALL)
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+
+
+def parse_enums(header: str) -> dict[str, dict[str, int]]:
+    """The numbers of each enum's names, by enum, in a C header."""
+    enums: dict[str, dict[str, int]] = {}
+    for enum, body in _ENUM.findall(_COMMENT.sub("", header)):
+        names = enums.setdefault(enum, {})
+        following = 0
+        for entry in filter(None, (part.strip() for part in body.split(","))):
+            name, _, number = (part.strip() for part in entry.partition("="))
+            names[name] = int(number, 0) if number else following
+            following = names[name] + 1
+    return enums
+
+
+@cache
+def enum(name: str) -> dict[str, int]:
+    """The names and numbers of one of event.h's enums."""
+    return parse_enums((BPF_DIRECTORY / "event.h").read_text("ascii"))[name]
+
+
+# Label values by number: "unknown", "file", ...
+STDIN_TYPES = {number: name.removeprefix("STDIN_").lower() for name, number in enum("stdin_type").items()}
+# Index of the counters array by cause: "map_full", ...
+LOSS_CAUSES = {
+    name.removeprefix("COUNTER_LOST_").lower(): number
+    for name, number in enum("counter").items()
+    if name.startswith("COUNTER_LOST_")
+}

@@ -1,0 +1,70 @@
+"""From what was executed to the label values path, interpreter and stdin_type."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from exporter.decode import Introduction, Key
+from exporter.escape import escape
+
+UNKNOWN = "unknown"
+
+
+class Labels(NamedTuple):
+    """The label values of one series of exec_executions_total."""
+
+    path: str
+    interpreter: str
+    stdin_type: str
+
+
+def labels_of(key: Key, introduction: Introduction | None) -> Labels:
+    """The labels of a key; its path and interpreter are `unknown` until it has been introduced."""
+    if introduction is None or key.has("unreadable"):
+        return Labels(UNKNOWN, UNKNOWN, key.stdin_type)
+    if key.has("script"):
+        return Labels(_invoked(introduction), escape(introduction.interp or b""), key.stdin_type)
+    path = _file(key, "", introduction.pathname or b"/", "pathname" in introduction.truncated)
+    interpreter = ""
+    if introduction.interpreter_pathname:
+        cut = "interpreter_pathname" in introduction.truncated
+        interpreter = _file(key, "interpreter_", introduction.interpreter_pathname, cut)
+    return Labels(path, interpreter, key.stdin_type)
+
+
+def _file(key: Key, prefix: str, path: bytes, cut: bool) -> str:
+    """A file's path, or what stands for the paths of files that have none: those would be without number."""
+    if key.has(f"{prefix}memfd"):
+        return "[memfd]"
+    if key.has(f"{prefix}deleted"):
+        return "[deleted]"
+    if key.has(f"{prefix}disconnected"):
+        return "[disconnected]" + escape(path)
+    if cut:
+        return "[truncated]/" + escape(path)
+    return escape(path)
+
+
+def _invoked(introduction: Introduction) -> str:
+    """A script's path as invoked, made absolute with the working directory."""
+    path = introduction.cmdpath or b""
+    if "cmdpath" in introduction.truncated or "cwd" in introduction.truncated:
+        return "[truncated]/" + escape(path)
+    if path.startswith(b"/"):
+        return escape(path)
+    if introduction.cwd is None:
+        return UNKNOWN
+    return escape(absolute(introduction.cwd, path))
+
+
+def absolute(directory: bytes, path: bytes) -> bytes:
+    """`path` as seen from `directory`, which has no symbolic links in it.
+
+    Leading `.` and `..` are resolved. Later ones are kept: what they lead to depends on symbolic links.
+    """
+    parts = [part for part in directory.split(b"/") if part]
+    names = [name for name in path.split(b"/") if name not in (b"", b".")]
+    while names and names[0] == b"..":
+        del names[0]
+        del parts[-1:]
+    return b"/" + b"/".join(parts + names)

@@ -1,0 +1,231 @@
+"""The one module that imports BCC: it owns the probe's programs, maps, links and ring buffer."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import platform
+import select
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exporter.btf import BTF, BTFError
+from exporter.decode import Layouts
+from exporter.event import BPF_DIRECTORY, enum
+from exporter.kernel_headers import kernel_headers
+from exporter.kernel_types import Feature, kernel_types
+from exporter.read import Map, read_entries
+from exporter.refusal import Refusal
+
+log = logging.getLogger(__name__)
+
+BTF_DIRECTORY = Path("/sys/kernel/btf")
+TRACEPOINT = b"sched_process_exec"
+PROGRAM = b"on_exec"
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """Sizes of the kernel's side.
+
+    `hash_key` is 16 secret bytes, without which names cannot be made to collide; made anew if empty.
+    `without` names features that are left out, as on a kernel that lacks them.
+    """
+
+    executions_entries: int = 32768
+    introductions_pages: int = 256
+    hash_key: bytes = b""
+    without: frozenset[str] = frozenset()
+
+
+class Probe:
+    """The probe on `sched_process_exec`: compiled and loaded when made, counting once attached.
+
+    Raises Refusal where this machine cannot run it.
+    """
+
+    def __init__(self, settings: ProbeSettings) -> None:
+        try:
+            import bcc
+        except ImportError as error:
+            raise _no_bcc(str(error)) from error
+        if not hasattr(bcc, "BPF"):  # PyPI's `bcc` is a package about crystals
+            raise _no_bcc(f"{getattr(bcc, '__file__', 'bcc')} is another package of that name")
+        self._lib = bcc.lib
+        self.bcc_version: str = bcc.__version__
+        self.missing: tuple[Feature, ...] = ()
+        self._bpf = self._compile(bcc.BPF, settings)
+        self._records: list[bytes] = []
+        self._bpf[b"introductions"].open_ring_buffer(self._receive)
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll = select.epoll()
+        self._poll.register(self._wake, select.EPOLLIN)
+        self._poll.register(self._bpf[b"introductions"].map_fd, select.EPOLLIN)
+        executions = self._bpf[b"execs"]
+        self._executions = Map(
+            executions.map_fd,
+            ctypes.sizeof(executions.Key),
+            ctypes.sizeof(executions.Leaf),
+            settings.executions_entries,
+        )
+        introduction = dict(self._bpf[b"scratch"].sLeaf._fields_)["introduction"]
+        self.layouts = Layouts(executions.Key, executions.Leaf, introduction)
+        self._counters = {number: name for name, number in enum("counter").items() if name != "COUNTERS"}
+        self.attached = False
+
+    def _compile(self, bpf_class: Any, settings: ProbeSettings) -> Any:
+        types = kernel_types(_read_btf(), settings.without)
+        self.missing = types.missing
+        page_size = os.sysconf("SC_PAGE_SIZE")
+        key = settings.hash_key or os.urandom(16)
+        flags = [
+            f"-I{BPF_DIRECTORY}",
+            f"-DEXECS_ENTRIES={settings.executions_entries}",
+            f"-DINTRODUCTIONS_PAGES={settings.introductions_pages}",
+            f"-DHASH_KEY_0={int.from_bytes(key[:8], 'little')}ULL",
+            f"-DHASH_KEY_1={int.from_bytes(key[8:], 'little')}ULL",
+        ]
+        with tempfile.TemporaryDirectory(prefix="exec_exporter-") as directory:
+            tree = Path(directory)
+            headers = kernel_headers(platform.release(), page_size)
+            headers["include/kernel_types.h"] = types.header
+            for name, text in headers.items():
+                (tree / name).parent.mkdir(parents=True, exist_ok=True)
+                (tree / name).write_text(text, "ascii")
+            try:
+                with _environment("BCC_KERNEL_SOURCE", directory), _native_stderr() as said:
+                    bpf = bpf_class(src_file=bytes(BPF_DIRECTORY / "exec.c"), cflags=[*flags, f"-I{tree / 'include'}"])
+                    bpf.load_func(PROGRAM, bpf_class.RAW_TRACEPOINT)
+            except Exception as error:  # BCC raises nothing more specific
+                raise _not_loaded("".join(said)) from error
+        return bpf
+
+    def attach(self) -> None:
+        """Starts counting. Raises Refusal where the kernel has no raw tracepoints."""
+        try:
+            with _native_stderr():
+                self._bpf.attach_raw_tracepoint(TRACEPOINT, PROGRAM)
+        except Exception as error:  # BCC raises nothing more specific
+            raise Refusal(
+                f"the kernel refused to attach to the raw tracepoint {TRACEPOINT.decode()}"
+                f" ({os.strerror(ctypes.get_errno())})",
+                "exec_exporter needs Linux 5.8 or newer with CONFIG_BPF_EVENTS=y",
+            ) from error
+        self.attached = True
+
+    def detach(self) -> None:
+        """Stops counting; what has been counted can still be read."""
+        if self.attached:
+            self._bpf.detach_raw_tracepoint(TRACEPOINT)
+            self.attached = False
+
+    def close(self) -> None:
+        """Stops counting and gives everything back to the kernel; may be called again."""
+        if not self._poll.closed:
+            self._poll.close()
+            os.close(self._wake)
+            self.detach()
+            self._bpf.cleanup()
+
+    def entries(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yields the raw key and value of each entry of the map of executions. Raises OSError."""
+        return read_entries(self._lib, self._executions)
+
+    @property
+    def capacity(self) -> int:
+        """How many entries the map of executions can have."""
+        return self._executions.max_entries
+
+    def counters(self) -> dict[str, int]:
+        """The probe's counters, summed over CPUs, by their names in event.h."""
+        table = self._bpf[b"counters"]
+        return {name: int(table.sum(number).value) for number, name in self._counters.items()}
+
+    def introductions(self) -> list[bytes]:
+        """The introductions that came since the last call, as raw records. One caller at a time."""
+        self._bpf.ring_buffer_consume()
+        records, self._records = self._records, []
+        return records
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Waits until an introduction comes, `interrupt` is called or the time is over; whether one came."""
+        ready = [fd for fd, _ in self._poll.poll(timeout_seconds)]
+        if self._wake in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._wake)
+        return any(fd != self._wake for fd in ready)
+
+    def interrupt(self) -> None:
+        """Ends a `wait` in another thread."""
+        os.eventfd_write(self._wake, 1)
+
+    def _receive(self, _context: int, data: int, size: int) -> int:
+        # Called by C, where an exception would be swallowed: nothing here can raise one.
+        self._records.append(ctypes.string_at(data, size))
+        return 0
+
+
+def _read_btf() -> BTF:
+    path = BTF_DIRECTORY / "vmlinux"
+    try:
+        btf = BTF(path.read_bytes())
+        overlay = BTF_DIRECTORY / "overlay"
+        return BTF(overlay.read_bytes(), btf) if overlay.exists() else btf
+    except OSError as error:
+        raise Refusal(
+            f"cannot read the kernel's type information, {path} ({error.strerror})",
+            "run a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are since 2020",
+        ) from error
+    except BTFError as error:
+        raise Refusal(str(error), f"report this with the output of 'uname -a' and the size of {path}") from error
+
+
+def _no_bcc(why: str) -> Refusal:
+    return Refusal(
+        f"BCC for Python is not installed ({why})",
+        "install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora);"
+        " a virtual environment sees it when made by /usr/bin/python3 -m venv --system-site-packages",
+    )
+
+
+def _not_loaded(output: str) -> Refusal:
+    log.debug("BCC said: %s", output)
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if "error" in line.lower() or "failed" in line.lower()] or lines[-1:]
+    return Refusal(
+        f"the kernel or BCC refused the probe ({telling[0] if telling else 'no reason given'})",
+        "run with --log.level=debug and report what it prints, with the output of 'uname -a'",
+    )
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+@contextlib.contextmanager
+def _native_stderr() -> Iterator[list[str]]:
+    """Keeps what C code writes to descriptor 2 off the terminal; the list that it yields holds it afterwards."""
+    said: list[str] = []
+    with tempfile.TemporaryFile() as file:
+        saved = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            said.append(os.pread(file.fileno(), 1 << 20, 0).decode("utf-8", "replace"))

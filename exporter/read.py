@@ -1,0 +1,94 @@
+"""Reads a whole BPF hash map into raw bytes: many entries a system call, or one by one where the kernel has no batches.
+
+Batches need Linux 5.6. Every entry that exists throughout the reading is read exactly once; what is added
+meanwhile may be read or not.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+CHUNK = 4096  # entries; a bucket has to fit
+UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, getattr(errno, "ENOTSUPP", 524))
+
+
+@dataclass(frozen=True)
+class Map:
+    """An open BPF map: its file descriptor, and the sizes of keys and values in bytes."""
+
+    fd: int
+    key_size: int
+    value_size: int
+    max_entries: int
+
+
+def read_entries(lib: Any, bpf_map: Map) -> Iterator[tuple[bytes, bytes]]:
+    """Yields key and value of each entry; `lib` is BCC's library. Raises OSError."""
+    try:
+        yield from _read_batches(lib, bpf_map)
+    except _BatchesUnsupported:
+        yield from _read_one_by_one(lib, bpf_map)
+
+
+class _BatchesUnsupported(Exception):
+    pass
+
+
+def _error(result: int) -> int:
+    """The errno of a call; libbpf says it in one of two ways."""
+    return -result if result < -1 else ctypes.get_errno()
+
+
+def _read_batches(lib: Any, bpf_map: Map) -> Iterator[tuple[bytes, bytes]]:
+    size = CHUNK
+    cursor, position = ctypes.c_uint32(), None
+    keys, values = (ctypes.create_string_buffer(size * width) for width in (bpf_map.key_size, bpf_map.value_size))
+    while True:
+        count = ctypes.c_uint32(size)
+        next_cursor = ctypes.c_uint32()
+        result = lib.bpf_lookup_batch(
+            bpf_map.fd,
+            position,
+            ctypes.byref(next_cursor),
+            ctypes.cast(keys, ctypes.c_void_p),
+            ctypes.cast(values, ctypes.c_void_p),
+            ctypes.byref(count),
+        )
+        error = _error(result) if result < 0 else 0
+        if error == errno.ENOSPC:  # one bucket holds more than a chunk
+            size *= 2
+            keys, values = (
+                ctypes.create_string_buffer(size * width) for width in (bpf_map.key_size, bpf_map.value_size)
+            )
+            continue
+        if error in UNSUPPORTED and position is None:
+            raise _BatchesUnsupported
+        if error not in (0, errno.ENOENT):
+            raise OSError(error, "reading the map of executions")
+        yield from _split(bytes(keys), bytes(values), bpf_map, count.value)
+        if error == errno.ENOENT:
+            return
+        cursor.value = next_cursor.value
+        position = ctypes.byref(cursor)
+
+
+def _split(keys: bytes, values: bytes, bpf_map: Map, count: int) -> Iterator[tuple[bytes, bytes]]:
+    key, value = bpf_map.key_size, bpf_map.value_size
+    for index in range(count):
+        yield keys[index * key : (index + 1) * key], values[index * value : (index + 1) * value]
+
+
+def _read_one_by_one(lib: Any, bpf_map: Map) -> Iterator[tuple[bytes, bytes]]:
+    key = ctypes.create_string_buffer(bpf_map.key_size)
+    value = ctypes.create_string_buffer(bpf_map.value_size)
+    result = lib.bpf_get_first_key(bpf_map.fd, key, bpf_map.key_size)
+    while result >= 0:
+        if lib.bpf_lookup_elem(bpf_map.fd, key, value) >= 0:
+            yield key.raw, value.raw
+        result = lib.bpf_get_next_key(bpf_map.fd, key, key)
+    if _error(result) != errno.ENOENT:
+        raise OSError(_error(result), "reading the map of executions")

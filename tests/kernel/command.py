@@ -1,0 +1,64 @@
+"""The command `exec_exporter` as a user starts it, and what it serves."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+COMMAND = [str(Path(sys.executable).parent / "exec_exporter")]
+DEADLINE_SECONDS = 60
+
+
+class Served:
+    def __init__(self, process, port):
+        self.process = process
+        self.url = f"http://127.0.0.1:{port}"
+
+    def get(self, path="/metrics"):
+        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+            return answer.read()
+
+
+@contextmanager
+def served(*arguments):
+    """Starts the command on a free port, waits until it says that it counts, and ends it with SIGTERM."""
+    process = subprocess.Popen(
+        [*COMMAND, "--web.listen-address=127.0.0.1:0", *arguments], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield Served(process, _port(process))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_SECONDS) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def _port(process):
+    said, end = "", time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < end:
+        ready, _, _ = select.select([process.stderr], [], [], end - time.monotonic())
+        chunk = os.read(process.stderr.fileno(), 4096).decode() if ready else ""
+        if not chunk:
+            break
+        said += chunk
+        found = re.search(r"on port (\d+)", said)
+        if found:
+            return int(found[1])
+    raise AssertionError(f"exec_exporter did not start: {said}")
+
+
+def refused(*arguments, command=COMMAND, **options):
+    """Runs a command that must end at once; returns its status and what it said on standard error."""
+    result = subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False, **options
+    )
+    return result.returncode, result.stderr

@@ -1,0 +1,22 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.running import running
+
+
+def pytest_collection_modifyitems(items):
+    """The kernel tier needs root; without it every test of it is skipped, and says so."""
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason=f"the kernel tier needs root, this is uid {os.geteuid()}"))
+
+
+@pytest.fixture(scope="module")
+def exporter():
+    """One probe for a module's tests: each looks only at paths of its own."""
+    with running() as exporter:
+        yield exporter

@@ -1,0 +1,101 @@
+"""Programs that tests execute, and ways of executing them exactly once."""
+
+import os
+import platform
+import shutil
+import struct
+from contextlib import contextmanager
+from pathlib import Path
+
+# exit(0), in machine code
+_EXIT = {
+    "x86_64": (62, bytes.fromhex("31ff b83c000000 0f05")),
+    "aarch64": (183, bytes.fromhex("000080d2 a80b80d2 010000d4")),
+}
+
+
+def static_elf(path, salt=b""):
+    """The smallest static program that ends with status 0; `salt` makes its content another one."""
+    machine, code = _EXIT[platform.machine()]
+    base, start = 0x400000, 64 + 56
+    size = start + len(code)
+    header = b"\x7fELF\2\1\1" + bytes(9)
+    header += struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, base + start, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 0x1000)
+    return _write(path, header + segment + code + salt)
+
+
+def dynamic_elf(path):
+    """A dynamic program: a copy of true(1)."""
+    shutil.copyfile(shutil.which("true"), path)
+    path.chmod(0o755)
+    return path
+
+
+def script(path, interpreter="/bin/sh", argument=""):
+    return _write(path, f"#!{interpreter} {argument}".rstrip().encode() + b"\nexit 0\n")
+
+
+def elf_interpreter(path):
+    """The interpreter that a dynamic program names, resolved, read from its PT_INTERP."""
+    data = Path(path).read_bytes()
+    (offset,) = struct.unpack_from("<Q", data, 32)
+    size, count = struct.unpack_from("<HH", data, 54)
+    for index in range(count):
+        kind, _, at, _, _, length = struct.unpack_from("<IIQQQQ", data, offset + index * size)
+        if kind == 3:
+            return os.path.realpath(data[at : at + length].rstrip(b"\0").decode())
+    raise AssertionError(f"{path} is static")
+
+
+def execute(path, times=1, stdin="/dev/null", arguments=(b"x",)):
+    """Executes a file `times` times, each in a process of its own, and waits for it.
+
+    `stdin` is a path, an open descriptor or None for a closed one.
+    """
+    with _open(stdin) as descriptor:
+        actions = [(os.POSIX_SPAWN_CLOSE, 0)] if descriptor is None else [(os.POSIX_SPAWN_DUP2, descriptor, 0)]
+        for _ in range(times):
+            pid = os.posix_spawn(path, arguments, {}, file_actions=actions)
+            _, status = os.waitpid(pid, 0)
+            assert os.waitstatus_to_exitcode(status) == 0, path
+
+
+def storm(paths, times, workers):
+    """Executes each of `paths` `times` times from each of `workers` processes at once."""
+    children = []
+    for _ in range(workers):
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                for _ in range(times):
+                    for path in paths:
+                        execute(path)
+                status = 0
+            finally:
+                os._exit(status)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * workers
+
+
+@contextmanager
+def _open(stdin):
+    if not isinstance(stdin, str):
+        yield stdin
+        return
+    descriptor = os.open(stdin, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _write(path, data):
+    # A file that is still open for writing anywhere cannot be executed, and a fork elsewhere may hold it open.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o755)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
+    return path

@@ -1,0 +1,139 @@
+"""The whole command: real executions in, an exposition out that Prometheus' own tool finds nothing wrong with."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.escape import unescape
+from tests.kernel.bpf_objects import bpf_objects, gone
+from tests.kernel.command import COMMAND, served
+from tests.kernel.programs import execute, script, static_elf
+
+PROMTOOL = Path(__file__).parents[2] / ".cache/promtool"
+HOSTILE = [
+    b"invalid-\xff\xfe-utf8",
+    b"invalid-\xff\xfd-utf8",
+    b"new\nline",
+    b"new\\nline",
+    b'quo"te',
+    b"back\\slash",
+    b"back\\\\slash",
+    b"esc-\x1b[31mred",
+    b"esc-\x1b[32mred",
+    "rtl-‮gpj.exe".encode(),
+    "rtl-‭gpj.exe".encode(),
+    b"\\x0a",
+    b"\n",
+    b'a"} 1\nforged_metric{x="',
+    b"{}=,# HELP",
+]
+
+
+def samples(exposition):
+    return [s for family in text_string_to_metric_families(exposition.decode("utf-8")) for s in family.samples]
+
+
+def executions(exposition, below):
+    """Counts by name below a directory, both as bytes."""
+    found = [
+        (unescape(sample.labels["path"]), sample.value)
+        for sample in samples(exposition)
+        if sample.name == "exec_executions_total"
+    ]
+    prefix = os.fsencode(below) + b"/"
+    return {path.removeprefix(prefix): count for path, count in found if path.startswith(prefix)}
+
+
+@pytest.fixture(scope="module")
+def exporter():
+    with served() as exporter:
+        yield exporter
+
+
+def promtool_says(exposition):
+    result = subprocess.run([PROMTOOL, "check", "metrics"], input=exposition, capture_output=True, check=False)
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_promtool_finds_nothing_wrong(exporter, tmp_path):
+    execute(static_elf(tmp_path / "static"))
+    assert promtool_says(exporter.get()) == (0, b"")
+
+
+def test_promtool_would_find_something():
+    status, said = promtool_says(b"wrong_total{ 1\n")
+    assert status != 0
+    assert said
+
+
+def test_hostile_names_are_distinct_series_from_which_the_name_comes_back(exporter, tmp_path):
+    for times, name in enumerate(HOSTILE, 1):
+        path = os.fsencode(tmp_path) + b"/" + name
+        execute(static_elf(path, salt=name), times)
+    exposition = exporter.get()
+    assert executions(exposition, tmp_path) == {name: times for times, name in enumerate(HOSTILE, 1)}
+    assert promtool_says(exposition) == (0, b"")
+    assert not [sample for sample in samples(exposition) if sample.name.startswith("forged")]
+    assert b"\x1b" not in exposition
+
+
+def test_a_hostile_name_of_an_interpreter(exporter, tmp_path):
+    interpreter = os.fsencode(tmp_path) + b'/\xff"interp\x1b'
+    static_elf(interpreter)
+    path = tmp_path / "script"
+    path.write_bytes(b"#!" + interpreter + b"\n")
+    path.chmod(0o755)
+    execute(path, 3)
+    exposition = exporter.get()
+    found = {
+        unescape(sample.labels["interpreter"]): sample.value
+        for sample in samples(exposition)
+        if sample.labels.get("path") == str(path)
+    }
+    assert found == {interpreter: 3}
+    assert promtool_says(exposition) == (0, b"")
+
+
+def test_names_are_taken_in_between_scrapes(tmp_path):
+    programs = [static_elf(tmp_path / f"elf-{number}", salt=bytes([number])) for number in range(200)]
+    with served("--bpf.ring-buffer-pages=4") as exporter:
+        for program in programs:
+            execute(program, 3)
+        found = executions(exporter.get(), tmp_path)
+    assert sum(found.values()) >= 0.9 * 600, "the ring buffer is only emptied by scrapes"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_cleanly_and_detaches(number):
+    before = bpf_objects()
+    with served() as exporter:
+        assert bpf_objects() - before
+        exporter.process.send_signal(number)
+        assert exporter.process.wait(30) == 0
+        exporter.process.send_signal = lambda _: None
+    assert gone(before) == set()
+
+
+def test_other_path_and_address(tmp_path):
+    program = script(tmp_path / "script")
+    with served("--web.telemetry-path=/here") as exporter:
+        execute(program, 5)
+        assert executions(exporter.get("/here"), tmp_path) == {b"script": 5}
+        assert b'href="/here"' in exporter.get("/")
+
+
+def test_check_says_what_it_found():
+    result = subprocess.run([*COMMAND, "--check"], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "compiled, loaded, attached" in result.stdout
+    assert result.stderr == ""
+
+
+def test_python_m_exporter_is_the_same_command():
+    command = [Path(COMMAND[0]).parent / "python", "-m", "exporter", "--version"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.startswith("exec_exporter ")

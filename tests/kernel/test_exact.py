@@ -1,0 +1,116 @@
+"""Under load, with maps too small, with a ring buffer too small: the sum is exact, and nothing goes down."""
+
+import pytest
+
+from exporter.kernel_types import FEATURES
+from tests.kernel.programs import execute, script, static_elf, storm
+from tests.kernel.running import running
+
+WORKERS = 4
+TIMES = 250
+EXECUTED = 20_000
+
+
+@pytest.fixture
+def programs(tmp_path):
+    """20 programs: each is executed 250 times by each of 4 processes, which is 20,000 executions."""
+    elfs = [static_elf(tmp_path / f"elf-{number}", salt=bytes([number])) for number in range(15)]
+    return elfs + [script(tmp_path / f"script-{number}") for number in range(5)]
+
+
+def test_every_execution_of_a_storm_is_counted(programs, tmp_path):
+    with running() as exporter:
+        storm(programs, TIMES, WORKERS)
+        exporter.probe.detach()
+        scraped = exporter.scrape()
+    assert {labels.path: count for labels, count in scraped.executions(tmp_path).items()} == {
+        str(program): TIMES * WORKERS for program in programs
+    }
+    assert TIMES * WORKERS * len(programs) == EXECUTED
+    assert scraped.value("exec_exporter_executions_lost_total") == 0
+    assert scraped.sum_is_exact()
+
+
+def test_a_full_map_loses_by_name_and_the_sum_stays_exact(programs, tmp_path):
+    with running(executions_entries=8) as exporter:
+        storm(programs, TIMES, WORKERS)
+        exporter.probe.detach()
+        scraped = exporter.scrape()
+    found = {labels.path: count for labels, count in scraped.executions(tmp_path).items()}
+    lost = scraped.value("exec_exporter_executions_lost_total", cause="map_full")
+    assert set(found.values()) == {TIMES * WORKERS}
+    assert lost >= EXECUTED - sum(found.values()) > 0
+    assert scraped.value("exec_exporter_map_entries") == scraped.value("exec_exporter_map_capacity") == 8
+    assert scraped.sum_is_exact()
+
+
+def test_with_a_ring_buffer_of_one_page_names_come_late_and_nothing_is_lost(tmp_path):
+    programs = [static_elf(tmp_path / f"elf-{number}", salt=bytes([number])) for number in range(60)]
+    with running(introductions_pages=1) as exporter:
+        rounds, named, before = 0, 0, {}
+        while named < len(programs):
+            rounds += 1
+            assert rounds <= len(programs), "some names never come"
+            for program in programs:
+                execute(program)
+            scraped = exporter.scrape()
+            found = scraped.executions()
+            assert all(found[labels] >= count for labels, count in before.items()), "a series went down"
+            named, before = len(scraped.executions(tmp_path)), found
+        deferred = scraped.value("exec_exporter_introductions_deferred_total")
+        unknown = sum(scraped.executions("unknown").values())
+        exporter.probe.detach()
+        scraped = exporter.scrape()
+    assert rounds > 1
+    assert deferred > 0
+    assert sum(scraped.executions(tmp_path).values()) == rounds * len(programs) - unknown
+    assert scraped.value("exec_exporter_executions_lost_total") == 0
+    assert scraped.sum_is_exact()
+
+
+def test_names_that_came_late_but_before_the_scrape_are_complete(tmp_path):
+    programs = [static_elf(tmp_path / f"elf-{number}", salt=bytes([number])) for number in range(60)]
+    with running(introductions_pages=1) as exporter:
+        for _ in range(60):
+            for program in programs:
+                execute(program)
+            exporter.catalogue.update()
+        scraped = exporter.scrape()
+    assert scraped.value("exec_exporter_introductions_deferred_total") > 0
+    assert set(scraped.executions(tmp_path).values()) == {60}
+    assert len(scraped.executions(tmp_path)) == len(programs)
+
+
+def test_scrapes_under_load_never_show_more_than_has_run(programs):
+    import threading
+
+    with running() as exporter:
+        load = threading.Thread(target=storm, args=(programs, 20, 2))
+        load.start()
+        scrapes = 0
+        while load.is_alive():
+            scraped = exporter.scrape()
+            counted = scraped.value("exec_executions_total") + scraped.value("exec_exporter_executions_lost_total")
+            assert counted <= scraped.value("exec_exporter_probe_runs_total")
+            scrapes += 1
+        load.join()
+    assert scrapes > 2
+
+
+@pytest.mark.parametrize("feature", [feature.name for feature in FEATURES])
+def test_without_a_feature_the_probe_still_counts_every_execution(tmp_path, feature):
+    with running(without=frozenset({feature})) as exporter:
+        for _ in range(7):
+            execute(script(tmp_path / "script"))
+            execute(static_elf(tmp_path / "static"))
+        exporter.probe.detach()
+        scraped = exporter.scrape()
+        assert [missing.name for missing in exporter.probe.missing] == [feature]
+    assert scraped.sum_is_exact()
+    assert scraped.value("exec_executions_total") >= 14
+    if feature == "program_file":
+        assert {labels.path for labels in scraped.executions()} == {"unknown"}
+    elif feature == "stdin":
+        assert {labels.stdin_type for labels in scraped.executions()} == {"unknown"}
+    else:
+        assert sum(scraped.executions(tmp_path).values()) == 14

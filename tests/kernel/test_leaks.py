@@ -1,0 +1,57 @@
+"""Nothing is left behind: not in the kernel, not in the process."""
+
+import psutil
+
+from tests.kernel.bpf_objects import bpf_objects, gone
+from tests.kernel.command import served
+from tests.kernel.programs import execute, static_elf
+from tests.kernel.running import running
+
+process = psutil.Process()
+
+
+def test_attach_detach_attach_again_leaves_nothing(tmp_path):
+    program = static_elf(tmp_path / "static")
+    with running():
+        pass
+    before, descriptors = bpf_objects(), process.num_fds()
+    for _ in range(3):
+        with running() as exporter:
+            execute(program, 5)
+            assert bpf_objects() - before
+            assert sum(exporter.scrape().executions(tmp_path).values()) == 5
+    assert gone(before) == set()
+    assert process.num_fds() == descriptors
+
+
+def test_a_detached_probe_counts_no_more(tmp_path):
+    program = static_elf(tmp_path / "static")
+    with running() as exporter:
+        execute(program, 5)
+        exporter.probe.detach()
+        execute(program, 5)
+        scraped = exporter.scrape()
+    assert sum(scraped.executions(tmp_path).values()) == 5
+    assert scraped.value("exec_exporter_probe_attached") == 0
+
+
+def test_a_hundred_scrapes_leak_nothing(tmp_path):
+    for number in range(100):
+        execute(static_elf(tmp_path / f"elf-{number}", salt=bytes([number])))
+    with served() as exporter:
+        other = psutil.Process(exporter.process.pid)
+
+        def least_memory():
+            """Freed memory comes and goes between the allocator and the kernel: the least of many readings counts."""
+            readings = []
+            for _ in range(50):
+                exporter.get()
+                readings.append(other.memory_info().rss)
+            return min(readings)
+
+        least_memory()
+        memory, descriptors, threads = least_memory(), other.num_fds(), other.num_threads()
+        least_memory()
+        assert least_memory() - memory < 4 << 20
+        assert other.num_fds() == descriptors
+        assert other.num_threads() == threads

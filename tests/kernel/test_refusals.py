@@ -1,0 +1,101 @@
+"""Where it cannot run, it says so in one line, and what to do. Each machine that lacks something is a real one:
+a process without the capability, a mount namespace without the file, a seccomp filter without the system call."""
+
+import shlex
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.command import COMMAND, refused
+
+SECCOMP = [COMMAND[0].removesuffix("exec_exporter") + "python", str(Path(__file__).parent / "without_bpf_command.py")]
+
+
+def in_a_mount_namespace(preparation):
+    """The command with something mounted over a part of its machine."""
+    return ["unshare", "--mount", "sh", "-c", f'{preparation} && exec {shlex.join(COMMAND)} "$@"', "sh"]
+
+
+def one_line(said):
+    assert said.count("\n") == 1, said
+    assert said.startswith("exec_exporter: ")
+    assert "Traceback" not in said
+    return said
+
+
+@pytest.mark.parametrize("option", ["--check", "--web.listen-address=127.0.0.1:0"])
+def test_without_capabilities(option):
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
+    status, said = refused(option, command=[*command, *COMMAND])
+    assert status == 1
+    assert "CAP_BPF and CAP_PERFMON missing: run as root, or give" in one_line(said)
+
+
+def test_with_one_capability_of_two():
+    ambient = "--inh-caps=-all,+bpf", "--ambient-caps=-all,+bpf"
+    status, said = refused(command=["setpriv", "--reuid=65534", "--clear-groups", *ambient, *COMMAND])
+    assert status == 1
+    assert "CAP_PERFMON missing" in one_line(said)
+
+
+def test_without_btf():
+    status, said = refused(command=in_a_mount_namespace("mount -t tmpfs none /sys/kernel/btf"))
+    assert status == 1
+    assert "type information, /sys/kernel/btf/vmlinux" in one_line(said)
+    assert "CONFIG_DEBUG_INFO_BTF=y" in said
+
+
+def test_with_damaged_btf():
+    preparation = "mount -t tmpfs none /sys/kernel/btf && head -c 100000 /dev/zero > /sys/kernel/btf/vmlinux"
+    status, said = refused(command=in_a_mount_namespace(preparation))
+    assert status == 1
+    assert "not BTF" in one_line(said)
+
+
+def test_without_bcc():
+    status, said = refused(command=in_a_mount_namespace("mount -t tmpfs none /usr/lib/python3/dist-packages/bcc"))
+    assert status == 1
+    assert "BCC for Python is not installed" in one_line(said)
+    assert "python3-bpfcc" in said
+
+
+def test_in_kernel_lockdown(tmp_path):
+    (tmp_path / "lockdown").write_text("none integrity [confidentiality]\n")
+    security = "mount -t tmpfs none /sys/kernel/security"
+    status, said = refused(
+        command=in_a_mount_namespace(f"{security} && cp {tmp_path}/lockdown /sys/kernel/security/lockdown")
+    )
+    assert status == 1
+    assert "lockdown" in one_line(said)
+
+
+def test_with_the_address_in_use():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        status, said = refused(f"--web.listen-address=127.0.0.1:{other.getsockname()[1]}")
+    assert status == 1
+    assert "Address already in use" in one_line(said)
+
+
+def test_with_an_unknown_flag():
+    status, said = refused("--no-such-flag")
+    assert status == 2
+    assert "unrecognized arguments: --no-such-flag: see exec_exporter --help" in one_line(said)
+
+
+def test_without_ring_buffers():
+    status, said = refused(command=[*SECCOMP, "0", *COMMAND])
+    assert status == 1
+    assert "no BPF ring buffer (Invalid argument): exec_exporter needs Linux 5.8 or newer" in one_line(said)
+
+
+def test_without_raw_tracepoints():
+    status, said = refused("--web.listen-address=127.0.0.1:0", command=[*SECCOMP, "17", *COMMAND])
+    assert status == 1
+    assert "raw tracepoint sched_process_exec (Invalid argument): exec_exporter needs" in one_line(said)
+
+
+def test_with_a_program_that_the_kernel_refuses():
+    status, said = refused("--check", command=[*SECCOMP, "5", *COMMAND])
+    assert status == 1
+    assert "refused the probe" in one_line(said)
