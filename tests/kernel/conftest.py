@@ -1,3 +1,4 @@
+import fcntl
 import os
 from pathlib import Path
 
@@ -13,6 +14,14 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.skip(reason=f"the kernel tier needs root, this is uid {os.geteuid()}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def alone():
+    """One run of the kernel tier at a time: what one leaves behind another would find."""
+    with Path("/run/lock/exec_exporter-tests").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="module")
