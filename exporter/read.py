@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-CHUNK = 4096  # entries; a bucket has to fit
+Buffer = ctypes.Array[ctypes.c_char]
+
+CHUNK = 4096  # entries
 UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, getattr(errno, "ENOTSUPP", 524))
 
 
@@ -26,10 +28,13 @@ class Map:
     max_entries: int
 
 
-def read_entries(lib: Any, bpf_map: Map) -> Iterator[tuple[bytes, bytes]]:
-    """Yields key and value of each entry; `lib` is BCC's library. Raises OSError."""
+def read_entries(lib: Any, bpf_map: Map, chunk: int = CHUNK) -> Iterator[tuple[bytes, bytes]]:
+    """Yields key and value of each entry; `lib` is BCC's library, `chunk` entries are asked for at once.
+
+    Raises OSError.
+    """
     try:
-        yield from _read_batches(lib, bpf_map)
+        yield from _read_batches(lib, bpf_map, min(chunk, bpf_map.max_entries))
     except _BatchesUnsupported:
         yield from _read_one_by_one(lib, bpf_map)
 
@@ -43,10 +48,9 @@ def _error(result: int) -> int:
     return -result if result < -1 else ctypes.get_errno()
 
 
-def _read_batches(lib: Any, bpf_map: Map) -> Iterator[tuple[bytes, bytes]]:
-    size = CHUNK
+def _read_batches(lib: Any, bpf_map: Map, size: int) -> Iterator[tuple[bytes, bytes]]:
+    keys, values = _buffers(bpf_map, size)
     cursor, position = ctypes.c_uint32(), None
-    keys, values = (ctypes.create_string_buffer(size * width) for width in (bpf_map.key_size, bpf_map.value_size))
     while True:
         count = ctypes.c_uint32(size)
         next_cursor = ctypes.c_uint32()
@@ -54,26 +58,30 @@ def _read_batches(lib: Any, bpf_map: Map) -> Iterator[tuple[bytes, bytes]]:
             bpf_map.fd,
             position,
             ctypes.byref(next_cursor),
-            ctypes.cast(keys, ctypes.c_void_p),
-            ctypes.cast(values, ctypes.c_void_p),
+            keys,  # not ctypes.cast: its result is garbage that only the cycle collector finds
+            values,
             ctypes.byref(count),
         )
         error = _error(result) if result < 0 else 0
         if error == errno.ENOSPC:  # one bucket holds more than a chunk
             size *= 2
-            keys, values = (
-                ctypes.create_string_buffer(size * width) for width in (bpf_map.key_size, bpf_map.value_size)
-            )
+            keys, values = _buffers(bpf_map, size)
             continue
         if error in UNSUPPORTED and position is None:
             raise _BatchesUnsupported
         if error not in (0, errno.ENOENT):
             raise OSError(error, "reading the map of executions")
-        yield from _split(bytes(keys), bytes(values), bpf_map, count.value)
+        yield from _split(keys.raw, values.raw, bpf_map, count.value)
         if error == errno.ENOENT:
             return
         cursor.value = next_cursor.value
         position = ctypes.byref(cursor)
+
+
+def _buffers(bpf_map: Map, entries: int) -> tuple[Buffer, Buffer]:
+    return ctypes.create_string_buffer(entries * bpf_map.key_size), ctypes.create_string_buffer(
+        entries * bpf_map.value_size
+    )
 
 
 def _split(keys: bytes, values: bytes, bpf_map: Map, count: int) -> Iterator[tuple[bytes, bytes]]:

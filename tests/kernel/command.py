@@ -26,10 +26,10 @@ class Served:
 
 
 @contextmanager
-def served(*arguments):
+def served(*arguments, command=COMMAND):
     """Starts the command on a free port, waits until it says that it counts, and ends it with SIGTERM."""
     process = subprocess.Popen(
-        [*COMMAND, "--web.listen-address=127.0.0.1:0", *arguments], stderr=subprocess.PIPE, text=True
+        [*command, "--web.listen-address=127.0.0.1:0", *arguments], stderr=subprocess.PIPE, text=True
     )
     try:
         yield Served(process, _port(process))

@@ -4,6 +4,7 @@ import os
 import pty
 import socket
 from contextlib import chdir
+from pathlib import Path
 
 import pytest
 
@@ -228,3 +229,16 @@ def test_interpreters_of_scripts_are_not_counted_as_programs(exporter, tmp_path)
     execute(script(tmp_path / "script", interpreter=str(shell)), PRIME)
     found = exporter.scrape().executions(tmp_path)
     assert found == {(str(tmp_path / "script"), str(shell), "null"): PRIME}
+
+
+def test_a_name_that_the_kernel_has_forgotten_and_read_again_is_still_the_same_key(exporter, counts, tmp_path):
+    """The dentry hash would change: it is salted with the address of the parent's dentry."""
+    (tmp_path / "parent").mkdir()
+    program = static_elf(tmp_path / "parent/a name that is too long to lie inside of its dentry")
+    execute(program, PRIME)
+    keys = set(dict(exporter.probe.entries()))
+    Path("/proc/sys/vm/drop_caches").write_text("2")
+    execute(program, PRIME)
+    assert counts() == {(str(program), "", "null"): 2 * PRIME}
+    added = {exporter.catalogue.labels(key).path for key in set(dict(exporter.probe.entries())) - keys}
+    assert str(program) not in added
