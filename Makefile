@@ -8,7 +8,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 PYTEST := $(SUDO) $(VENV)/bin/python -m pytest
 CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 
-.PHONY: run test lint unit format clean
+.PHONY: run test unit lint format readme clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run-ready
@@ -31,6 +31,10 @@ format: $(VENV)/test-ready
 	$(VENV)/bin/ruff check --fix --quiet .
 	$(VENV)/bin/ruff format --quiet .
 	$(CLANG_FORMAT) -i bpf/*.c bpf/*.h
+
+# The table of metrics in README.md, from the code.
+readme: $(VENV)/run-ready
+	$(VENV)/bin/python -m exporter.metrics
 
 clean:
 	rm -rf $(VENV) $(CACHE)

@@ -47,15 +47,6 @@
 
 /* --- files --- */
 
-#if defined(HAVE_PROGRAM_FILE) || defined(HAVE_STDIN)
-static __always_inline u64 superblock_magic(struct inode *inode)
-{
-	struct super_block *sb = READ(inode, i_sb);
-
-	return READ(sb, s_magic);
-}
-#endif
-
 #ifdef HAVE_PROGRAM_FILE
 
 #if HAVE_OVERLAY_BACKING
@@ -107,12 +98,14 @@ static __always_inline s64 inode_ctime(struct inode *inode)
 /* All of the identity but the path's hash. */
 static __always_inline void identify(struct inode *inode, struct identity *id)
 {
-#if HAVE_OVERLAY_BACKING
-	if (superblock_magic(inode) == OVERLAYFS_SUPER_MAGIC)
-		inode = backing_inode(inode);
-#endif
 	struct super_block *sb = READ(inode, i_sb);
 
+#if HAVE_OVERLAY_BACKING
+	if (READ(sb, s_magic) == OVERLAYFS_SUPER_MAGIC) {
+		inode = backing_inode(inode);
+		sb = READ(inode, i_sb);
+	}
+#endif
 	id->inode = READ(inode, i_ino);
 	id->dev = READ(sb, s_dev);
 	id->ctime = inode_ctime(inode);
@@ -257,7 +250,8 @@ static __always_inline u32 stdin_type(struct task_struct *task)
 		return STDIN_CLOSED;
 
 	struct inode *inode = READ(file, f_inode);
-	u64 magic = superblock_magic(inode);
+	struct super_block *sb = READ(inode, i_sb);
+	u64 magic = READ(sb, s_magic);
 	u32 rdev;
 
 	/* by superblock: the inode says "regular file" since 6.16: cfd86ef7e8e7 ("anon_inode: use a proper mode

@@ -34,8 +34,8 @@ class _Parser(argparse.ArgumentParser):
         raise Refusal(message, f"see {self.prog} --help", status=USAGE)
 
 
-def parse(arguments: list[str]) -> Options:
-    """Raises Refusal for what cannot be meant."""
+def parser() -> argparse.ArgumentParser:
+    """All flags, with their defaults and help."""
     parser = _Parser(
         prog="exec_exporter",
         description="Counts program executions in the kernel and serves them to Prometheus.",
@@ -86,7 +86,12 @@ def parse(arguments: list[str]) -> Options:
         action="version",
         version=f"exec_exporter {__version__} (python {platform.python_version()}, linux {platform.release()})",
     )
-    options = Options(**vars(parser.parse_args(arguments)))
+    return parser
+
+
+def parse(arguments: list[str]) -> Options:
+    """Raises Refusal for what cannot be meant."""
+    options = Options(**vars(parser().parse_args(arguments)))
     parse_address(options.listen_address)
     if not options.telemetry_path.startswith("/") or options.telemetry_path == "/":
         raise Refusal(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
@@ -108,3 +109,14 @@ def markdown() -> str:
         labels = ", ".join(f"`{label}`" for label in metric.labels)
         lines.append(f"| `{metric.name}` | {metric.type} | {labels} | {metric.help} |")
     return "\n".join(lines) + "\n"
+
+
+def _write(readme: Path) -> None:
+    """Puts the table into the README, between its marks."""
+    text = readme.read_text("utf-8")
+    begin, end = text.index("-->", text.index("<!-- metrics")) + 4, text.index("<!-- /metrics -->")
+    readme.write_text(text[:begin] + markdown() + text[end:], "utf-8")
+
+
+if __name__ == "__main__":
+    _write(Path("README.md"))
