@@ -6,6 +6,8 @@ The format is that of Documentation/bpf/btf.rst. Only what lays out structs is k
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 MAGIC = 0xEB9F
@@ -35,6 +37,15 @@ class BTFError(ValueError):
     """The bytes are not BTF, or not all of it."""
 
 
+@contextmanager
+def _damage_is_an_error() -> Iterator[None]:
+    """Bytes that lead outside of the data, or round in circles."""
+    try:
+        yield
+    except (struct.error, IndexError, RecursionError) as error:
+        raise BTFError(f"BTF is damaged: {error}") from error
+
+
 @dataclass(frozen=True)
 class Member:
     """A member of a struct, at `offset` bytes from the struct's start, of type `type_id`."""
@@ -61,7 +72,7 @@ class BTF:
     """
 
     def __init__(self, data: bytes, base: BTF | None = None) -> None:
-        try:
+        with _damage_is_an_error():
             magic, _, _, header_size, types_at, types_size, strings_at, strings_size = HEADER.unpack_from(data)
             if magic != MAGIC:
                 raise BTFError(f"not BTF: it starts with {magic:#x}, not {MAGIC:#x}")
@@ -77,8 +88,6 @@ class BTF:
             self._offsets: list[int] = []
             self._aggregates: dict[str, int] = {}
             self._index(types_at, types_at + types_size)
-        except (struct.error, IndexError) as error:
-            raise BTFError(f"BTF is damaged: {error}") from error
 
     @property
     def end_id(self) -> int:
@@ -106,7 +115,10 @@ class BTF:
         if self._base and offset < self._first_string:
             return self._base._string(offset)
         start = offset - self._first_string
-        return self._strings[start : self._strings.index(0, start)].decode("ascii", "replace")
+        end = self._strings.find(0, start)
+        if end < 0:
+            raise BTFError(f"BTF is damaged: it has no string at {offset}")
+        return self._strings[start:end].decode("ascii", "replace")
 
     def _at(self, type_id: int) -> tuple[BTF, int]:
         if self._base and type_id < self._first_id:
@@ -116,24 +128,25 @@ class BTF:
         return self, self._offsets[type_id - self._first_id]
 
     def resolve(self, type_id: int) -> Type:
-        """The type behind typedefs and qualifiers; id 0 is void."""
-        for _ in range(64):
-            if type_id == 0:
-                return Type(0, "void", 0)
-            owner, at = self._at(type_id)
-            name, info, size = TYPE.unpack_from(owner._data, at)
-            kind = info >> 24 & 31
-            if kind in MODIFIERS:
-                type_id = size
-                continue
-            text = owner._string(name) if name else ""
-            if kind == PTR:
-                return Type(kind, text, 8, element=size)
-            if kind == ARRAY:
-                element, _, count = TYPE.unpack_from(owner._data, at + 12)
-                return Type(kind, text, self.resolve(element).size * count, element, count)
-            return Type(kind, text, size)
-        raise BTFError("BTF is damaged: qualifiers without end")
+        """The type behind typedefs and qualifiers; id 0 is void. Raises BTFError."""
+        with _damage_is_an_error():
+            return self._resolve(type_id)
+
+    def _resolve(self, type_id: int) -> Type:
+        if type_id == 0:
+            return Type(0, "void", 0)
+        owner, at = self._at(type_id)
+        name, info, size = TYPE.unpack_from(owner._data, at)
+        kind = info >> 24 & 31
+        if kind in MODIFIERS:
+            return self._resolve(size)
+        text = owner._string(name) if name else ""
+        if kind == PTR:
+            return Type(kind, text, 8, element=size)
+        if kind == ARRAY:
+            element, _, count = TYPE.unpack_from(owner._data, at + 12)
+            return Type(kind, text, self._resolve(element).size * count, element, count)
+        return Type(kind, text, size)
 
     def find(self, name: str) -> int | None:
         """The id of the struct or union `name`; None if there is none."""
@@ -141,9 +154,13 @@ class BTF:
         return found if found is not None or self._base is None else self._base.find(name)
 
     def member(self, struct_name: str, member_name: str) -> Member | None:
-        """The member of a named struct, looked for in its anonymous members too; None if there is none."""
+        """The member of a named struct, looked for in its anonymous members too; None if there is none.
+
+        Raises BTFError.
+        """
         type_id = self.find(struct_name)
-        return None if type_id is None else self._member(type_id, member_name, 0)
+        with _damage_is_an_error():
+            return None if type_id is None else self._member(type_id, member_name, 0)
 
     def _member(self, type_id: int, wanted: str, base_offset: int) -> Member | None:
         owner, at = self._at(type_id)
@@ -157,7 +174,7 @@ class BTF:
                 if not bitfield and owner._string(name) == wanted:
                     return Member(offset, member_type)
                 continue
-            inner = self.resolve(member_type)
+            inner = self._resolve(member_type)
             if inner.kind in (STRUCT, UNION) and not bitfield:
                 found = self._member(self._unqualified(member_type), wanted, offset)
                 if found:
@@ -165,9 +182,6 @@ class BTF:
         return None
 
     def _unqualified(self, type_id: int) -> int:
-        while True:
-            owner, at = self._at(type_id)
-            _, info, target = TYPE.unpack_from(owner._data, at)
-            if (info >> 24 & 31) not in MODIFIERS:
-                return type_id
-            type_id = target
+        owner, at = self._at(type_id)
+        _, info, target = TYPE.unpack_from(owner._data, at)
+        return self._unqualified(target) if (info >> 24 & 31) in MODIFIERS else type_id

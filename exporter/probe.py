@@ -18,7 +18,7 @@ from exporter.btf import BTF, BTFError
 from exporter.decode import Layouts
 from exporter.event import BPF_DIRECTORY, enum
 from exporter.kernel_headers import kernel_headers
-from exporter.kernel_types import Feature, kernel_types
+from exporter.kernel_types import Feature, KernelTypes, kernel_types
 from exporter.read import Map, read_entries
 from exporter.refusal import Refusal
 
@@ -79,7 +79,7 @@ class Probe:
         self.attached = False
 
     def _compile(self, bpf_class: Any, settings: ProbeSettings) -> Any:
-        types = kernel_types(_read_btf(), settings.without)
+        types = _kernel_types(settings.without)
         self.missing = types.missing
         page_size = os.sysconf("SC_PAGE_SIZE")
         key = settings.hash_key or os.urandom(16)
@@ -170,12 +170,12 @@ class Probe:
         return 0
 
 
-def _read_btf() -> BTF:
+def _kernel_types(without: frozenset[str]) -> KernelTypes:
     path = BTF_DIRECTORY / "vmlinux"
     try:
         btf = BTF(path.read_bytes())
         overlay = BTF_DIRECTORY / "overlay"
-        return BTF(overlay.read_bytes(), btf) if overlay.exists() else btf
+        return kernel_types(BTF(overlay.read_bytes(), btf) if overlay.exists() else btf, without)
     except OSError as error:
         raise Refusal(
             f"cannot read the kernel's type information, {path} ({error.strerror})",

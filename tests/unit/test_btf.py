@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.btf import ARRAY, BTF, PTR, STRUCT, BTFError
@@ -57,6 +57,7 @@ def test_what_is_not_btf_is_an_error(data):
 
 
 @given(st.data())
+@settings(max_examples=1000)
 def test_damaged_btf_never_does_worse_than_an_error(data):
     good = bytearray(example().data())
     for _ in range(data.draw(st.integers(1, 8))):
