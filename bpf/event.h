@@ -42,7 +42,7 @@ enum counter {
 	COUNTER_LOST_MAP_FULL,
 	COUNTER_LOST_NO_MEMORY,
 	COUNTER_LOST_MAP_BUSY,
-	COUNTER_INTRODUCTIONS_DEFERRED,
+	COUNTER_RECORDS_REFUSED, /* the ring buffer was full */
 	COUNTERS,
 };
 
@@ -68,29 +68,76 @@ struct exec_value {
 	u64 introduced; /* 1 once the ring buffer has taken the introduction of this key */
 };
 
-/* The strings of an introduction, in the order in which they follow each other in its text. */
+/* What stat(2) says of a file, and what it does not. */
+struct file_facts {
+	u64 inode;	   /* 0: there is no such file */
+	s64 ctime;	   /* ns since the epoch */
+	u64 size;	   /* bytes */
+	u64 backing_inode; /* of the file below an overlay; 0: not on an overlay */
+	u32 backing_dev;
+	u32 dev; /* as in struct identity */
+	u32 mode;
+	u32 links;
+	u32 generation;
+	u32 reserved;
+};
+
+/* The strings of a record, in the order in which they follow each other in its text. */
 enum text {
 	TEXT_PATHNAME,		   /* the program image: components, leaf first, each ended by NUL */
 	TEXT_INTERPRETER_PATHNAME, /* the ELF interpreter: likewise */
-	TEXT_CWD,		   /* the working directory: likewise; only with a relative cmdpath */
+	TEXT_CWD,		   /* the working directory: likewise */
+	TEXT_STDIN_PATH,	   /* descriptor 0: likewise */
 	TEXT_CMDPATH,		   /* as the caller gave it, ended by NUL */
-	TEXT_INTERP,		   /* the "#!" interpreter as written, ended by NUL; only of scripts */
+	TEXT_INTERP,		   /* bprm->interp: as cmdpath, or the "#!" interpreter as written, ended by NUL */
+	TEXT_ARGV,		   /* each argument ended by NUL */
+	TEXT_ENV,		   /* likewise */
 	TEXTS,
+};
+#define PATHS 4 /* the first so many texts are paths */
+
+/* Bits of introduction.path_flags, for each path. */
+enum path_flag {
+	PATH_PRESENT = 1,      /* there is a path, be it that of a root, which has no names */
+	PATH_DELETED = 2,      /* its name is gone from its directory */
+	PATH_ORPHAN = 4,       /* it is in no directory: memfd, pipe, socket; its only name is not a path */
+	PATH_DISCONNECTED = 8, /* it does not lead to the root of a mount namespace */
 };
 
 /*
- * The longest string is PATH_MAX of path after "/dev/fd/<number>/". The text ends
- * with the room that one more name of 255 bytes would need, so that a read of a
- * name never has to be shortened to fit.
+ * The longest string is PATH_MAX of path after "/dev/fd/<number>/". Behind the paths
+ * and strings there is the room that one more name of 255 bytes would need, so that
+ * no read of a name has to be shortened to fit.
  */
 #define TEXT_MAX 4128
-#define TEXT_BYTES (TEXTS * (TEXT_MAX + 256))
+#define TEXT_BYTES (6 * (TEXT_MAX + 256) + ARGV_BYTES + ENV_BYTES)
 
-/* Sent once for each new key: everything before `text`, and `text_bytes` of it. */
+/*
+ * Everything about one exec: everything before `text`, and `text_bytes` of it. It
+ * introduces a new key, and is what `exec_exporter trace` shows of every exec.
+ */
 struct introduction {
 	u32 text_bytes;
-	u32 truncated; /* bit 1 << TEXT_x: that string was cut */
-	struct exec_key key;
+	u32 truncated;	/* bit 1 << TEXT_x: that string was cut */
+	u32 unreadable; /* bit 1 << TEXT_x: that string could not be read */
+	u32 path_flags[PATHS];
 	u32 text_size[TEXTS]; /* bytes of each string, its NULs included; 0: absent */
+	u32 reserved;
+	struct exec_key key;
+	struct file_facts program;
+	struct file_facts interpreter;
+	u64 stdin_inode;
+	u64 cgroup;
+	u64 time;	/* of the exec: ns since boot */
+	u64 start_time; /* of the process: ns since boot */
+	u64 argv_bytes; /* all of them, also where the text has fewer */
+	u64 env_bytes;
+	u32 argc;
+	u32 envc;
+	u32 pid;
+	u32 ppid;
+	u32 uid;
+	u32 gid;
+	char comm[16];
 	char text[TEXT_BYTES];
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * The probe: counts every successful exec in `execs`, and sends one introduction
- * of each new key. Compiled by BCC; -D gives EXECS_ENTRIES, INTRODUCTIONS_PAGES,
- * HASH_KEY_0 and HASH_KEY_1.
+ * of each new key. Compiled by BCC; -D gives EXECS_ENTRIES, RING_PAGES, CPUS,
+ * HASH_KEY_0, HASH_KEY_1, ARGV_BYTES and ENV_BYTES.
  */
 #include "kernel_types.h"
 #include "event.h"
@@ -13,9 +13,9 @@
 #include "introduction.h"
 
 BPF_TABLE("hash", struct exec_key, struct exec_value, execs, EXECS_ENTRIES);
-BPF_RINGBUF_OUTPUT(introductions, INTRODUCTIONS_PAGES);
+BPF_RINGBUF_OUTPUT(records, RING_PAGES);
 BPF_PERCPU_ARRAY(counters, u64, COUNTERS);
-BPF_PERCPU_ARRAY(scratch, struct scratch, 1);
+BPF_ARRAY(scratch, struct scratch, CPUS); /* per CPU; too large for the kernel's own kind of that */
 
 static __always_inline void count(u32 counter)
 {
@@ -32,11 +32,11 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	struct exec_value *value, first = {};
 	struct scratch *space;
 	struct exec_key *key;
-	int zero = 0, error;
+	int cpu = bpf_get_smp_processor_id(), error;
 	u64 size;
 
 	count(COUNTER_PROBE_RUNS);
-	space = scratch.lookup(&zero);
+	space = scratch.lookup(&cpu);
 	if (!space) /* never: the verifier asks */
 		return 0;
 	key = &space->introduction.key;
@@ -60,9 +60,9 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	size = write_introduction(task, bprm, space);
 	if (size > sizeof(space->introduction)) /* never: the verifier asks */
 		return 0;
-	if (introductions.ringbuf_output(&space->introduction, size, 0) == 0)
+	if (records.ringbuf_output(&space->introduction, size, 0) == 0)
 		value->introduced = 1;
 	else
-		count(COUNTER_INTRODUCTIONS_DEFERRED);
+		count(COUNTER_RECORDS_REFUSED);
 	return 0;
 }

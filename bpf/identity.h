@@ -23,9 +23,11 @@ struct subject {
  */
 struct scratch {
 	struct introduction introduction; /* its key is the key of this exec */
+	struct file *stdin;
 #ifdef HAVE_PROGRAM_FILE
+	struct file *interpreter; /* the ELF interpreter */
 	struct subject subjects[2];
-	struct path paths[3]; /* in the order of enum text */
+	struct path paths[PATHS]; /* in the order of enum text */
 	struct climb climb;
 #endif
 };
@@ -37,19 +39,22 @@ static __always_inline bool is_script(struct linux_binprm *bprm)
 	return READ(bprm, interp) != READ(bprm, filename);
 }
 
-/* The working directory if `bprm` was given a relative path; else its dentry is NULL. */
-static __always_inline struct path directory_of(struct task_struct *task, struct linux_binprm *bprm)
+static __always_inline bool is_relative(struct linux_binprm *bprm)
 {
-	struct path path = {};
-#ifdef HAVE_CWD
 	char first = 0;
 
 	READ_BYTES(&first, 1, READ(bprm, filename));
-	if (first != '/') {
-		struct fs_struct *fs = READ(task, fs);
+	return first != '/';
+}
 
-		path = READ(fs, pwd);
-	}
+/* The working directory; where this kernel does not show it, its dentry is NULL. */
+static __always_inline struct path directory_of(struct task_struct *task)
+{
+	struct path path = {};
+#ifdef HAVE_CWD
+	struct fs_struct *fs = READ(task, fs);
+
+	path = READ(fs, pwd);
 #endif
 	return path;
 }
@@ -79,15 +84,18 @@ static __always_inline void identify_program(struct task_struct *task, struct li
 	struct subject *subjects = space->subjects;
 
 	__builtin_memset(subjects, 0, sizeof(space->subjects));
+	space->interpreter = 0;
 	if (is_script(bprm)) {
 		key->flags |= KEY_SCRIPT;
-		subjects[0].path = directory_of(task, bprm);
+		if (is_relative(bprm))
+			subjects[0].path = directory_of(task);
 		subjects[0].string = READ(bprm, filename);
 		subject_of(&subjects[1], READ(bprm, file));
 		subjects[1].string = READ(bprm, interp);
 	} else {
 		struct file *interpreter = interpreter_file(task, space->climb.string);
 
+		space->interpreter = interpreter;
 		subject_of(&subjects[0], READ(bprm, file));
 		if (interpreter)
 			subject_of(&subjects[1], interpreter);
@@ -107,7 +115,8 @@ static __always_inline void identify_exec(struct task_struct *task, struct linux
 					  struct scratch *space)
 {
 	__builtin_memset(key, 0, sizeof(*key));
-	key->stdin_type = stdin_type(task);
+	space->stdin = stdin_file(task);
+	key->stdin_type = stdin_type(space->stdin);
 	if (parent_is_kernel_thread(task))
 		key->flags |= KEY_FROM_KERNEL;
 #ifdef HAVE_PROGRAM_FILE

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* What a key means, written down once: the strings of an introduction. */
+/* Everything about one exec, written down: the sixteen arguments of the event, and what makes them useful. */
 #pragma once
 
 #ifdef HAVE_PROGRAM_FILE
@@ -12,36 +12,50 @@ static __always_inline void write_string(struct introduction *record, u32 text, 
 	if (used > TEXT_BYTES - TEXT_MAX)
 		return;
 	size = READ_STRING(&record->text[used], TEXT_MAX, string);
-	if (size <= 0)
+	if (size <= 0) {
+		record->unreadable |= 1 << text;
 		return;
+	}
 	if (size >= TEXT_MAX)
 		record->truncated |= 1 << text;
 	record->text_size[text] = size;
 	record->text_bytes = used + size;
 }
 
+/* Writes the names of a path, leaf first. */
 static __always_inline void write_path(struct introduction *record, u32 text, const struct path *path,
 				       struct climb *climb)
 {
 	u32 start = record->text_bytes;
 
+	record->path_flags[text] = PATH_PRESENT;
 	record->truncated |= 1 << text; /* until it is seen that it is not */
+	climb->names = 0;
 	climb_start(climb, path);
 #pragma clang loop unroll(disable)
 	for (u64 i = 0; i < WRITE_STEPS; i++) {
 		enum step step = climb_step(climb);
 
-		if (step == STEP_NAME) {
+		if (step == STEP_NAME || (step == STEP_ORPHAN && !FRESH(climb->names))) {
 			u64 used = FRESH(record->text_bytes);
 			s64 size;
 
 			if (used > TEXT_BYTES - NAME_BYTES || used - start > TEXT_MAX)
 				break;
+			if (step == STEP_NAME && !FRESH(climb->names)++ && !climb->at.d_hash.pprev)
+				record->path_flags[text] |= PATH_DELETED;
 			size = READ_STRING(&record->text[used], NAME_BYTES, climb->at.d_name.name);
-			if (size <= 0)
+			if (size <= 0) {
+				record->unreadable |= 1 << text;
 				break;
+			}
 			record->text_bytes = used + size;
-		} else if (step != STEP_MOUNT) {
+			if (step == STEP_ORPHAN)
+				record->path_flags[text] |= PATH_ORPHAN;
+		}
+		if (step == STEP_ORPHAN || step == STEP_DETACHED)
+			record->path_flags[text] |= PATH_DISCONNECTED;
+		if (step != STEP_NAME && step != STEP_MOUNT) {
 			record->truncated &= ~(1 << text);
 			break;
 		}
@@ -49,27 +63,94 @@ static __always_inline void write_path(struct introduction *record, u32 text, co
 	record->text_size[text] = FRESH(record->text_bytes) - start;
 }
 
-static __always_inline void write_texts(struct task_struct *task, struct linux_binprm *bprm,
-					struct introduction *record, struct scratch *space)
+static __always_inline void write_files(struct task_struct *task, struct linux_binprm *bprm, struct scratch *space)
 {
-	struct file *interpreter = interpreter_file(task, space->climb.string);
+	struct introduction *record = &space->introduction;
 	struct path *paths = space->paths;
+	struct file *program = READ(bprm, file);
 
 	__builtin_memset(paths, 0, sizeof(space->paths));
-	paths[TEXT_PATHNAME] = user_path(READ(bprm, file));
-	if (interpreter)
-		paths[TEXT_INTERPRETER_PATHNAME] = user_path(interpreter);
-	paths[TEXT_CWD] = directory_of(task, bprm);
+	describe_file(READ(program, f_inode), &record->program);
+	paths[TEXT_PATHNAME] = user_path(program);
+	if (is_script(bprm)) /* then the key had no need of it */
+		space->interpreter = interpreter_file(task, space->climb.string);
+	if (FRESH(space->interpreter)) {
+		describe_file(READ(space->interpreter, f_inode), &record->interpreter);
+		paths[TEXT_INTERPRETER_PATHNAME] = user_path(space->interpreter);
+	}
+	paths[TEXT_CWD] = directory_of(task);
+	if (FRESH(space->stdin)) {
+		struct inode *inode = READ(space->stdin, f_inode);
+
+		record->stdin_inode = READ(inode, i_ino);
+		paths[TEXT_STDIN_PATH] = user_path(space->stdin);
+	}
 #pragma unroll
-	for (int text = 0; text < 3; text++)
+	for (int text = 0; text < PATHS; text++)
 		if (FRESH(paths[text].dentry))
 			write_path(record, text, &paths[text], &space->climb);
 	write_string(record, TEXT_CMDPATH, READ(bprm, filename));
-	if (is_script(bprm))
-		write_string(record, TEXT_INTERP, READ(bprm, interp));
+	write_string(record, TEXT_INTERP, READ(bprm, interp));
 }
 
 #endif /* HAVE_PROGRAM_FILE */
+
+#ifdef HAVE_ARGUMENTS
+
+/* Copies the first `limit` bytes of what lies between two addresses of the process; `limit` is a constant. */
+static __always_inline void write_memory(struct introduction *record, u32 text, u64 start, u64 bytes, u32 limit)
+{
+	u64 used = FRESH(record->text_bytes), size = bytes;
+
+	if (!limit || !bytes)
+		return;
+	if (size > limit) {
+		size = limit;
+		record->truncated |= 1 << text;
+	}
+	if (used > TEXT_BYTES - limit)
+		return;
+	if (READ_USER(&record->text[used], size, (void *)start)) {
+		record->unreadable |= 1 << text;
+		return;
+	}
+	record->text_size[text] = size;
+	record->text_bytes = used + size;
+}
+
+static __always_inline void write_arguments(struct task_struct *task, struct linux_binprm *bprm,
+					    struct introduction *record)
+{
+	struct mm_struct *mm = READ(task, mm);
+	u64 argv = READ(mm, arg_start), env = READ(mm, env_start);
+
+	record->argc = READ(bprm, argc);
+	record->envc = READ(bprm, envc);
+	record->argv_bytes = READ(mm, arg_end) - argv;
+	record->env_bytes = READ(mm, env_end) - env;
+	write_memory(record, TEXT_ARGV, argv, FRESH(record->argv_bytes), ARGV_BYTES);
+	write_memory(record, TEXT_ENV, env, FRESH(record->env_bytes), ENV_BYTES);
+}
+
+#endif
+
+static __always_inline void write_process(struct task_struct *task, struct introduction *record)
+{
+	u64 id = bpf_get_current_uid_gid();
+
+	record->pid = bpf_get_current_pid_tgid() >> 32;
+	record->uid = id;
+	record->gid = id >> 32;
+	record->cgroup = bpf_get_current_cgroup_id();
+	record->time = bpf_ktime_get_boot_ns();
+	record->start_time = start_time(task);
+	bpf_get_current_comm(&record->comm, sizeof(record->comm));
+#ifdef HAVE_PARENT
+	struct task_struct *parent = READ(task, real_parent);
+
+	record->ppid = READ(parent, tgid);
+#endif
+}
 
 /* Completes the record in `space`, whose key is there already; returns its size in bytes. */
 static __always_inline u64 write_introduction(struct task_struct *task, struct linux_binprm *bprm,
@@ -77,11 +158,16 @@ static __always_inline u64 write_introduction(struct task_struct *task, struct l
 {
 	struct introduction *record = &space->introduction;
 
-	record->text_bytes = 0;
-	record->truncated = 0;
-	__builtin_memset(record->text_size, 0, sizeof(record->text_size));
+	__builtin_memset(record, 0, __builtin_offsetof(struct introduction, key));
+	__builtin_memset(&record->program, 0,
+			 __builtin_offsetof(struct introduction, text) -
+				 __builtin_offsetof(struct introduction, program));
 #ifdef HAVE_PROGRAM_FILE
-	write_texts(task, bprm, record, space);
+	write_files(task, bprm, space);
 #endif
+#ifdef HAVE_ARGUMENTS
+	write_arguments(task, bprm, record);
+#endif
+	write_process(task, record);
 	return __builtin_offsetof(struct introduction, text) + FRESH(record->text_bytes);
 }

@@ -15,6 +15,7 @@
 	})
 #define READ_BYTES(destination, size, source) bpf_probe_read_kernel(destination, size, source)
 #define READ_STRING(destination, size, source) bpf_probe_read_kernel_str(destination, size, source)
+#define READ_USER(destination, size, source) bpf_probe_read_user(destination, size, source)
 
 /*
  * Loads afresh from a map what a loop counts there. The verifier then knows nothing of
@@ -110,6 +111,29 @@ static __always_inline void identify(struct inode *inode, struct identity *id)
 	id->dev = READ(sb, s_dev);
 	id->ctime = inode_ctime(inode);
 	id->generation = READ(inode, i_generation);
+}
+
+static __always_inline void describe_file(struct inode *inode, struct file_facts *facts)
+{
+	struct super_block *sb = READ(inode, i_sb);
+
+	facts->inode = READ(inode, i_ino);
+	facts->dev = READ(sb, s_dev);
+	facts->ctime = inode_ctime(inode);
+	facts->mode = READ(inode, i_mode);
+	facts->generation = READ(inode, i_generation);
+#ifdef HAVE_INODE_FACTS
+	facts->size = READ(inode, i_size);
+	facts->links = READ(inode, i_nlink);
+#endif
+#if HAVE_OVERLAY_BACKING
+	if (READ(sb, s_magic) == OVERLAYFS_SUPER_MAGIC) {
+		inode = backing_inode(inode);
+		sb = READ(inode, i_sb);
+		facts->backing_inode = READ(inode, i_ino);
+		facts->backing_dev = READ(sb, s_dev);
+	}
+#endif
 }
 
 /*
@@ -237,15 +261,23 @@ static __always_inline struct file *interpreter_file(struct task_struct *task, u
 
 /* --- the task --- */
 
-static __always_inline u32 stdin_type(struct task_struct *task)
+/* Descriptor 0; NULL: it is closed. */
+static __always_inline struct file *stdin_file(struct task_struct *task)
 {
+	struct file *file = 0;
 #ifdef HAVE_STDIN
 	struct files_struct *files = READ(task, files);
 	struct fdtable *fdt = READ(files, fdt);
 	struct file **descriptors = (struct file **)READ(fdt, fd);
-	struct file *file = 0;
 
 	READ_BYTES(&file, sizeof(file), descriptors);
+#endif
+	return file;
+}
+
+static __always_inline u32 stdin_type(struct file *file)
+{
+#ifdef HAVE_STDIN
 	if (!file)
 		return STDIN_CLOSED;
 
@@ -305,5 +337,16 @@ static __always_inline bool parent_is_kernel_thread(struct task_struct *task)
 	return READ(parent, flags) & PF_KTHREAD;
 #else
 	return false;
+#endif
+}
+
+static __always_inline u64 start_time(struct task_struct *task)
+{
+#if defined(START_BOOTTIME) /* 5.5: cf25e24db61c ("time: Rename tsk->real_start_time to ->start_boottime") */
+	return READ(task, start_boottime);
+#elif defined(REAL_START_TIME)
+	return READ(task, real_start_time);
+#else
+	return 0;
 #endif
 }

@@ -20,6 +20,7 @@ from exporter.decode import Decoder
 from exporter.probe import Probe, ProbeSettings
 from exporter.refusal import FAILED, Refusal
 from exporter.serve import Server
+from exporter.trace import trace
 
 log = logging.getLogger("exec_exporter")
 
@@ -29,6 +30,9 @@ INTRODUCTIONS_INTERVAL_SECONDS = 60.0
 def main() -> None:
     """The command `exec_exporter`."""
     try:
+        if sys.argv[1:2] == ["trace"]:
+            trace(sys.argv[2:])
+            return
         options = parse(sys.argv[1:])
         set_up_logging(options.log_level)
         (check if options.check else serve)(options)

@@ -8,9 +8,9 @@ import platform
 import sys
 import time
 from dataclasses import dataclass
-from typing import NoReturn
 
 from exporter import __version__
+from exporter.arguments import Parser, number, power_of_two
 from exporter.refusal import USAGE, Refusal
 from exporter.serve import parse_address
 
@@ -29,16 +29,12 @@ class Options:
     check: bool
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise Refusal(message, f"see {self.prog} --help", status=USAGE)
-
-
 def parser() -> argparse.ArgumentParser:
     """All flags, with their defaults and help."""
-    parser = _Parser(
+    parser = Parser(
         prog="exec_exporter",
-        description="Counts program executions in the kernel and serves them to Prometheus.",
+        description="Counts program executions in the kernel and serves them to Prometheus."
+        " exec_exporter trace prints them instead: see exec_exporter trace --help.",
         epilog="Exit status: 0 stopped or check passed, 1 cannot run here, 2 wrong usage.",
         allow_abbrev=False,
     )
@@ -60,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         "--bpf.map-entries",
         dest="map_entries",
         metavar="N",
-        type=_number(1, 1 << 24),
+        type=number(1, 1 << 24),
         default=32768,
         help="combinations of file, interpreter and standard input that can be counted; about 140 bytes of kernel"
         " memory each (default %(default)s)",
@@ -69,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
         "--bpf.ring-buffer-pages",
         dest="ring_buffer_pages",
         metavar="N",
-        type=_power_of_two(1 << 16),
+        type=power_of_two(1 << 16),
         default=256,
         help="size of the ring buffer for the names of new programs, in pages; a power of two (default %(default)s)",
     )
@@ -98,27 +94,6 @@ def parse(arguments: list[str]) -> Options:
             f"--web.telemetry-path={options.telemetry_path} is not a path", "give one such as /metrics", status=USAGE
         )
     return options
-
-
-class _number:  # noqa: N801 - argparse shows the name in its message
-    def __init__(self, least: int, most: int) -> None:
-        self._least, self._most = least, most
-
-    def __call__(self, text: str) -> int:
-        if not text.isdecimal() or not self._least <= int(text) <= self._most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {self._least} to {self._most}")
-        return int(text)
-
-
-class _power_of_two(_number):  # noqa: N801 - as above
-    def __init__(self, most: int) -> None:
-        super().__init__(1, most)
-
-    def __call__(self, text: str) -> int:
-        number = super().__call__(text)
-        if number & (number - 1):
-            raise argparse.ArgumentTypeError(f"{text} is not a power of two")
-        return number
 
 
 def set_up_logging(level: str) -> None:

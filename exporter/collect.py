@@ -15,6 +15,8 @@ from prometheus_client.registry import Collector
 from exporter import __version__, metrics
 from exporter.catalogue import Catalogue
 from exporter.event import LOSS_CAUSES
+from exporter.fields import FIELDS, unavailable
+from exporter.kernel_types import Feature
 from exporter.metrics import Family
 from exporter.series import Series
 
@@ -26,6 +28,7 @@ class Source(Protocol):
 
     attached: bool
     bcc_version: str
+    missing: tuple[Feature, ...]
 
     @property
     def capacity(self) -> int:
@@ -85,13 +88,18 @@ class ProbeCollector:
         yield lost
         for metric, value in (
             (metrics.PROBE_RUNS, counters["COUNTER_PROBE_RUNS"]),
-            (metrics.DEFERRED, counters["COUNTER_INTRODUCTIONS_DEFERRED"]),
+            (metrics.DEFERRED, counters["COUNTER_RECORDS_REFUSED"]),
             (metrics.UNDECODABLE, self._catalogue.undecodable),
             (metrics.PROBE_ATTACHED, int(self._source.attached)),
         ):
             family = metric.family()
             family.add_metric((), value)
             yield family
+        available = metrics.FIELD_AVAILABLE.family()
+        lacking = unavailable(self._source.missing)
+        for field in FIELDS:
+            available.add_metric((field,), int(field not in lacking))
+        yield available
         build = metrics.BUILD_INFO.family()
         build.add_metric((__version__, platform.python_version(), self._source.bcc_version), 1)
         yield build

@@ -8,9 +8,10 @@ from typing import Any
 
 from exporter.event import STDIN_TYPES, enum
 
-_FLAGS = enum("key_flag")
-_TEXTS = {number: name.removeprefix("TEXT_").lower() for name, number in enum("text").items() if name != "TEXTS"}
-_PATHS = ("pathname", "interpreter_pathname", "cwd")
+_KEY_FLAGS = enum("key_flag")
+_PATH_FLAGS = enum("path_flag")
+_TEXTS = [name.removeprefix("TEXT_").lower() for name in enum("text") if name != "TEXTS"]
+_PATHS = ("pathname", "interpreter_pathname", "cwd", "stdin_path")
 
 
 class DecodeError(ValueError):
@@ -22,7 +23,7 @@ class Layouts:
     """The structs exec_key, exec_value and introduction of event.h, as ctypes."""
 
     key: type[ctypes.Structure]
-    value: type[ctypes.Structure]
+    value: type[ctypes.Structure] | None
     introduction: type[ctypes.Structure]
 
 
@@ -35,23 +36,81 @@ class Key:
 
     def has(self, flag: str) -> bool:
         """Whether KEY_<FLAG> is set."""
-        return bool(self.flags & _FLAGS[f"KEY_{flag.upper()}"])
+        return bool(self.flags & _KEY_FLAGS[f"KEY_{flag.upper()}"])
+
+
+@dataclass(frozen=True)
+class Path:
+    """A path as the kernel has it: absolute, or what is left of its end where it was cut.
+
+    An `orphan` is in no directory (memfd, pipe, socket): its name is not a path.
+    """
+
+    name: bytes
+    cut: bool = False
+    deleted: bool = False
+    orphan: bool = False
+    disconnected: bool = False
+
+
+@dataclass(frozen=True)
+class File:
+    """What stat(2) says of a file. `dev` is (major, minor), `ctime` in ns since the epoch, `size` in bytes.
+
+    `backing_dev` and `backing_inode` are those of the file below an overlay, None where there is no overlay.
+    """
+
+    dev: tuple[int, int]
+    inode: int
+    ctime: int
+    mode: int
+    size: int
+    links: int
+    generation: int
+    backing_dev: tuple[int, int] | None
+    backing_inode: int | None
 
 
 @dataclass(frozen=True)
 class Introduction:
-    """What the key `key` means: strings as the kernel has them, None where there is none.
+    """Everything about one exec. What there is none of is None; times are in ns since boot, sizes in bytes.
 
-    Paths are absolute; one that was cut is what is left of its end, without a slash before it.
+    `argv` and `env` are the raw bytes as far as they were recorded; `argc`, `envc` and the sizes are those of the
+    whole. `truncated` and `unreadable` name texts.
     """
 
     key: bytes
-    pathname: bytes | None
-    interpreter_pathname: bytes | None
-    cwd: bytes | None
+    pathname: Path | None
+    interpreter_pathname: Path | None
+    cwd: Path | None
+    stdin_path: Path | None
     cmdpath: bytes | None
     interp: bytes | None
+    argv: bytes | None
+    env: bytes | None
+    program: File | None
+    interpreter: File | None
+    stdin_inode: int
+    argc: int
+    envc: int
+    argv_bytes: int
+    env_bytes: int
+    pid: int
+    ppid: int
+    uid: int
+    gid: int
+    cgroup: int
+    comm: bytes
+    time: int
+    start_time: int
     truncated: frozenset[str]
+    unreadable: frozenset[str]
+
+
+_NUMBERS = (
+    "stdin_inode", "argc", "envc", "argv_bytes", "env_bytes",
+    "pid", "ppid", "uid", "gid", "cgroup", "time", "start_time",
+)  # fmt: skip
 
 
 class Decoder:
@@ -59,12 +118,9 @@ class Decoder:
 
     def __init__(self, layouts: Layouts) -> None:
         self._layouts = layouts
-        field: Any = layouts.value.executions
-        self._count = slice(field.offset, field.offset + field.size)
-        text: Any = layouts.introduction.text
-        self._text_offset = int(text.offset)
-        key: Any = layouts.introduction.key
-        self._key = slice(key.offset, key.offset + key.size)
+        self._count = _place(layouts.value, "executions") if layouts.value else slice(0)
+        self._key = _place(layouts.introduction, "key")
+        self._text_offset = _place(layouts.introduction, "text").start
 
     def key(self, raw: bytes) -> Key:
         """A key of the map. Raises DecodeError for another size."""
@@ -80,37 +136,89 @@ class Decoder:
     def introduction(self, record: bytes) -> Introduction:
         """A record of the ring buffer. Raises DecodeError for one that does not hold what it says it holds."""
         if len(record) < self._text_offset:
-            raise DecodeError(f"an introduction of {len(record)} bytes, less than {self._text_offset}")
-        padded = record.ljust(ctypes.sizeof(self._layouts.introduction), b"\0")
-        header: Any = self._layouts.introduction.from_buffer_copy(padded)
-        at = self._text_offset
-        if at + header.text_bytes > len(record):
-            raise DecodeError(f"an introduction of {len(record)} bytes that says it has {header.text_bytes} of text")
-        end = at + header.text_bytes
+            raise DecodeError(f"a record of {len(record)} bytes, less than {self._text_offset}")
+        header: Any = self._layouts.introduction.from_buffer_copy(
+            record[: self._text_offset].ljust(ctypes.sizeof(self._layouts.introduction), b"\0")
+        )
+        texts = self._texts(record, header)
+        truncated, unreadable = _names(header.truncated), _names(header.unreadable)
+        paths: dict[str, Any] = {
+            name: _path(texts.pop(name), header.path_flags[index], name in truncated)
+            for index, name in enumerate(_PATHS)
+        }
+        return Introduction(
+            key=record[self._key],
+            **paths,
+            cmdpath=_string(texts["cmdpath"]),
+            interp=_string(texts["interp"]),
+            argv=texts["argv"],
+            env=texts["env"],
+            program=_file(header.program),
+            interpreter=_file(header.interpreter),
+            comm=bytes(header.comm),
+            truncated=truncated,
+            unreadable=unreadable,
+            **{name: getattr(header, name) for name in _NUMBERS},
+        )
+
+    def _texts(self, record: bytes, header: Any) -> dict[str, bytes | None]:
+        at, end = self._text_offset, self._text_offset + header.text_bytes
+        if end > len(record):
+            raise DecodeError(f"a record of {len(record)} bytes that says it has {header.text_bytes} of text")
         texts: dict[str, bytes | None] = {}
-        truncated = frozenset(name for number, name in _TEXTS.items() if header.truncated >> number & 1)
-        for number, name in _TEXTS.items():
-            size = header.text_size[number]
+        for name, size in zip(_TEXTS, header.text_size, strict=True):
             if at + size > end:
-                raise DecodeError(f"an introduction whose {name} does not fit into it")
-            text = record[at : at + size]
+                raise DecodeError(f"a record whose {name} does not fit into it")
+            texts[name] = record[at : at + size] if size else None
             at += size
-            if name in _PATHS:
-                texts[name] = _join(text, name in truncated)
-            else:
-                texts[name] = text.rstrip(b"\0") if size else None
-        # a path is absent without the file that it is of; of a root directory it has no names
-        if not header.text_size[_number("interpreter_pathname")]:
-            texts["interpreter_pathname"] = None
-        return Introduction(key=record[self._key], truncated=truncated, **texts)
+        return texts
 
 
-def _number(text: str) -> int:
-    return enum("text")[f"TEXT_{text.upper()}"]
+def _place(layout: type[ctypes.Structure], name: str) -> slice:
+    field = getattr(layout, name)
+    return slice(field.offset, field.offset + field.size)
 
 
-def _join(names: bytes, cut: bool) -> bytes:
-    """Names that end in NUL, leaf first, as a path."""
-    parts = names.rstrip(b"\0").split(b"\0") if names else []
+def _names(bits: int) -> frozenset[str]:
+    return frozenset(name for number, name in enumerate(_TEXTS) if bits >> number & 1)
+
+
+def _string(text: bytes | None) -> bytes | None:
+    return None if text is None else text.removesuffix(b"\0")
+
+
+def _path(names: bytes | None, flags: int, cut: bool) -> Path | None:
+    """Names that end in NUL, leaf first, as a path. A root directory has none."""
+    if not flags & _PATH_FLAGS["PATH_PRESENT"]:
+        return None
+    parts = names.removesuffix(b"\0").split(b"\0") if names else []
+    orphan = bool(flags & _PATH_FLAGS["PATH_ORPHAN"])
     path = b"/".join(reversed(parts))
-    return path if cut else b"/" + path
+    return Path(
+        name=path if cut or orphan else b"/" + path,
+        cut=cut,
+        deleted=bool(flags & _PATH_FLAGS["PATH_DELETED"]),
+        orphan=orphan,
+        disconnected=bool(flags & _PATH_FLAGS["PATH_DISCONNECTED"]),
+    )
+
+
+def _device(number: int) -> tuple[int, int]:
+    """The kernel's encoding: 20 bits of minor number."""
+    return number >> 20, number & 0xFFFFF
+
+
+def _file(facts: Any) -> File | None:
+    if not facts.inode:
+        return None
+    return File(
+        dev=_device(facts.dev),
+        inode=facts.inode,
+        ctime=facts.ctime,
+        mode=facts.mode,
+        size=facts.size,
+        links=facts.links,
+        generation=facts.generation,
+        backing_dev=_device(facts.backing_dev) if facts.backing_inode else None,
+        backing_inode=facts.backing_inode or None,
+    )

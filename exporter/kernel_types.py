@@ -114,7 +114,25 @@ FEATURES = (
     Feature(
         "parent",
         "executions by the kernel itself are not told apart",
-        (Layout(_members("task_struct.{real_parent,flags}")),),
+        (Layout(_members("task_struct.{real_parent,flags,tgid}")),),
+    ),
+    Feature(
+        "arguments",
+        "argv, env and their numbers and sizes are unknown",
+        (Layout(_members("linux_binprm.{argc,envc} task_struct.mm mm_struct.{arg_start,arg_end,env_start,env_end}")),),
+    ),
+    Feature(
+        "inode_facts",
+        "the size and the link count of a program's file are unknown",
+        (Layout(_members("inode.{i_size,i_nlink}")),),
+    ),
+    Feature(
+        "start_time",
+        "the start time of a process is unknown",
+        (
+            Layout(_members("task_struct.start_boottime"), "START_BOOTTIME"),
+            Layout(_members("task_struct.real_start_time"), "REAL_START_TIME"),
+        ),
     ),
     Feature(
         "backing_file",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from exporter.decode import Introduction, Key
+from exporter.decode import Introduction, Key, Path
 from exporter.escape import escape
 
 UNKNOWN = "unknown"
@@ -20,41 +20,42 @@ class Labels(NamedTuple):
 
 def labels_of(key: Key, introduction: Introduction | None) -> Labels:
     """The labels of a key; its path and interpreter are `unknown` until it has been introduced."""
-    if introduction is None or key.has("unreadable"):
+    if introduction is None or introduction.pathname is None:
         return Labels(UNKNOWN, UNKNOWN, key.stdin_type)
     if key.has("script"):
         return Labels(_invoked(introduction), escape(introduction.interp or b""), key.stdin_type)
-    path = _file(key, "", introduction.pathname or b"/", "pathname" in introduction.truncated)
-    interpreter = ""
-    if introduction.interpreter_pathname:
-        cut = "interpreter_pathname" in introduction.truncated
-        interpreter = _file(key, "interpreter_", introduction.interpreter_pathname, cut)
-    return Labels(path, interpreter, key.stdin_type)
+    interpreter = introduction.interpreter_pathname
+    return Labels(_label(introduction.pathname), _label(interpreter) if interpreter else "", key.stdin_type)
 
 
-def _file(key: Key, prefix: str, path: bytes, cut: bool) -> str:
+def _label(path: Path) -> str:
     """A file's path, or what stands for the paths of files that have none: those would be without number."""
-    if key.has(f"{prefix}memfd"):
-        return "[memfd]"
-    if key.has(f"{prefix}deleted"):
+    if path.orphan:
+        return "[memfd]" if path.name.startswith(b"memfd:") else "[disconnected]"
+    if path.deleted:
         return "[deleted]"
-    if key.has(f"{prefix}disconnected"):
-        return "[disconnected]" + escape(path)
-    if cut:
-        return "[truncated]/" + escape(path)
-    return escape(path)
+    if path.cut:
+        return "[truncated]/" + escape(path.name)
+    if path.disconnected:
+        return "[disconnected]" + escape(path.name)
+    return escape(path.name)
 
 
 def _invoked(introduction: Introduction) -> str:
     """A script's path as invoked, made absolute with the working directory."""
     path = introduction.cmdpath or b""
-    if "cmdpath" in introduction.truncated or "cwd" in introduction.truncated:
+    if "cmdpath" in introduction.truncated:
         return "[truncated]/" + escape(path)
     if path.startswith(b"/"):
         return escape(path)
-    if introduction.cwd is None:
+    cwd = introduction.cwd
+    if cwd is None:
         return UNKNOWN
-    return escape(absolute(introduction.cwd, path))
+    if cwd.cut:
+        return "[truncated]/" + escape(path)
+    if cwd.deleted:
+        return "[deleted]"
+    return ("[disconnected]" if cwd.disconnected else "") + escape(absolute(cwd.name, path))
 
 
 def absolute(directory: bytes, path: bytes) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from exporter.event import LOSS_CAUSES, STDIN_TYPES
+from exporter.fields import FIELDS
 
 Family = CounterMetricFamily | GaugeMetricFamily
 
@@ -71,6 +72,13 @@ BUILD_INFO = Metric(
     "Always 1; its labels say which versions are running.",
     ("version", "python_version", "bcc_version"),
 )
+FIELD_AVAILABLE = Metric(
+    "exec_exporter_field_available",
+    "gauge",
+    "Whether this kernel shows an argument of the sched_process_exec event (1) or not (0).",
+    ("field",),
+    {"field": tuple(FIELDS)},
+)
 COLLECTOR_SUCCESS = Metric(
     "exec_exporter_collector_success",
     "gauge",
@@ -96,6 +104,7 @@ METRICS = (
     MAP_ENTRIES,
     MAP_CAPACITY,
     SERIES,
+    FIELD_AVAILABLE,
     COLLECTOR_SUCCESS,
     COLLECTOR_DURATION,
     BUILD_INFO,

@@ -7,6 +7,7 @@ import ctypes
 import logging
 import os
 import platform
+import re
 import select
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from exporter.refusal import Refusal
 log = logging.getLogger(__name__)
 
 BTF_DIRECTORY = Path("/sys/kernel/btf")
+POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 TRACEPOINT = b"sched_process_exec"
 PROGRAM = b"on_exec"
 
@@ -34,22 +36,25 @@ class ProbeSettings:
     """Sizes of the kernel's side.
 
     `hash_key` is 16 secret bytes, without which names cannot be made to collide; made anew if empty.
+    `argv_bytes` and `env_bytes` of each record's arguments and environment are recorded: they hold secrets.
     `without` names features that are left out, as on a kernel that lacks them.
     """
 
     executions_entries: int = 32768
     introductions_pages: int = 256
     hash_key: bytes = b""
+    argv_bytes: int = 0
+    env_bytes: int = 0
     without: frozenset[str] = frozenset()
 
 
-class Probe:
-    """The probe on `sched_process_exec`: compiled and loaded when made, counting once attached.
+class _Program:
+    """A BPF program on `sched_process_exec`, compiled and loaded when made, with a ring buffer of records.
 
     Raises Refusal where this machine cannot run it.
     """
 
-    def __init__(self, settings: ProbeSettings) -> None:
+    def __init__(self, source: str, settings: ProbeSettings) -> None:
         try:
             import bcc
         except ImportError as error:
@@ -58,52 +63,19 @@ class Probe:
             raise _no_bcc(f"{getattr(bcc, '__file__', 'bcc')} is another package of that name")
         self._lib = bcc.lib
         self.bcc_version: str = bcc.__version__
-        self.missing: tuple[Feature, ...] = ()
-        self._bpf = self._compile(bcc.BPF, settings)
+        types = _kernel_types(settings.without)
+        self.missing: tuple[Feature, ...] = types.missing
+        self._bpf = _load(bcc.BPF, source, settings, types)
         self._records: list[bytes] = []
-        self._bpf[b"introductions"].open_ring_buffer(self._receive)
+        self._bpf[b"records"].open_ring_buffer(self._receive)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll = select.epoll()
         self._poll.register(self._wake, select.EPOLLIN)
-        self._poll.register(self._bpf[b"introductions"].map_fd, select.EPOLLIN)
-        executions = self._bpf[b"execs"]
-        self._executions = Map(
-            executions.map_fd,
-            ctypes.sizeof(executions.Key),
-            ctypes.sizeof(executions.Leaf),
-            settings.executions_entries,
-        )
-        introduction = dict(self._bpf[b"scratch"].sLeaf._fields_)["introduction"]
-        self.layouts = Layouts(executions.Key, executions.Leaf, introduction)
+        self._poll.register(self._bpf[b"records"].map_fd, select.EPOLLIN)
         self._counters = {number: name for name, number in enum("counter").items() if name != "COUNTERS"}
+        introduction: Any = dict(self._bpf[b"scratch"].Leaf._fields_)["introduction"]
+        self.layouts = Layouts(dict(introduction._fields_)["key"], None, introduction)
         self.attached = False
-
-    def _compile(self, bpf_class: Any, settings: ProbeSettings) -> Any:
-        types = _kernel_types(settings.without)
-        self.missing = types.missing
-        page_size = os.sysconf("SC_PAGE_SIZE")
-        key = settings.hash_key or os.urandom(16)
-        flags = [
-            f"-I{BPF_DIRECTORY}",
-            f"-DEXECS_ENTRIES={settings.executions_entries}",
-            f"-DINTRODUCTIONS_PAGES={settings.introductions_pages}",
-            f"-DHASH_KEY_0={int.from_bytes(key[:8], 'little')}ULL",
-            f"-DHASH_KEY_1={int.from_bytes(key[8:], 'little')}ULL",
-        ]
-        with tempfile.TemporaryDirectory(prefix="exec_exporter-") as directory:
-            tree = Path(directory)
-            headers = kernel_headers(platform.release(), page_size)
-            headers["include/kernel_types.h"] = types.header
-            for name, text in headers.items():
-                (tree / name).parent.mkdir(parents=True, exist_ok=True)
-                (tree / name).write_text(text, "ascii")
-            try:
-                with _environment("BCC_KERNEL_SOURCE", directory), _native_stderr() as said:
-                    bpf = bpf_class(src_file=bytes(BPF_DIRECTORY / "exec.c"), cflags=[*flags, f"-I{tree / 'include'}"])
-                    bpf.load_func(PROGRAM, bpf_class.RAW_TRACEPOINT)
-            except Exception as error:  # BCC raises nothing more specific
-                raise _not_loaded("".join(said)) from error
-        return bpf
 
     def attach(self) -> None:
         """Starts counting. Raises Refusal where the kernel has no raw tracepoints."""
@@ -132,6 +104,45 @@ class Probe:
             self.detach()
             self._bpf.cleanup()
 
+    def counters(self) -> dict[str, int]:
+        """The program's counters, summed over CPUs, by their names in event.h."""
+        table = self._bpf[b"counters"]
+        return {name: int(table.sum(number).value) for number, name in self._counters.items()}
+
+    def introductions(self) -> list[bytes]:
+        """The records that came since the last call. One caller at a time."""
+        self._bpf.ring_buffer_consume()
+        records, self._records = self._records, []
+        return records
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Waits until a record comes, `interrupt` is called or the time is over; whether one came."""
+        ready = [fd for fd, _ in self._poll.poll(timeout_seconds)]
+        if self._wake in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._wake)
+        return any(fd != self._wake for fd in ready)
+
+    def interrupt(self) -> None:
+        """Ends a `wait`: in another thread, or from a signal handler."""
+        os.eventfd_write(self._wake, 1)
+
+    def _receive(self, _context: int, data: int, size: int) -> int:
+        # Called by C, where an exception would be swallowed: nothing here can raise one.
+        self._records.append(ctypes.string_at(data, size))
+        return 0
+
+
+class Probe(_Program):
+    """The probe of the service: counts executions by key, and records each new key once."""
+
+    def __init__(self, settings: ProbeSettings) -> None:
+        super().__init__("exec.c", settings)
+        executions = self._bpf[b"execs"]
+        key_size, value_size = ctypes.sizeof(executions.Key), ctypes.sizeof(executions.Leaf)
+        self._executions = Map(executions.map_fd, key_size, value_size, settings.executions_entries)
+        self.layouts = Layouts(executions.Key, executions.Leaf, self.layouts.introduction)
+
     def entries(self) -> Iterator[tuple[bytes, bytes]]:
         """Yields the raw key and value of each entry of the map of executions. Raises OSError."""
         return read_entries(self._lib, self._executions)
@@ -141,33 +152,47 @@ class Probe:
         """How many entries the map of executions can have."""
         return self._executions.max_entries
 
-    def counters(self) -> dict[str, int]:
-        """The probe's counters, summed over CPUs, by their names in event.h."""
-        table = self._bpf[b"counters"]
-        return {name: int(table.sum(number).value) for number, name in self._counters.items()}
 
-    def introductions(self) -> list[bytes]:
-        """The introductions that came since the last call, as raw records. One caller at a time."""
-        self._bpf.ring_buffer_consume()
-        records, self._records = self._records, []
-        return records
+class Tracer(_Program):
+    """The probe of `exec_exporter trace`: records every execution, and counts nothing."""
 
-    def wait(self, timeout_seconds: float) -> bool:
-        """Waits until an introduction comes, `interrupt` is called or the time is over; whether one came."""
-        ready = [fd for fd, _ in self._poll.poll(timeout_seconds)]
-        if self._wake in ready:
-            with contextlib.suppress(BlockingIOError):
-                os.eventfd_read(self._wake)
-        return any(fd != self._wake for fd in ready)
+    def __init__(self, settings: ProbeSettings) -> None:
+        super().__init__("trace.c", settings)
 
-    def interrupt(self) -> None:
-        """Ends a `wait` in another thread."""
-        os.eventfd_write(self._wake, 1)
 
-    def _receive(self, _context: int, data: int, size: int) -> int:
-        # Called by C, where an exception would be swallowed: nothing here can raise one.
-        self._records.append(ctypes.string_at(data, size))
-        return 0
+def _load(bpf_class: Any, source: str, settings: ProbeSettings, types: KernelTypes) -> Any:
+    """Compiles a source of bpf/ against headers made for this kernel, and loads its program."""
+    key = settings.hash_key or os.urandom(16)
+    definitions = {
+        "EXECS_ENTRIES": settings.executions_entries,
+        "RING_PAGES": settings.introductions_pages,
+        "CPUS": _possible_cpus(),
+        "HASH_KEY_0": f"{int.from_bytes(key[:8], 'little')}ULL",
+        "HASH_KEY_1": f"{int.from_bytes(key[8:], 'little')}ULL",
+        "ARGV_BYTES": settings.argv_bytes,
+        "ENV_BYTES": settings.env_bytes,
+    }
+    with tempfile.TemporaryDirectory(prefix="exec_exporter-") as directory:
+        tree = Path(directory)
+        headers = kernel_headers(platform.release(), os.sysconf("SC_PAGE_SIZE"))
+        headers["include/kernel_types.h"] = types.header
+        for name, text in headers.items():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).write_text(text, "ascii")
+        flags = [f"-I{BPF_DIRECTORY}", f"-I{tree / 'include'}"]
+        flags += [f"-D{name}={value}" for name, value in definitions.items()]
+        try:
+            with _environment("BCC_KERNEL_SOURCE", directory), _native_stderr() as said:
+                bpf = bpf_class(src_file=bytes(BPF_DIRECTORY / source), cflags=flags)
+                bpf.load_func(PROGRAM, bpf_class.RAW_TRACEPOINT)
+        except Exception as error:  # BCC raises nothing more specific
+            raise _not_loaded("".join(said)) from error
+    return bpf
+
+
+def _possible_cpus() -> int:
+    """How many CPUs this machine can have: '0-3,8-11' is 12, since numbers may be left out."""
+    return int(re.findall(r"\d+", POSSIBLE_CPUS.read_text("ascii"))[-1]) + 1
 
 
 def _kernel_types(without: frozenset[str]) -> KernelTypes:

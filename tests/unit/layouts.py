@@ -13,12 +13,28 @@ class Value(ctypes.Structure):
     _fields_ = [("introduced", ctypes.c_uint64), ("executions", ctypes.c_uint64)]
 
 
+class File(ctypes.Structure):
+    _fields_ = [
+        *[(name, ctypes.c_uint64) for name in ("size", "inode", "backing_inode")],
+        ("ctime", ctypes.c_int64),
+        *[(name, ctypes.c_uint32) for name in ("mode", "dev", "backing_dev", "generation", "links", "padding")],
+    ]
+
+
 class Introduction(ctypes.Structure):
     _fields_ = [
+        ("interpreter", File),
+        ("program", File),
+        *[
+            (name, ctypes.c_uint64)
+            for name in ("cgroup", "stdin_inode", "start_time", "time", "env_bytes", "argv_bytes")
+        ],
+        *[(name, ctypes.c_uint32) for name in ("uid", "gid", "pid", "ppid", "envc", "argc", "unreadable", "truncated")],
+        ("comm", ctypes.c_char * 16),
         ("key", Key),
-        ("truncated", ctypes.c_uint32),
         ("text_bytes", ctypes.c_uint32),
-        ("text_size", ctypes.c_uint32 * 5),
+        ("path_flags", ctypes.c_uint32 * 4),
+        ("text_size", ctypes.c_uint32 * 8),
         ("text", ctypes.c_char * 4096),
     ]
 
@@ -30,8 +46,15 @@ def key(stdin_type=0, flags=0, file=1):
     return bytes(Key(flags, (ctypes.c_uint8 * 20)(file), stdin_type))
 
 
-def record(raw_key, texts=(b"", b"", b"", b"", b""), truncated=0):
-    """`texts` in the order of enum text, as the probe writes them."""
-    header = Introduction(Key.from_buffer_copy(raw_key), truncated, sum(map(len, texts)))
-    header.text_size[:] = [len(text) for text in texts]
-    return bytes(header)[: Introduction.text.offset] + b"".join(texts)
+TEXTS = ("pathname", "interpreter_pathname", "cwd", "stdin_path", "cmdpath", "interp", "argv", "env")
+PRESENT = 1
+
+
+def record(raw_key, path_flags=(), truncated=0, numbers=(), **texts):
+    """`texts` are written in the order of enum text, as the probe writes them; paths leaf first."""
+    header = Introduction(key=Key.from_buffer_copy(raw_key), truncated=truncated, **dict(numbers))
+    header.text_size[:] = [len(texts.get(name, b"")) for name in TEXTS]
+    header.text_bytes = sum(header.text_size)
+    flags = dict(path_flags)
+    header.path_flags[:] = [flags.get(name, PRESENT if name in texts else 0) for name in TEXTS[:4]]
+    return bytes(header)[: Introduction.text.offset] + b"".join(texts.get(name, b"") for name in TEXTS)

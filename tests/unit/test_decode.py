@@ -1,9 +1,14 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.decode import DecodeError, Decoder
-from tests.unit.layouts import LAYOUTS, Introduction, key, record
+from exporter.decode import DecodeError, Decoder, File, Path
+from exporter.event import enum
+from exporter.record import as_json
+from tests.unit.layouts import LAYOUTS, PRESENT, TEXTS, Introduction, key, record
+from tests.unit.layouts import File as LayoutFile
 
 decoder = Decoder(LAYOUTS)
 
@@ -29,26 +34,69 @@ def test_the_count_is_taken_from_where_the_layout_has_it():
     assert decoder.executions((1).to_bytes(8, "little") + (1 << 40).to_bytes(8, "little")) == 1 << 40
 
 
-def test_an_introduction_has_its_paths_in_order():
-    texts = (b"true\0bin\0usr\0", b"ld.so\0lib\0", b"b\0a\0", b"./true\0", b"")
-    found = decoder.introduction(record(key(file=7), texts))
+def test_an_introduction_has_its_texts_in_order():
+    found = decoder.introduction(
+        record(
+            key(file=7),
+            pathname=b"true\0bin\0usr\0",
+            interpreter_pathname=b"ld.so\0lib\0",
+            cwd=b"b\0a\0",
+            stdin_path=b"null\0dev\0",
+            cmdpath=b"./true\0",
+            interp=b"./true\0",
+            argv=b"true\0\0-x\0",
+            env=b"A=1\0",
+        )
+    )
     assert found.key == key(file=7)
-    assert found.pathname == b"/usr/bin/true"
-    assert found.interpreter_pathname == b"/lib/ld.so"
-    assert found.cwd == b"/a/b"
-    assert found.cmdpath == b"./true"
-    assert found.interp is None
-    assert found.truncated == frozenset()
+    assert found.pathname == Path(b"/usr/bin/true")
+    assert found.interpreter_pathname == Path(b"/lib/ld.so")
+    assert found.cwd == Path(b"/a/b")
+    assert found.stdin_path == Path(b"/dev/null")
+    assert (found.cmdpath, found.interp) == (b"./true", b"./true")
+    assert (found.argv, found.env) == (b"true\0\0-x\0", b"A=1\0")
+    assert found.truncated == found.unreadable == frozenset()
 
 
 def test_a_path_that_was_cut_does_not_look_absolute():
-    found = decoder.introduction(record(key(), (b"true\0bin\0", b"", b"", b"", b""), truncated=1))
+    found = decoder.introduction(record(key(), truncated=1, pathname=b"true\0bin\0"))
     assert found.truncated == {"pathname"}
-    assert found.pathname == b"bin/true"
+    assert found.pathname == Path(b"bin/true", cut=True)
 
 
-def test_a_static_program_has_no_interpreter():
-    assert decoder.introduction(record(key(), (b"a\0", b"", b"", b"", b""))).interpreter_pathname is None
+def test_what_is_not_there_is_none():
+    found = decoder.introduction(record(key(), pathname=b"a\0"))
+    assert found.interpreter_pathname is found.cwd is found.argv is found.interpreter is None
+
+
+def test_a_root_directory_has_no_names_and_is_there():
+    assert decoder.introduction(record(key(), path_flags={"cwd": PRESENT})).cwd == Path(b"/")
+
+
+def test_the_flags_of_a_path_are_read():
+    flags = enum("path_flag")
+    number = PRESENT | flags["PATH_ORPHAN"] | flags["PATH_DISCONNECTED"]
+    found = decoder.introduction(record(key(), path_flags={"pathname": number}, pathname=b"memfd:x\0"))
+    assert found.pathname == Path(b"memfd:x", orphan=True, disconnected=True)
+
+
+def test_a_file_has_its_device_as_stat_shows_it():
+    facts = {"inode": 9, "dev": 0x10300002, "ctime": -1, "mode": 0o104755, "size": 5, "links": 2, "generation": 3}
+    found = decoder.introduction(record(key(), numbers={"program": LayoutFile(**facts)}))
+    assert found.program == File((259, 2), 9, -1, 0o104755, 5, 2, 3, None, None)
+
+
+def test_a_file_on_an_overlay_has_the_one_below_beside_it():
+    facts = LayoutFile(inode=9, backing_inode=4, backing_dev=0x800001)
+    found = decoder.introduction(record(key(), numbers={"program": facts})).program
+    assert (found.backing_dev, found.backing_inode) == ((8, 1), 4)
+
+
+def test_numbers_are_taken_from_where_the_layout_has_them():
+    numbers = {"pid": 1, "ppid": 2, "uid": 3, "gid": 4, "argc": 5, "envc": 6, "argv_bytes": 7, "env_bytes": 8}
+    found = decoder.introduction(record(key(), numbers={**numbers, "cgroup": 9, "comm": b"sh"}))
+    assert {name: getattr(found, name) for name in numbers} == numbers
+    assert (found.cgroup, found.comm) == (9, b"sh")
 
 
 @given(st.binary(max_size=Introduction.text.offset + 300))
@@ -57,16 +105,20 @@ def test_any_bytes_are_decoded_or_refused(data):
         found = decoder.introduction(data)
     except DecodeError:
         return
-    for text in (found.pathname, found.cmdpath, found.interp):
-        assert text is None or len(text) <= len(data)
+    total = sum(len(text) for text in (found.cmdpath, found.interp, found.argv, found.env) if text)
+    total += sum(len(path.name) for path in (found.pathname, found.cwd, found.stdin_path) if path)
+    assert total <= len(data)
 
 
-@given(st.lists(st.binary(max_size=40), min_size=5, max_size=5), st.data())
-def test_a_record_with_wrong_sizes_is_decoded_or_refused(texts, data):
-    good = bytearray(record(key(), texts))
+@given(st.lists(st.binary(max_size=40), min_size=8, max_size=8), st.data())
+def test_a_record_with_a_wrong_byte_is_decoded_or_refused(texts, data):
+    good = bytearray(record(key(), **dict(zip(TEXTS, texts, strict=True))))
     at = data.draw(st.integers(0, Introduction.text.offset - 1))
     good[at] = data.draw(st.integers(0, 255))
+    raw = bytes(good[: data.draw(st.integers(0, len(good)))])
     try:
-        decoder.introduction(bytes(good[: data.draw(st.integers(0, len(good)))]))
+        found = decoder.introduction(raw)
     except DecodeError:
         return
+    shown = as_json(decoder.key(found.key), found, {}, boot_time_ns=0)
+    assert json.loads(json.dumps(shown)) == shown

@@ -1,20 +1,27 @@
+from dataclasses import replace
+
 import pytest
 
-from exporter.decode import Introduction, Key
+from exporter.decode import Decoder, Key, Path
 from exporter.event import enum
 from exporter.label import Labels, absolute, labels_of
+from tests.unit.layouts import LAYOUTS, key, record
 
 FLAGS = enum("key_flag")
 
 
-def introduction(**fields):
-    texts = dict.fromkeys(("pathname", "interpreter_pathname", "cwd", "cmdpath", "interp"))
-    return Introduction(**{"key": b"", "truncated": frozenset(), **texts, **fields})
+NOTHING = Decoder(LAYOUTS).introduction(record(key()))
 
 
 def labels(flags=(), stdin="null", **fields):
+    """The labels of an exec with these flags of its key; names of paths are paths."""
     number = sum(FLAGS[f"KEY_{flag.upper()}"] for flag in flags)
-    return labels_of(Key(stdin, number), introduction(**fields))
+    paths = {
+        name: Path(fields[name])
+        for name in ("pathname", "interpreter_pathname", "cwd")
+        if isinstance(fields.get(name), bytes)
+    }
+    return labels_of(Key(stdin, number), replace(NOTHING, **{**fields, **paths}))
 
 
 def test_a_dynamic_program_has_its_loader_as_interpreter():
@@ -34,24 +41,45 @@ def test_a_script_is_what_was_invoked_and_its_interpreter_what_is_written_in_it(
 
 
 def test_a_relative_script_is_made_absolute_with_the_working_directory():
-    assert labels(["script"], cmdpath=b"./run", cwd=b"/srv/app", interp=b"/bin/sh").path == "/srv/app/run"
+    assert (
+        labels(["script"], pathname=b"/sh", cmdpath=b"./run", cwd=b"/srv/app", interp=b"/bin/sh").path == "/srv/app/run"
+    )
 
 
 def test_a_relative_script_without_a_working_directory_is_unknown():
-    assert labels(["script"], cmdpath=b"./run", interp=b"/bin/sh").path == "unknown"
+    assert labels(["script"], pathname=b"/sh", cmdpath=b"./run", interp=b"/bin/sh").path == "unknown"
 
 
 @pytest.mark.parametrize(
-    ("flag", "label"), [("memfd", "[memfd]"), ("deleted", "[deleted]"), ("disconnected", "[disconnected]/a/b")]
+    ("path", "label"),
+    [
+        (Path(b"memfd:/a/b", orphan=True, disconnected=True), "[memfd]"),
+        (Path(b"x", orphan=True, disconnected=True), "[disconnected]"),
+        (Path(b"/a/b", deleted=True), "[deleted]"),
+        (Path(b"/a/b", disconnected=True), "[disconnected]/a/b"),
+        (Path(b"y/z", cut=True), "[truncated]/y/z"),
+    ],
 )
-def test_a_file_without_a_path_never_looks_like_one_that_has_it(flag, label):
-    assert labels([flag], pathname=b"/a/b").path == label
-    assert labels([f"interpreter_{flag}"], pathname=b"/p", interpreter_pathname=b"/a/b").interpreter == label
+def test_a_file_without_a_path_never_looks_like_one_that_has_it(path, label):
+    assert labels(pathname=path).path == label
+    assert labels(pathname=b"/p", interpreter_pathname=path).interpreter == label
 
 
-def test_a_path_that_was_cut_says_so():
-    assert labels(pathname=b"y/z", truncated=frozenset({"pathname"})).path == "[truncated]/y/z"
-    assert labels(["script"], cmdpath=b"/y/z", truncated=frozenset({"cmdpath"})).path == "[truncated]//y/z"
+@pytest.mark.parametrize(
+    ("cwd", "label"),
+    [
+        (Path(b"/a", deleted=True), "[deleted]"),
+        (Path(b"/a", disconnected=True), "[disconnected]/a/x"),
+        (Path(b"a", cut=True), "[truncated]/x"),
+    ],
+)
+def test_a_relative_script_in_a_directory_without_a_path(cwd, label):
+    assert labels(["script"], pathname=b"/sh", cmdpath=b"x", cwd=cwd, interp=b"/bin/sh").path == label
+
+
+def test_a_script_whose_path_was_cut_says_so():
+    found = labels(["script"], pathname=b"/sh", cmdpath=b"/y/z", truncated=frozenset({"cmdpath"}))
+    assert found.path == "[truncated]//y/z"
 
 
 def test_a_key_that_is_not_introduced_is_unknown_but_for_its_stdin():
