@@ -61,8 +61,8 @@ static __always_inline struct path directory_of(struct task_struct *task)
 
 static __always_inline void subject_of(struct subject *subject, struct file *file)
 {
-	subject->inode = READ(file, f_inode);
 	subject->path = user_path(file);
+	subject->inode = READ(subject->path.dentry, d_inode); /* f_inode may be the one below an overlay */
 }
 
 static __always_inline void identify_subject(struct subject *subject, struct identity *id, struct climb *climb)

@@ -70,21 +70,23 @@ static __always_inline void write_files(struct task_struct *task, struct linux_b
 	struct file *program = READ(bprm, file);
 
 	__builtin_memset(paths, 0, sizeof(space->paths));
-	describe_file(READ(program, f_inode), &record->program);
 	paths[TEXT_PATHNAME] = user_path(program);
+	describe_file(READ(paths[TEXT_PATHNAME].dentry, d_inode), &record->program);
 	if (is_script(bprm)) /* then the key had no need of it */
 		space->interpreter = interpreter_file(task, space->climb.string);
 	if (FRESH(space->interpreter)) {
-		describe_file(READ(space->interpreter, f_inode), &record->interpreter);
 		paths[TEXT_INTERPRETER_PATHNAME] = user_path(space->interpreter);
+		describe_file(READ(paths[TEXT_INTERPRETER_PATHNAME].dentry, d_inode), &record->interpreter);
 	}
 	paths[TEXT_CWD] = directory_of(task);
+#ifdef HAVE_STDIN
 	if (FRESH(space->stdin)) {
 		struct inode *inode = READ(space->stdin, f_inode);
 
 		record->stdin_inode = READ(inode, i_ino);
 		paths[TEXT_STDIN_PATH] = user_path(space->stdin);
 	}
+#endif
 #pragma unroll
 	for (int text = 0; text < PATHS; text++)
 		if (FRESH(paths[text].dentry))

@@ -34,7 +34,6 @@
 #define S_IFREG 0100000
 #define S_IFSOCK 0140000
 #define PF_KTHREAD 0x00200000
-#define FMODE_BACKING 0x2000000
 #define ANON_INODE_FS_MAGIC 0x09041934
 #define PIDFS_MAGIC 0x50494446
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
@@ -136,18 +135,35 @@ static __always_inline void describe_file(struct inode *inode, struct file_facts
 #endif
 }
 
+/* Whether a mount is in no namespace of user space: a detached one, or (IS_ERR) one that the kernel made for itself. */
+static __always_inline bool mount_is_internal(struct mount *mount)
+{
+	u64 ns = (u64)READ(mount, mnt_ns);
+
+	return !ns || ns >= (u64)-4095;
+}
+
 /*
- * The path by which user space knows the file. A file that a filesystem in between
- * opened for a mapping has that path beside it since 6.5: 62d53c4a1dfe ("fs: use
- * backing_file container for internal files with "fake" f_path").
+ * The path by which user space knows the file. Since 6.5 a file that an overlay opened
+ * for a mapping lies on an internal mount and has the overlay's path beside it:
+ * 62d53c4a1dfe ("fs: use backing_file container for internal files with "fake"
+ * f_path"). FMODE_BACKING does not tell which these are: it is one bit until 6.13 and
+ * another from 6.14 on, and each has had other meanings.
  */
 static __always_inline struct path user_path(struct file *file)
 {
+	struct path path = READ(file, f_path);
 #if HAVE_BACKING_FILE
-	if (READ(file, f_mode) & FMODE_BACKING)
-		return READ(CONTAINER_OF(file, struct backing_file, file), user_path);
+	if (mount_is_internal(CONTAINER_OF(path.mnt, struct mount, mnt))) {
+		struct path user = READ(CONTAINER_OF(file, struct backing_file, file), user_path);
+		struct inode *inode = user.dentry ? READ(user.dentry, d_inode) : 0;
+		struct super_block *sb = inode ? READ(inode, i_sb) : 0;
+
+		if (sb && READ(sb, s_magic) == OVERLAYFS_SUPER_MAGIC)
+			return user;
+	}
 #endif
-	return READ(file, f_path);
+	return path;
 }
 
 #endif /* HAVE_PROGRAM_FILE */

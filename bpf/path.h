@@ -55,7 +55,7 @@ static __always_inline enum step climb_step(struct climb *climb)
 		struct mount *parent = READ(climb->mount, mnt_parent);
 
 		if (parent == climb->mount)
-			return READ(climb->mount, mnt_ns) ? STEP_ROOT : STEP_DETACHED;
+			return mount_is_internal(climb->mount) ? STEP_DETACHED : STEP_ROOT;
 		climb->dentry = READ(climb->mount, mnt_mountpoint);
 		climb->mount = parent;
 		climb->mount_root = READ(parent, mnt.mnt_root);

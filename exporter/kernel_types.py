@@ -50,11 +50,12 @@ def _members(text: str) -> tuple[str, ...]:
 
 
 _PROGRAM_FILE = _members(
-    "linux_binprm.{file,filename,interp} file.{f_inode,f_path} inode.{i_ino,i_sb,i_mode,i_generation}"
+    "linux_binprm.{file,filename,interp} file.f_path inode.{i_ino,i_sb,i_mode,i_generation}"
     " super_block.{s_dev,s_magic} path.{mnt,dentry} vfsmount.mnt_root"
-    " mount.{mnt_parent,mnt_mountpoint,mnt,mnt_ns} dentry.{d_hash,d_parent,d_name} hlist_bl_node.pprev qstr.{len,name}"
+    " mount.{mnt_parent,mnt_mountpoint,mnt,mnt_ns} dentry.{d_hash,d_parent,d_name,d_inode}"
+    " hlist_bl_node.pprev qstr.{len,name}"
 )
-_OVERLAY = _members("ovl_inode.{vfs_inode,__upperdentry} dentry.d_inode ovl_path.dentry")
+_OVERLAY = _members("ovl_inode.{vfs_inode,__upperdentry} ovl_path.dentry")
 
 FEATURES = (
     Feature(
@@ -137,7 +138,7 @@ FEATURES = (
     Feature(
         "backing_file",
         "before Linux 6.5 nothing; from there on the interpreter's path inside a container is that of its layer",
-        (Layout(_members("file.f_mode backing_file.{file,user_path}")),),
+        (Layout(_members("backing_file.{file,user_path}")),),
     ),
     Feature(
         "overlay_backing",
@@ -145,7 +146,7 @@ FEATURES = (
         (
             Layout((*_OVERLAY, *_members("ovl_inode.oe ovl_entry.{__numlower,__lowerstack}")), "OVERLAY_ENTRY"),
             Layout((*_OVERLAY, "ovl_inode.lowerpath"), "OVERLAY_LOWERPATH"),
-            Layout(_members("ovl_inode.{vfs_inode,__upperdentry,lower} dentry.d_inode"), "OVERLAY_LOWER"),
+            Layout(_members("ovl_inode.{vfs_inode,__upperdentry,lower}"), "OVERLAY_LOWER"),
         ),
     ),
 )

@@ -14,13 +14,13 @@ _EXIT = {
 }
 
 
-def static_elf(path, salt=b""):
+def static_elf(path, salt=b"", pie=False):
     """The smallest static program that ends with status 0; `salt` makes its content another one."""
     machine, code = _EXIT[platform.machine()]
-    base, start = 0x400000, 64 + 56
+    base, start = 0 if pie else 0x400000, 64 + 56
     size = start + len(code)
     header = b"\x7fELF\2\1\1" + bytes(9)
-    header += struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, base + start, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    header += struct.pack("<HHIQQQIHHHHHH", 3 if pie else 2, machine, 1, base + start, 64, 0, 0, 64, 56, 1, 64, 0, 0)
     segment = struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 0x1000)
     return _write(path, header + segment + code + salt)
 

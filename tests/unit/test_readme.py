@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from exporter import metrics
+from exporter import cli, metrics, trace
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
@@ -15,7 +15,5 @@ def test_the_table_of_metrics_is_the_one_in_the_code():
 
 
 def test_every_flag_that_it_names_exists():
-    from exporter.cli import parser
-
-    flags = {flag for action in parser()._actions for flag in action.option_strings}
-    assert set(re.findall(r"--[a-z]+\.[a-z-]+|--check", README)) <= flags
+    flags = {flag for of in (cli, trace) for action in of.parser()._actions for flag in action.option_strings}
+    assert set(re.findall(r"--[a-z]+\.[a-z-]+|--check|--path|--format", README)) <= flags
