@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session", autouse=True)
 def alone():
     """One run of the kernel tier at a time: what one leaves behind another would find."""
-    with Path("/run/lock/exec_exporter-tests").open("w") as file:
+    with Path("/run/exec_exporter-tests.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
