@@ -1,10 +1,13 @@
 import fcntl
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from exporter.probe import ProbeSettings, Tracer
 from tests.kernel.running import running
+from tests.kernel.tracing import RECORDED, Trace
 
 
 def pytest_collection_modifyitems(items):
@@ -29,3 +32,11 @@ def exporter():
     """One probe for a module's tests: each looks only at paths of its own."""
     with running() as exporter:
         yield exporter
+
+
+@pytest.fixture(scope="module")
+def trace():
+    settings = ProbeSettings(introductions_pages=2048, argv_bytes=RECORDED, env_bytes=RECORDED)
+    with closing(Tracer(settings)) as tracer:
+        tracer.attach()
+        yield Trace(tracer)

@@ -1,0 +1,146 @@
+"""When two executions are of one program, and when they are not: the keys of the map."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.programs import execute, static_elf
+from tests.kernel.running import running
+from tests.kernel.tracing import child, mount, own_mounts
+
+RESTARTS = 5
+CLOCK_REALTIME_COARSE = 5  # linux/time.h; Python does not name it
+
+
+@pytest.fixture
+def keys(exporter):
+    """Calls something and returns the keys that came into the map, of paths below a directory."""
+
+    def keys(directory, action):
+        before = set(dict(exporter.probe.entries()))
+        action()
+        exporter.catalogue.update()
+        added = set(dict(exporter.probe.entries())) - before
+        return [key for key in added if exporter.catalogue.labels(key).path.startswith(str(directory))]
+
+    return keys
+
+
+def test_a_program_that_is_executed_again_is_the_same(keys, tmp_path):
+    program = static_elf(tmp_path / "static")
+    assert len(keys(tmp_path, lambda: execute(program, 3))) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: static_elf(path.with_name("new")).rename(path),
+        lambda path: path.chmod(0o700),
+        lambda path: path.write_bytes(path.read_bytes() + b"x"),
+    ],
+    ids=["replaced", "other permissions", "changed in place"],
+)
+def test_a_file_that_was_changed_is_another(keys, tmp_path, change):
+    program = static_elf(tmp_path / "static")
+    execute(program)
+
+    def act():
+        # changes within one tick of the coarse clock may share a change time
+        while time.clock_gettime_ns(CLOCK_REALTIME_COARSE) <= program.stat().st_ctime_ns:
+            os.sched_yield()
+        change(program)
+        execute(program)
+
+    assert len(keys(tmp_path, act)) == 1
+
+
+def test_an_inode_number_that_is_used_again_at_once_is_another(keys, tmp_path):
+    program = static_elf(tmp_path / "static")
+    execute(program)
+
+    def act():
+        program.unlink()
+        static_elf(program)
+        execute(program)
+
+    assert len(keys(tmp_path, act)) == 1
+
+
+def test_a_container_that_is_started_again_has_the_same_programs(keys, tmp_path):
+    """The overlay has another device number each time that it is mounted."""
+    base, merged = tmp_path / "base", tmp_path / "merged"
+    for directory in (base, merged):
+        directory.mkdir()
+    (base / "lower").mkdir()
+    (base / "empty").mkdir()
+    static_elf(base / "lower/static")
+    devices = set()
+
+    def start(held):
+        def action(tell):
+            own_mounts()
+            for number in range(held):  # device numbers that are free would be used again
+                (base / f"held-{number}").mkdir(exist_ok=True)
+                mount("none", base / f"held-{number}", "tmpfs")
+            mount("none", merged, "overlay", data=f"lowerdir={base}/lower:{base}/empty")
+            tell({"dev": merged.stat().st_dev})
+            os.execve(merged / "static", ["x"], {})
+
+        devices.add(child(action)[1]["dev"])
+
+    assert len(keys(merged, lambda: [start(number) for number in range(RESTARTS)])) == 1
+    assert len(devices) > 1
+
+
+def test_the_hash_of_a_path_is_keyed(tmp_path):
+    """With the same key it is the same; with another it is another: names cannot be made to collide."""
+    program = static_elf(tmp_path / "static")
+
+    def path_hash(hash_key):
+        with running(hash_key=hash_key) as exporter:
+            execute(program)
+            exporter.catalogue.update()
+            (key,) = [k for k, _ in exporter.probe.entries() if exporter.catalogue.labels(k).path == str(program)]
+            return exporter.probe.layouts.key.from_buffer_copy(key).file.path_hash
+
+    assert path_hash(b"0123456789abcdef") == path_hash(b"0123456789abcdef") == siphash_of_path(program)
+    assert path_hash(b"0123456789abcdef") != path_hash(b"0123456789abcdeF")
+
+
+def siphash_of_path(path, key=b"0123456789abcdef"):
+    """SipHash-1-3 by its paper, over the names of a path, leaf first, each padded and ended as bpf/siphash.h has it."""
+    mask = (1 << 64) - 1
+    k0, k1 = int.from_bytes(key[:8], "little"), int.from_bytes(key[8:], "little")
+    v = [k0 ^ 0x736F6D6570736575, k1 ^ 0x646F72616E646F6D, k0 ^ 0x6C7967656E657261, k1 ^ 0x7465646279746573]
+
+    def rotated(word, bits):
+        return (word << bits | word >> 64 - bits) & mask
+
+    def turn():
+        v[0] = (v[0] + v[1]) & mask
+        v[1] = rotated(v[1], 13) ^ v[0]
+        v[0] = rotated(v[0], 32)
+        v[2] = (v[2] + v[3]) & mask
+        v[3] = rotated(v[3], 16) ^ v[2]
+        v[0] = (v[0] + v[3]) & mask
+        v[3] = rotated(v[3], 21) ^ v[0]
+        v[2] = (v[2] + v[1]) & mask
+        v[1] = rotated(v[1], 17) ^ v[2]
+        v[2] = rotated(v[2], 32)
+
+    def word(value):
+        v[3] ^= value
+        turn()
+        v[0] ^= value
+
+    for name in reversed([os.fsencode(part) for part in Path(path).parts[1:]]):
+        whole, left = divmod(len(name), 8)
+        for index in range(whole):
+            word(int.from_bytes(name[index * 8 : index * 8 + 8], "little"))
+        word(int.from_bytes(name[whole * 8 :], "little") | left + 1 << 56)
+    v[2] ^= 0xFF
+    for _ in range(3):
+        turn()
+    return v[0] ^ v[1] ^ v[2] ^ v[3]
