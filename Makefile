@@ -61,10 +61,13 @@ $(VENV)/test-ready: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --editable '.[test]'
 	@touch $@ $(VENV)/run-ready
 
-# Out of Debian's prometheus package without installing it: that would start a Prometheus here.
+# Out of Debian's package without installing it: that would start a Prometheus here. Newer releases have promtool in
+# a package of its own.
 $(CACHE)/promtool:
 	@mkdir -p $(CACHE)
-	@if command -v promtool > /dev/null; then ln -sf "$$(command -v promtool)" $@; else \
-	    cd $(CACHE) && { ls prometheus_*.deb > /dev/null 2>&1 || apt-get download -qq prometheus 2> /dev/null || \
-	        { $(SUDO) apt-get update -qq && apt-get download -qq prometheus; }; } && \
-	    dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x --strip-components=3 ./usr/bin/promtool && rm prometheus_*.deb; fi
+	@if command -v promtool > /dev/null; then ln -sf "$$(command -v promtool)" $@; exit; fi; \
+	apt-cache show prometheus > /dev/null 2>&1 || $(SUDO) apt-get update -qq; \
+	cd $(CACHE) && for package in promtool prometheus; do \
+	    apt-get download -qq $$package 2> /dev/null && \
+	    dpkg-deb --fsys-tarfile $${package}_*.deb | tar -x --strip-components=3 ./usr/bin/promtool && break; \
+	done; rm -f *.deb; test -x promtool || { echo "make: no promtool in Debian's packages" >&2; exit 1; }
