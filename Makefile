@@ -61,13 +61,13 @@ $(VENV)/test-ready: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --editable '.[test]'
 	@touch $@ $(VENV)/run-ready
 
-# Out of Debian's package without installing it: that would start a Prometheus here. Newer releases have promtool in
+# Out of Debian's packages without installing them: that would start a Prometheus here. Newer releases have promtool in
 # a package of its own.
 $(CACHE)/promtool:
 	@mkdir -p $(CACHE)
-	@if command -v promtool > /dev/null; then ln -sf "$$(command -v promtool)" $@; exit; fi; \
+	@if command -v $(@F) > /dev/null; then ln -sf "$$(command -v $(@F))" $@; exit; fi; \
 	apt-cache show prometheus > /dev/null 2>&1 || $(SUDO) apt-get update -qq; \
-	cd $(CACHE) && for package in promtool prometheus; do \
+	cd $(CACHE) && for package in $(@F) prometheus; do \
 	    apt-get download -qq $$package 2> /dev/null && \
-	    dpkg-deb --fsys-tarfile $${package}_*.deb | tar -x --strip-components=3 ./usr/bin/promtool && break; \
-	done; rm -f *.deb; test -x promtool || { echo "make: no promtool in Debian's packages" >&2; exit 1; }
+	    dpkg-deb --fsys-tarfile $${package}_*.deb | tar -x --strip-components=3 ./usr/bin/$(@F) && break; \
+	done; rm -f *.deb; test -x $(@F) || { echo "make: no $(@F) in Debian's packages" >&2; exit 1; }

@@ -12,15 +12,19 @@ from contextlib import closing, contextmanager
 
 from prometheus_client import CollectorRegistry
 
-from exporter import __version__, preflight
+from exporter import __version__, memory, preflight, privilege
 from exporter.catalogue import Catalogue
-from exporter.cli import Options, parse, set_up_logging
+from exporter.cli import Options, parse
 from exporter.collect import ExecutionsCollector, ProbeCollector, Scrape
 from exporter.decode import Decoder
-from exporter.probe import Probe, ProbeSettings
+from exporter.exposition import Exposition
+from exporter.logs import set_up_logging
+from exporter.notify import notify
+from exporter.outputs import output
+from exporter.probe import TRACEPOINT, Probe, ProbeSettings
 from exporter.refusal import FAILED, Refusal
-from exporter.serve import Server
 from exporter.trace import trace
+from exporter.web_file import WebFile
 
 log = logging.getLogger("exec_exporter")
 
@@ -34,7 +38,7 @@ def main() -> None:
             trace(sys.argv[2:])
             return
         options = parse(sys.argv[1:])
-        set_up_logging(options.log_level)
+        set_up_logging(options.log_level, options.log_format)
         (check if options.check else serve)(options)
     except Refusal as refusal:
         sys.exit(_say(f"exec_exporter: {refusal}", refusal.status))
@@ -46,29 +50,48 @@ def main() -> None:
 
 
 def serve(options: Options) -> None:
-    """Serves until SIGTERM or SIGINT."""
+    """Serves, or writes a file, until SIGTERM or SIGINT."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    preflight.check()
-    registry = CollectorRegistry(auto_describe=False)
-    with (
-        closing(Server(options.listen_address, options.telemetry_path, registry)) as server,
-        closing(_probe(options)) as probe,
-    ):
-        decoder = Decoder(probe.layouts)
-        catalogue = Catalogue(decoder, probe.introductions)
-        registry.register(collectors(probe, catalogue, decoder))
-        probe.attach()
-        with _taking_in(catalogue, probe):
-            server.start()
-            log.info("counting executions, serving %s on port %d", options.telemetry_path, server.port)
-            stop.wait()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with closing(output(options)) as out:
+        preflight.check()
+        with closing(_probe(options)) as probe:
+            decoder = Decoder(probe.layouts)
+            catalogue = Catalogue(decoder, probe.introductions)
+            scrape = collectors(probe, catalogue, decoder)
+            registry = CollectorRegistry(auto_describe=False)
+            registry.register(scrape)
+            probe.attach()
+            kept = privilege.drop(lambda: list(probe.entries()))
+            memory.give_back()
+            with _taking_in(catalogue, probe):
+                doing = out.start(Exposition(registry.collect), lambda: _unready(probe, scrape))
+                log.info("%s; %s", doing, started(probe, kept))
+                notify("READY=1")
+                out.wait(stop)
+                notify("STOPPING=1")
     log.info("stopped")
+
+
+def started(probe: Probe, kept: frozenset[int]) -> str:
+    """What the line at the start says of the probe."""
+    lacks = ", ".join(f"{feature.name} ({feature.without})" for feature in probe.missing) or "nothing"
+    numbers = ", ".join(map(str, sorted(kept))) or "none"
+    return f"probe attached to {TRACEPOINT.decode()}; this kernel lacks {lacks}; capabilities kept: {numbers}"
+
+
+def _unready(probe: Probe, scrape: Scrape) -> str:
+    """Why a scrape is no good now, or nothing."""
+    if not probe.attached:
+        return "not attached"
+    return f"last reading failed: {', '.join(scrape.failing)}" if scrape.failing else ""
 
 
 def check(options: Options) -> None:
     """Does everything but serving, and says what this kernel lacks."""
+    WebFile(options.web_config_file)
     preflight.check()
     with closing(_probe(options)) as probe:
         decoder = Decoder(probe.layouts)

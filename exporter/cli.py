@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import platform
-import sys
-import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from exporter import __version__
 from exporter.arguments import Parser, number, power_of_two
-from exporter.refusal import USAGE, Refusal
-from exporter.serve import parse_address
+from exporter.logs import FORMATS, LEVELS
+from exporter.web_flags import add_web_flags, check_web_flags
 
-LEVELS = ("debug", "info", "warn", "error")
+EPILOG = """\
+signals:
+  SIGTERM, SIGINT       stop: detach the probe, end with status 0
+  SIGHUP                ignored: changed web configuration is read without it
+
+exit status:
+  0  stopped by a signal, or --check or --once done
+  1  cannot run here: the line on standard error says why and what to do
+  2  wrong usage, including a wrong --web.config.file
+
+examples:
+  exec_exporter --web.listen-address=127.0.0.1:10042
+  exec_exporter --web.config.file=/etc/exec_exporter/web.yml
+  exec_exporter --textfile=/var/lib/prometheus/node-exporter/exec.prom
+"""
 
 
 @dataclass(frozen=True)
 class Options:
     """What the command line says."""
 
-    listen_address: str
+    listen_addresses: tuple[str, ...]
+    systemd_socket: bool
+    web_config_file: Path | None
     telemetry_path: str
+    max_requests: int
+    idle_seconds: int
+    once: bool
+    textfile: Path | None
+    textfile_seconds: int
     map_entries: int
     ring_buffer_pages: int
     log_level: str
+    log_format: str
     check: bool
 
 
@@ -33,25 +53,13 @@ def parser() -> argparse.ArgumentParser:
     """All flags, with their defaults and help."""
     parser = Parser(
         prog="exec_exporter",
-        description="Counts program executions in the kernel and serves them to Prometheus."
-        " exec_exporter trace prints them instead: see exec_exporter trace --help.",
-        epilog="Exit status: 0 stopped or check passed, 1 cannot run here, 2 wrong usage.",
+        description="Counts program executions in the kernel and serves them to Prometheus.\n"
+        "exec_exporter trace prints them instead: see exec_exporter trace --help.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--web.listen-address",
-        dest="listen_address",
-        metavar="ADDRESS",
-        default=":10042",
-        help="address to listen on: :PORT, HOST:PORT or [IPV6]:PORT (default %(default)s)",
-    )
-    parser.add_argument(
-        "--web.telemetry-path",
-        dest="telemetry_path",
-        metavar="PATH",
-        default="/metrics",
-        help="path of the metrics (default %(default)s)",
-    )
+    add_web_flags(parser)
     parser.add_argument(
         "--bpf.map-entries",
         dest="map_entries",
@@ -70,7 +78,14 @@ def parser() -> argparse.ArgumentParser:
         help="size of the ring buffer for the names of new programs, in pages; a power of two (default %(default)s)",
     )
     parser.add_argument(
-        "--log.level", dest="log_level", choices=LEVELS, default="info", help="least level to log (default %(default)s)"
+        "--log.level",
+        dest="log_level",
+        choices=tuple(LEVELS),
+        default="info",
+        help="least level to log (default %(default)s)",
+    )
+    parser.add_argument(
+        "--log.format", dest="log_format", choices=FORMATS, default="logfmt", help="how to log (default %(default)s)"
     )
     parser.add_argument(
         "--check",
@@ -87,35 +102,6 @@ def parser() -> argparse.ArgumentParser:
 
 def parse(arguments: list[str]) -> Options:
     """Raises Refusal for what cannot be meant."""
-    options = Options(**vars(parser().parse_args(arguments)))
-    parse_address(options.listen_address)
-    if not options.telemetry_path.startswith("/") or options.telemetry_path == "/":
-        raise Refusal(
-            f"--web.telemetry-path={options.telemetry_path} is not a path", "give one such as /metrics", status=USAGE
-        )
-    return options
-
-
-def set_up_logging(level: str) -> None:
-    """Logs to standard error in logfmt, times in UTC."""
-    handler = logging.StreamHandler(sys.stderr)
-    formatter = logging.Formatter(
-        'time=%(asctime)s.%(msecs)03dZ level=%(levelname)s source=%(name)s msg="%(message)s"', "%Y-%m-%dT%H:%M:%S"
-    )
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
-    handler.addFilter(_quote)
-    logging.addLevelName(logging.WARNING, "warn")
-    for name in ("debug", "info", "error"):
-        logging.addLevelName(getattr(logging, name.upper()), name)
-    logging.basicConfig(level=_LEVELS[level], handlers=[handler])
-
-
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
-
-
-def _quote(record: logging.LogRecord) -> bool:
-    """Keeps a message on one line and inside its quotes."""
-    text = record.getMessage().replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    record.msg, record.args = text, ()
-    return True
+    options = parser().parse_args(arguments)
+    check_web_flags(options)
+    return Options(**vars(options))

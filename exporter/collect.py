@@ -19,6 +19,7 @@ from exporter.fields import FIELDS, unavailable
 from exporter.kernel_types import Feature
 from exporter.metrics import Family
 from exporter.series import Series
+from exporter.table import AnyFamily, Table
 
 log = logging.getLogger(__name__)
 
@@ -53,16 +54,13 @@ class ExecutionsCollector:
         self._executions = executions
         self._series = Series()
 
-    def collect(self) -> Iterator[Family]:
+    def collect(self) -> Iterator[AnyFamily]:
         """Reads the map first and the introductions after it, so that what was read has its name."""
         counts = [(key, self._executions(value)) for key, value in self._source.entries()]
         self._catalogue.update()
         self._series.update(counts, self._catalogue.labels)
 
-        executions = metrics.EXECUTIONS.family()
-        for labels, count in self._series.executions.items():
-            executions.add_metric(labels, count)
-        yield executions
+        yield Table(metrics.EXECUTIONS, dict(self._series.executions))
         entries, capacity, series = (
             metric.family() for metric in (metrics.MAP_ENTRIES, metrics.MAP_CAPACITY, metrics.SERIES)
         )
@@ -108,16 +106,21 @@ class ProbeCollector:
 class Scrape(Collector):
     """Runs the collectors one after the other, one scrape at a time, and says how each did."""
 
-    def __init__(self, collectors: dict[str, Callable[[], Iterable[Family]]]) -> None:
+    def __init__(self, collectors: dict[str, Callable[[], Iterable[AnyFamily]]]) -> None:
         self._collectors = collectors
         self._failing: set[str] = set()
         self._lock = threading.Lock()
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """The collectors that failed when they were last run."""
+        return tuple(sorted(self._failing))
 
     def describe(self) -> Iterable[Exposed]:
         """Empty families: registering must not read the kernel."""
         return [metric.family() for metric in metrics.METRICS]
 
-    def collect(self) -> Iterator[Exposed]:
+    def collect(self) -> Iterator[AnyFamily]:  # type: ignore[override] # a Table has what is asked of a family
         """All families. Of a collector that fails there are none."""
         success, duration = metrics.COLLECTOR_SUCCESS.family(), metrics.COLLECTOR_DURATION.family()
         with self._lock:
@@ -129,7 +132,7 @@ class Scrape(Collector):
                 yield from families or ()
         yield from (success, duration)
 
-    def _run(self, name: str, collector: Callable[[], Iterable[Family]]) -> list[Family] | None:
+    def _run(self, name: str, collector: Callable[[], Iterable[AnyFamily]]) -> list[AnyFamily] | None:
         try:
             families = list(collector())
         except Exception as error:

@@ -1,111 +1,184 @@
-"""HTTP: the exposition under its path, a page that leads to it, and nothing else."""
+"""HTTP on sockets: Tornado's server in a thread of its own.
+
+Tornado, as one event loop holds every connection: a client that is slow or silent costs a file descriptor and some
+kilobytes, not a thread, and its TLS handshake and headers have one deadline together.
+"""
 
 from __future__ import annotations
 
-import html
+import asyncio
+import logging
+import resource
 import socket
+import struct
 import threading
-from collections.abc import Callable, Iterable
-from socketserver import ThreadingMixIn
-from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from collections.abc import Awaitable, Callable
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
+from tornado.httpserver import HTTPServer
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerRequest,
+    ResponseStartLine,
+)
+from tornado.iostream import IOStream, StreamClosedError
 
-from exporter import __version__
-from exporter.refusal import USAGE, Refusal
+from exporter.site import Request, Response
+from exporter.web_file import ReloadingContext, WebFile
 
-REQUEST_TIMEOUT_SECONDS = 30
+log = logging.getLogger(__name__)
 
-
-def parse_address(text: str) -> tuple[str, int]:
-    """':10042', 'host:10042' or '[::1]:10042' as host and port; no host means every address. Raises Refusal."""
-    host, colon, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not bracketed):
-        raise Refusal(
-            f"--web.listen-address={text} is not an address", "give HOST:PORT, [IPV6]:PORT or :PORT", status=USAGE
-        )
-    return host.strip("[]"), int(port)
-
-
-class _Handler(WSGIRequestHandler):
-    timeout = REQUEST_TIMEOUT_SECONDS
-
-    def log_message(self, *_: Any) -> None:
-        """Says nothing: a line for each scrape is noise."""
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: Any) -> None:
-        """Says nothing: a client that went away is no event."""
+MAX_CONNECTIONS = 1024
+OTHER_DESCRIPTORS = 256  # what the rest of the process, and connections being accepted, may hold open
+MAX_HEADER_BYTES = 16384
+MAX_BODY_BYTES = 4096  # nobody has reason to send one
+WRITE_TIMEOUT_SECONDS = 30.0
+STOP_SECONDS = 5.0
 
 
 class Server:
-    """Listens from when it is made, answers from `start` on. Raises Refusal if it cannot listen."""
+    """Serves `respond` on listening sockets from `start` on; over TLS where the file asks for it.
 
-    def __init__(self, address: str, telemetry_path: str, registry: CollectorRegistry) -> None:
-        host, port = parse_address(address)
-        try:
-            family, _, _, _, sockaddr = socket.getaddrinfo(
-                host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            if not host and socket.has_dualstack_ipv6():
-                family, sockaddr = socket.AF_INET6, ("::", port)
-            self._server = type("Server", (_Server,), {"address_family": family})(sockaddr[:2], _Handler, False)
-            if family == socket.AF_INET6 and not host:
-                self._server.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            self._server.server_bind()
-            self._server.server_activate()
-        except OSError as error:
-            raise Refusal(
-                f"cannot listen on {address} ({error.strerror})", "choose another --web.listen-address"
-            ) from error
-        self._server.set_app(application(telemetry_path, registry))
-        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+    `idle_seconds` is the time for a handshake and a request to come in, and for the next one. Of more than
+    MAX_CONNECTIONS connections the one that has waited longest is closed.
+    """
+
+    def __init__(
+        self,
+        sockets: list[socket.socket],
+        respond: Callable[[Request], Awaitable[Response]],
+        web: WebFile,
+        idle_seconds: float = 120.0,
+        write_seconds: float = WRITE_TIMEOUT_SECONDS,
+    ) -> None:
+        self._sockets = sockets
+        self._respond = respond
+        self._tls = ReloadingContext.of(web) if web.current().context else None
+        self._idle_seconds, self._write_seconds = idle_seconds, write_seconds
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="http", daemon=True)
+        self._started = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
 
     @property
     def port(self) -> int:
-        """The port that it listens on, also when 0 was asked for."""
-        return int(self._server.server_address[1])
+        """The port of the first socket, also when 0 was asked for."""
+        return int(self._sockets[0].getsockname()[1])
 
     def start(self) -> None:
         """Begins to answer."""
         self._thread.start()
+        self._started.wait()
 
     def close(self) -> None:
-        """Stops listening."""
-        if self._thread.is_alive():
-            self._server.shutdown()
-        self._server.server_close()
+        """Stops listening; answers that are under way have STOP_SECONDS to end."""
+        if self._loop and self._stopping:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+        for listening in self._sockets:
+            listening.close()
+
+    async def _serve(self) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        answers: set[asyncio.Task[None]] = set()
+
+        def on_request(request: HTTPServerRequest) -> None:
+            http.answering(_stream_of(request))
+            answer = asyncio.create_task(self._answer(request))
+            answers.add(answer)
+            answer.add_done_callback(answers.discard)
+
+        http = _BoundedServer(
+            on_request,
+            ssl_options=self._tls,
+            idle_connection_timeout=self._idle_seconds,
+            body_timeout=self._idle_seconds,
+            max_header_size=MAX_HEADER_BYTES,
+            max_body_size=MAX_BODY_BYTES,
+        )
+        http.limit = _connections()
+        for listening in self._sockets:
+            listening.setblocking(False)
+        http.add_sockets(self._sockets)
+        self._started.set()
+        await self._stopping.wait()
+        http.stop()
+        if answers:
+            await asyncio.wait(answers, timeout=STOP_SECONDS)
+        await http.close_all_connections()
+
+    async def _answer(self, request: HTTPServerRequest) -> None:
+        stream, connection = _stream_of(request), request.connection
+        assert connection  # noqa: S101 - it has one until it is answered
+        response = await self._respond(
+            Request(
+                request.method or "",
+                request.path,
+                {name.lower(): value for name, value in request.headers.items()},
+                lambda: request.get_ssl_certificate() or None,  # type: ignore[arg-type, return-value]
+            )
+        )
+        headers = HTTPHeaders({**response.headers, "Content-Length": str(len(response.body))})
+        body = b"" if request.method == "HEAD" else response.body
+        line = ResponseStartLine("HTTP/1.1", response.status.value, response.status.phrase)
+        try:
+            written = asyncio.ensure_future(connection.write_headers(line, headers, body))
+            connection.finish()
+            await asyncio.wait_for(written, self._write_seconds)
+        except StreamClosedError:
+            pass  # the client went away
+        except TimeoutError:  # the client does not read: what is left for it is dropped, in the kernel too
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            stream.close()
 
 
-def application(telemetry_path: str, registry: CollectorRegistry) -> Callable[..., Iterable[bytes]]:
-    """The WSGI application."""
-    metrics = make_wsgi_app(registry)
-    page = (
-        "<!doctype html><html lang=en><title>exec_exporter</title><h1>exec_exporter</h1>"
-        f"<p>Version {html.escape(__version__)}</p>"
-        f'<p><a href="{html.escape(telemetry_path, quote=True)}">Metrics</a></p></html>\n'
-    ).encode()
+class _BoundedServer(HTTPServer):
+    """Closes the connection that has waited longest for a request when there are too many."""
 
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if path not in (telemetry_path, "/"):
-            return _text(start_response, "404 Not Found", f"Not here. Metrics are at {telemetry_path}\n")
-        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return _text(start_response, "405 Method Not Allowed", "GET only.\n", ("Allow", "GET, HEAD"))
-        if path == telemetry_path:
-            found: Iterable[bytes] = metrics(environ, start_response)
-            return found
-        start_response("200 OK", [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(page)))])
-        return [page]
+    limit: int
 
-    return answer
+    def initialize(self, *args: object, **kwargs: object) -> None:
+        super().initialize(*args, **kwargs)  # type: ignore[arg-type]
+        self._waiting: dict[IOStream, None] = {}
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        stream = _stream(request_conn)
+        self._waiting.pop(stream, None)
+        self._waiting[stream] = None
+        if len(self._waiting) > self.limit:
+            oldest = next(iter(self._waiting))
+            del self._waiting[oldest]
+            oldest.close()
+        return super().start_request(server_conn, request_conn)
+
+    def answering(self, stream: IOStream) -> None:
+        """A request has come in: the connection does not wait any more."""
+        self._waiting.pop(stream, None)
+
+    def on_close(self, server_conn: object) -> None:
+        assert isinstance(server_conn, HTTP1ServerConnection)  # noqa: S101 - Tornado has no other
+        self._waiting.pop(server_conn.stream, None)
+        super().on_close(server_conn)
 
 
-def _text(start_response: Callable[..., Any], status: str, text: str, *headers: tuple[str, str]) -> Iterable[bytes]:
-    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), *headers])
-    return [text.encode()]
+def _stream(connection: HTTPConnection | None) -> IOStream:
+    assert isinstance(connection, HTTP1Connection)  # noqa: S101 - Tornado's server has no other
+    return connection.stream
+
+
+def _stream_of(request: HTTPServerRequest) -> IOStream:
+    return _stream(request.connection)
+
+
+def _connections() -> int:
+    """How many connections there can be; raises the soft limit of descriptors for them as far as it goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + OTHER_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return (
+        MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(MAX_CONNECTIONS, soft - OTHER_DESCRIPTORS))
+    )

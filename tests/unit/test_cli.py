@@ -1,13 +1,13 @@
 import pytest
 
 from exporter.cli import parse
+from exporter.listen import parse_address
 from exporter.refusal import Refusal
-from exporter.serve import parse_address
 
 
 def test_the_defaults_are_those_of_the_design():
     options = parse([])
-    assert (options.listen_address, options.telemetry_path, options.check) == (":10042", "/metrics", False)
+    assert (options.listen_addresses, options.telemetry_path, options.check) == ((":10042",), "/metrics", False)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,14 @@ def test_the_defaults_are_those_of_the_design():
         (["--web.listen-address=::1:10042"], "not an address"),
         (["--web.listen-address=:70000"], "not an address"),
         (["--web.telemetry-path=metrics"], "not a path"),
+        (["--web.telemetry-path=/-/ready"], "not a path"),
+        (["--web.listen-address=:1", "--web.listen-address=nonsense"], "nonsense is not an address"),
+        (["--web.listen-address=:1", "--web.systemd-socket"], "both given"),
+        (["--web.max-requests=-1"], "not a number from 0 to"),
+        (["--web.idle-timeout=0"], "not a number from 1 to"),
+        (["--log.format=xml"], "--log.format"),
+        (["--textfile=/tmp/exec.txt"], "does not end in .prom"),
+        (["--textfile=/no/such/exec.prom"], "/no/such is no directory"),
         (["--bpf.map-entries=0"], "not a number from 1 to"),
         (["--bpf.map-entries=many"], "not a number from 1 to"),
         (["--bpf.ring-buffer-pages=3"], "not a power of two"),

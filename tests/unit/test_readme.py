@@ -16,4 +16,4 @@ def test_the_table_of_metrics_is_the_one_in_the_code():
 
 def test_every_flag_that_it_names_exists():
     flags = {flag for of in (cli, trace) for action in of.parser()._actions for flag in action.option_strings}
-    assert set(re.findall(r"--[a-z]+\.[a-z-]+|--check|--path|--format", README)) <= flags
+    assert set(re.findall(r"--[a-z]+(?:\.[a-z-]+)+|--(?:check|path|format|once|textfile)\b", README)) <= flags

@@ -1,0 +1,22 @@
+"""Tells systemd how the service is, as sd_notify(3) does."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+
+log = logging.getLogger(__name__)
+
+
+def notify(state: str) -> None:
+    """Sends a state such as READY=1 to who started this process, if they asked for it."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path:
+        return
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.connect(f"\0{path[1:]}" if path.startswith("@") else path)
+            sender.sendall(state.encode())
+    except OSError as error:
+        log.warning("cannot tell systemd %s: %s", state, error.strerror)
