@@ -8,14 +8,26 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 PYTEST := $(SUDO) $(VENV)/bin/python -m pytest
 CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 
-.PHONY: run test unit lint format readme clean
+.PHONY: run test test-guests test-kernels test-debian13 unit lint format readme clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
 test: lint $(CACHE)/promtool
-	$(PYTEST) $(ARGS)
+	$(PYTEST) tests/unit tests/kernel $(ARGS)
+
+# Other kernels, in emulated machines: the oldest and the newest, and what a machine may lack. Takes some minutes.
+test-guests: lint $(CACHE)/promtool $(CACHE)/vm-ready
+	$(PYTEST) tests/vm -v $(ARGS)
+
+# The whole matrix of them; writes the table in the README. Takes an hour.
+test-kernels: lint $(CACHE)/promtool $(CACHE)/vm-ready $(CACHE)/ports-ready
+	$(SUDO) env KERNELS=all $(VENV)/bin/python -m pytest tests/vm -v $(ARGS)
+
+# The commands of the README, in Debian 13's user space on this machine's kernel.
+test-debian13: $(VENV)/test-ready $(CACHE)/ports-ready
+	$(SUDO) $(VENV)/bin/python -m tests.vm.debian13
 
 # No root, no BCC, no kernel.
 unit: $(VENV)/test-ready
@@ -71,3 +83,26 @@ $(CACHE)/promtool:
 	    apt-get download -qq $$package 2> /dev/null && \
 	    dpkg-deb --fsys-tarfile $${package}_*.deb | tar -x --strip-components=3 ./usr/bin/$(@F) && break; \
 	done; rm -f *.deb; test -x $(@F) || { echo "make: no $(@F) in Debian's packages" >&2; exit 1; }
+
+# Debian 12 has virtiofsd in qemu-system-common; later it is a package of its own.
+VIRTIOFSD = $(shell apt-cache show virtiofsd > /dev/null 2>&1 && echo virtiofsd)
+
+# install: commands, and the packages that have them
+define install
+	@mkdir -p $(CACHE)
+	@export PATH=$$PATH:/usr/sbin:/sbin; missing=; \
+	for command in $(1); do command -v $$command > /dev/null || missing="$$missing $$command"; done; \
+	if [ "$$missing" ] && command -v apt-get > /dev/null; then \
+	    echo "installing what has$$missing"; \
+	    $(SUDO) apt-get update -qq && \
+	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) > /dev/null; fi
+	@touch $@
+endef
+
+# What boots other kernels. Where there is no apt-get those tests are skipped, and say so.
+$(CACHE)/vm-ready:
+	$(call install,qemu-system-x86_64 busybox depmod zstd lz4,qemu-system-x86 qemu-system-common busybox-static kmod zstd lz4 $(VIRTIOFSD))
+
+# What boots arm64.
+$(CACHE)/ports-ready:
+	$(call install,qemu-system-aarch64 mmdebstrap,qemu-system-arm mmdebstrap)

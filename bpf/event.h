@@ -34,6 +34,8 @@ enum key_flag {
 	KEY_INTERPRETER_MEMFD = 256,	    /* as KEY_MEMFD, of the ELF interpreter */
 	KEY_INTERPRETER_DISCONNECTED = 512, /* as KEY_DISCONNECTED, of the ELF interpreter */
 	KEY_INTERPRETER_TRUNCATED = 1024,   /* as KEY_TRUNCATED, of the ELF interpreter */
+	KEY_AS_INVOKED = 2048,		    /* the script's own file is not known, only what was asked for */
+	KEY_UPPER_LAYER = 4096,		    /* the file is in the upper layer of an overlay: no image brought it */
 };
 
 /* Entries of the counters array. LOST_* are the causes of exec_exporter_executions_lost_total. */
@@ -57,7 +59,7 @@ struct identity {
 
 /* No padding: the map compares and hashes every byte. */
 struct exec_key {
-	struct identity file;	     /* of a script: the path as invoked, in path_hash alone */
+	struct identity file;	     /* of a script as invoked: that path, in path_hash alone */
 	struct identity interpreter; /* the ELF interpreter; of a script: the "#!" interpreter */
 	u32 stdin_type;
 	u32 flags;
@@ -79,7 +81,7 @@ struct file_facts {
 	u32 mode;
 	u32 links;
 	u32 generation;
-	u32 reserved;
+	u32 flags; /* KEY_UPPER_LAYER */
 };
 
 /* The strings of a record, in the order in which they follow each other in its text. */
@@ -88,13 +90,14 @@ enum text {
 	TEXT_INTERPRETER_PATHNAME, /* the ELF interpreter: likewise */
 	TEXT_CWD,		   /* the working directory: likewise */
 	TEXT_STDIN_PATH,	   /* descriptor 0: likewise */
+	TEXT_SCRIPT_PATH,	   /* the script: likewise; absent if it is only known as invoked */
 	TEXT_CMDPATH,		   /* as the caller gave it, ended by NUL */
 	TEXT_INTERP,		   /* bprm->interp: as cmdpath, or the "#!" interpreter as written, ended by NUL */
 	TEXT_ARGV,		   /* each argument ended by NUL */
 	TEXT_ENV,		   /* likewise */
 	TEXTS,
 };
-#define PATHS 4 /* the first so many texts are paths */
+#define PATHS 5 /* the first so many texts are paths */
 
 /* Bits of introduction.path_flags, for each path. */
 enum path_flag {
@@ -110,7 +113,7 @@ enum path_flag {
  * no read of a name has to be shortened to fit.
  */
 #define TEXT_MAX 4128
-#define TEXT_BYTES (6 * (TEXT_MAX + 256) + ARGV_BYTES + ENV_BYTES)
+#define TEXT_BYTES (7 * (TEXT_MAX + 256) + ARGV_BYTES + ENV_BYTES)
 
 /*
  * Everything about one exec: everything before `text`, and `text_bytes` of it. It
@@ -126,6 +129,7 @@ struct introduction {
 	struct exec_key key;
 	struct file_facts program;
 	struct file_facts interpreter;
+	struct file_facts script;
 	u64 stdin_inode;
 	u64 cgroup;
 	u64 time;	/* of the exec: ns since boot */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * The probe: counts every successful exec in `execs`, and sends one introduction
- * of each new key. Compiled by BCC; -D gives EXECS_ENTRIES, RING_PAGES, CPUS,
- * HASH_KEY_0, HASH_KEY_1, ARGV_BYTES and ENV_BYTES.
+ * of each new key. An earlier hook, of which exporter/script_hook.py chooses one,
+ * lets it know scripts by their own file. Compiled by BCC; -D gives EXECS_ENTRIES,
+ * RING_PAGES, CPUS, HASH_KEY_0, HASH_KEY_1, ARGV_BYTES and ENV_BYTES.
  */
 #include "kernel_types.h"
 #include "event.h"
@@ -10,12 +11,16 @@
 #include "kernel.h"
 #include "path.h"
 #include "identity.h"
+#include "script.h"
 #include "introduction.h"
 
 BPF_TABLE("hash", struct exec_key, struct exec_value, execs, EXECS_ENTRIES);
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);
 BPF_PERCPU_ARRAY(counters, u64, COUNTERS);
 BPF_ARRAY(scratch, struct scratch, CPUS); /* per CPU; too large for the kernel's own kind of that */
+/* Not per CPU: between hook and tracepoint a task may move. Least recently used: failed execs never ask. */
+BPF_TABLE("lru_hash", u64, struct opened, opened, OPENED_ENTRIES);
+BPF_ARRAY(script_hook, u32, 1); /* whether there is one */
 
 static __always_inline void count(u32 counter)
 {
@@ -24,6 +29,64 @@ static __always_inline void count(u32 counter)
 	if (value)
 		__sync_fetch_and_add(value, 1);
 }
+
+#if defined(HAVE_SCRIPT_HOOK) && defined(HAVE_PROGRAM_FILE)
+
+/* The key is the task's address: a thread that executes takes its leader's id before the tracepoint. */
+static __always_inline void remember(struct linux_binprm *bprm)
+{
+	u64 task = bpf_get_current_task();
+	struct opened seen;
+
+	if (is_check(bprm))
+		return;
+	seen = opened_by(bprm);
+	opened.update(&task, &seen);
+}
+
+/* The file that the hook saw of this exec, if it is a script, and forgets; else NULL. */
+static __always_inline struct file *recall(struct linux_binprm *bprm)
+{
+	u64 task = bpf_get_current_task();
+	struct file *file = 0;
+	struct opened *seen;
+	u32 *hooked, zero = 0;
+
+	hooked = script_hook.lookup(&zero);
+	if (!hooked || !*hooked)
+		return 0;
+	seen = opened.lookup(&task);
+	if (!seen)
+		return 0;
+	if (is_script(bprm))
+		file = script_file(seen, bprm);
+	opened.delete(&task);
+	return file;
+}
+
+/* fentry, and LSM: 0 lets the exec go on */
+int on_creds_for_exec(u64 *arguments)
+{
+	remember((struct linux_binprm *)arguments[0]);
+	return 0;
+}
+
+#ifdef HAVE_KPROBE_ARGUMENT
+int on_creds_for_exec_kprobe(struct pt_regs *registers)
+{
+	remember((struct linux_binprm *)first_argument(registers));
+	return 0;
+}
+#endif
+
+#else
+
+static __always_inline struct file *recall(struct linux_binprm *bprm)
+{
+	return 0;
+}
+
+#endif
 
 int on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -39,6 +102,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	space = scratch.lookup(&cpu);
 	if (!space) /* never: the verifier asks */
 		return 0;
+	space->script = recall(bprm);
 	key = &space->introduction.key;
 	identify_exec(task, bprm, key, space);
 

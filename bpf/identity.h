@@ -12,7 +12,7 @@
 struct subject {
 	struct inode *inode;
 	struct path path;
-	const char *string; /* the name as written, of a script and of its interpreter */
+	const char *string; /* the name as written, of a script as invoked and of its interpreter */
 	u32 flags;	    /* those of exec_key that the path earned */
 };
 #endif
@@ -24,6 +24,7 @@ struct subject {
 struct scratch {
 	struct introduction introduction; /* its key is the key of this exec */
 	struct file *stdin;
+	struct file *script; /* what the earlier hook saw of this exec; NULL: nothing */
 #ifdef HAVE_PROGRAM_FILE
 	struct file *interpreter; /* the ELF interpreter */
 	struct subject subjects[2];
@@ -67,46 +68,52 @@ static __always_inline void subject_of(struct subject *subject, struct file *fil
 
 static __always_inline void identify_subject(struct subject *subject, struct identity *id, struct climb *climb)
 {
-	if (FRESH(subject->inode))
-		identify(subject->inode, id);
 	id->path_hash = hash_path(&subject->path, FRESH(subject->string), climb);
 	subject->flags = climb->flags;
+	if (FRESH(subject->inode))
+		identify(subject->inode, id, &subject->flags);
 }
 
 /*
  * A program is told by its file and its ELF interpreter. A script's own file has been
- * replaced by its interpreter's when the tracepoint fires: what is left of it is the
- * path as invoked, and the directory that a relative one started from.
+ * replaced by its interpreter's when the tracepoint fires: without the earlier hook what
+ * is left of it is the path as invoked, and the directory that a relative one started from.
  */
 static __always_inline void identify_program(struct task_struct *task, struct linux_binprm *bprm, struct exec_key *key,
 					     struct scratch *space)
 {
 	struct subject *subjects = space->subjects;
+	struct file *own, *interpreter;
 
 	__builtin_memset(subjects, 0, sizeof(space->subjects));
 	space->interpreter = 0;
 	if (is_script(bprm)) {
 		key->flags |= KEY_SCRIPT;
-		if (is_relative(bprm))
-			subjects[0].path = directory_of(task);
-		subjects[0].string = READ(bprm, filename);
-		subject_of(&subjects[1], READ(bprm, file));
+		own = FRESH(space->script);
+		interpreter = READ(bprm, file);
 		subjects[1].string = READ(bprm, interp);
 	} else {
-		struct file *interpreter = interpreter_file(task, space->climb.string);
-
+		own = READ(bprm, file);
+		interpreter = interpreter_file(task, space->climb.string);
 		space->interpreter = interpreter;
-		subject_of(&subjects[0], READ(bprm, file));
-		if (interpreter)
-			subject_of(&subjects[1], interpreter);
 	}
+	if (own) {
+		subject_of(&subjects[0], own);
+	} else {
+		key->flags |= KEY_AS_INVOKED;
+		subjects[0].string = READ(bprm, filename);
+		if (is_relative(bprm))
+			subjects[0].path = directory_of(task);
+	}
+	if (interpreter)
+		subject_of(&subjects[1], interpreter);
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < 2; i++)
 		if (FRESH(subjects[i].inode) || FRESH(subjects[i].string))
 			identify_subject(&subjects[i], i ? &key->interpreter : &key->file, &space->climb);
 	key->flags |= FRESH(subjects[0].flags);
 	if (!(FRESH(key->flags) & KEY_SCRIPT))
-		key->flags |= FRESH(subjects[1].flags) * (KEY_INTERPRETER_DELETED / KEY_DELETED);
+		key->flags |= (FRESH(subjects[1].flags) & ~KEY_UPPER_LAYER) * (KEY_INTERPRETER_DELETED / KEY_DELETED);
 }
 
 #endif /* HAVE_PROGRAM_FILE */

@@ -79,6 +79,10 @@ static __always_inline void write_files(struct task_struct *task, struct linux_b
 		describe_file(READ(paths[TEXT_INTERPRETER_PATHNAME].dentry, d_inode), &record->interpreter);
 	}
 	paths[TEXT_CWD] = directory_of(task);
+	if (FRESH(space->script)) {
+		paths[TEXT_SCRIPT_PATH] = user_path(space->script);
+		describe_file(READ(paths[TEXT_SCRIPT_PATH].dentry, d_inode), &record->script);
+	}
 #ifdef HAVE_STDIN
 	if (FRESH(space->stdin)) {
 		struct inode *inode = READ(space->stdin, f_inode);

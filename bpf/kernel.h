@@ -54,7 +54,7 @@
  * The inode below an overlay: in the upper layer, else in the topmost lower one.
  * The overlay's own device is another one each time that it is mounted.
  */
-static __always_inline struct inode *backing_inode(struct inode *inode)
+static __always_inline struct inode *backing_inode(struct inode *inode, u32 *flags)
 {
 	struct ovl_inode *overlay = CONTAINER_OF(inode, struct ovl_inode, vfs_inode);
 	struct dentry *dentry = READ(overlay, __upperdentry);
@@ -62,8 +62,10 @@ static __always_inline struct inode *backing_inode(struct inode *inode)
 
 	if (dentry)
 		below = READ(dentry, d_inode);
-	if (below)
+	if (below) {
+		*flags |= KEY_UPPER_LAYER;
 		return below;
+	}
 #if defined(OVERLAY_ENTRY) /* 6.5: 0af950f57fef ("ovl: move ovl_entry into ovl_inode") */
 	struct ovl_entry *entry = READ(overlay, oe);
 
@@ -95,14 +97,14 @@ static __always_inline s64 inode_ctime(struct inode *inode)
 #endif
 }
 
-/* All of the identity but the path's hash. */
-static __always_inline void identify(struct inode *inode, struct identity *id)
+/* All of the identity but the path's hash; what it earns of the flags of exec_key is added to `flags`. */
+static __always_inline void identify(struct inode *inode, struct identity *id, u32 *flags)
 {
 	struct super_block *sb = READ(inode, i_sb);
 
 #if HAVE_OVERLAY_BACKING
 	if (READ(sb, s_magic) == OVERLAYFS_SUPER_MAGIC) {
-		inode = backing_inode(inode);
+		inode = backing_inode(inode, flags);
 		sb = READ(inode, i_sb);
 	}
 #endif
@@ -127,7 +129,7 @@ static __always_inline void describe_file(struct inode *inode, struct file_facts
 #endif
 #if HAVE_OVERLAY_BACKING
 	if (READ(sb, s_magic) == OVERLAYFS_SUPER_MAGIC) {
-		inode = backing_inode(inode);
+		inode = backing_inode(inode, &facts->flags);
 		sb = READ(inode, i_sb);
 		facts->backing_inode = READ(inode, i_ino);
 		facts->backing_dev = READ(sb, s_dev);
@@ -167,6 +169,32 @@ static __always_inline struct path user_path(struct file *file)
 }
 
 #endif /* HAVE_PROGRAM_FILE */
+
+/* --- the earlier hook --- */
+
+#ifdef HAVE_SCRIPT_HOOK
+/* Whether nothing will be executed: the caller only asks whether it would be (AT_EXECVE_CHECK). */
+static __always_inline bool is_check(struct linux_binprm *bprm)
+{
+#ifdef EXECVE_CHECK
+	return READ(bprm, is_check) & linux_binprm_is_check_MASK;
+#else
+	return false;
+#endif
+}
+#endif
+
+#ifdef HAVE_KPROBE_ARGUMENT
+/* The first argument of the function that a kprobe stands on. */
+static __always_inline u64 first_argument(struct pt_regs *registers)
+{
+#ifdef ARGUMENT_DI
+	return READ(registers, di);
+#else
+	return READ(registers, regs[0]);
+#endif
+}
+#endif
 
 /* --- the ELF interpreter --- */
 

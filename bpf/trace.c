@@ -34,6 +34,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	count(COUNTER_PROBE_RUNS);
 	if (!space) /* never: the verifier asks */
 		return 0;
+	space->script = 0;
 	identify_exec(task, bprm, &space->introduction.key, space);
 	size = write_introduction(task, bprm, space);
 	if (size > sizeof(space->introduction)) /* never: the verifier asks */

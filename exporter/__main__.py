@@ -102,6 +102,10 @@ def check(options: Options) -> None:
         runs = families["exec_exporter_probe_runs"].samples[0].value if "exec_exporter_probe_runs" in families else 0
         print(f"exec_exporter {__version__}, BCC {probe.bcc_version}")
         print(f"probe: compiled, loaded, attached; {runs:.0f} executions seen")
+        if probe.script_hook.kind:
+            print(f"scripts: known by their own file, caught by {probe.script_hook.kind}")
+        else:
+            print(f"scripts: named as they were invoked; {'; '.join(probe.script_hook.refused) or 'no hook'}")
         for feature in probe.missing:
             print(f"this kernel lacks {feature.name}: {feature.without}")
         if not runs:

@@ -15,6 +15,7 @@ HEADER = struct.Struct("<HBBIIIII")
 TYPE = struct.Struct("<III")
 
 INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF = 1, 2, 3, 4, 5, 6, 7, 8
+FUNC = 12
 VOLATILE, CONST, RESTRICT, FUNC_PROTO, VAR, DATASEC, DECL_TAG, TYPE_TAG, ENUM64 = 9, 10, 11, 13, 14, 15, 17, 18, 19
 MODIFIERS = frozenset({TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG})
 
@@ -48,10 +49,14 @@ def _damage_is_an_error() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Member:
-    """A member of a struct, at `offset` bytes from the struct's start, of type `type_id`."""
+    """A member of a struct, at `offset` bytes from the struct's start, of type `type_id`.
+
+    Of a bit field `mask` are its bits in the byte at `offset`; of any other member it is 0.
+    """
 
     offset: int
     type_id: int
+    mask: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,9 +158,21 @@ class BTF:
         found = self._aggregates.get(name)
         return found if found is not None or self._base is None else self._base.find(name)
 
+    def function(self, name: str) -> int | None:
+        """The id of the kernel's function `name`; None if there is none."""
+        wanted = name.encode("ascii") + b"\0"
+        for index, at in enumerate(self._offsets):
+            at_name, info, _ = TYPE.unpack_from(self._data, at)
+            if info >> 24 & 31 != FUNC or at_name < self._first_string:
+                continue
+            if self._strings.startswith(wanted, at_name - self._first_string):
+                return self._first_id + index
+        return self._base.function(name) if self._base else None
+
     def member(self, struct_name: str, member_name: str) -> Member | None:
         """The member of a named struct, looked for in its anonymous members too; None if there is none.
 
+        Of bit fields only those that lie in one byte are found.
         Raises BTFError.
         """
         type_id = self.find(struct_name)
@@ -169,10 +186,11 @@ class BTF:
         for index in range(info & 0xFFFF):
             name, member_type, offset = TYPE.unpack_from(owner._data, at + 12 + 12 * index)
             bitfield = offset >> 24 if has_bitfields else 0
+            at_bit = (offset & 0xFFFFFF if has_bitfields else offset) % 8
             offset = base_offset + (offset & 0xFFFFFF if has_bitfields else offset) // 8
             if name:
-                if not bitfield and owner._string(name) == wanted:
-                    return Member(offset, member_type)
+                if at_bit + bitfield <= 8 and owner._string(name) == wanted:
+                    return Member(offset, member_type, ((1 << bitfield) - 1) << at_bit)
                 continue
             inner = self._resolve(member_type)
             if inner.kind in (STRUCT, UNION) and not bitfield:

@@ -11,7 +11,7 @@ from exporter.event import STDIN_TYPES, enum
 _KEY_FLAGS = enum("key_flag")
 _PATH_FLAGS = enum("path_flag")
 _TEXTS = [name.removeprefix("TEXT_").lower() for name in enum("text") if name != "TEXTS"]
-_PATHS = ("pathname", "interpreter_pathname", "cwd", "stdin_path")
+_PATHS = ("pathname", "interpreter_pathname", "cwd", "stdin_path", "script_path")
 
 
 class DecodeError(ValueError):
@@ -84,12 +84,14 @@ class Introduction:
     interpreter_pathname: Path | None
     cwd: Path | None
     stdin_path: Path | None
+    script_path: Path | None
     cmdpath: bytes | None
     interp: bytes | None
     argv: bytes | None
     env: bytes | None
     program: File | None
     interpreter: File | None
+    script: File | None
     stdin_inode: int
     argc: int
     envc: int
@@ -155,6 +157,7 @@ class Decoder:
             env=texts["env"],
             program=_file(header.program),
             interpreter=_file(header.interpreter),
+            script=_file(header.script),
             comm=bytes(header.comm),
             truncated=truncated,
             unreadable=unreadable,

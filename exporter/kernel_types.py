@@ -136,6 +136,23 @@ FEATURES = (
         ),
     ),
     Feature(
+        "script_hook",
+        "scripts are named as they were invoked",
+        (
+            # 6.14: a5874fde3c08 ("exec: Add a new AT_EXECVE_CHECK flag to execveat(2)")
+            Layout(_members("linux_binprm.{file,is_check} file.{f_inode,f_path}"), "EXECVE_CHECK"),
+            Layout(_members("linux_binprm.file file.{f_inode,f_path}"), "EXECVE_ONLY"),
+        ),
+    ),
+    Feature(
+        "kprobe_argument",
+        "scripts cannot be caught by a kprobe",
+        (
+            Layout(("pt_regs.di",), "ARGUMENT_DI"),  # x86_64
+            Layout(("pt_regs.regs",), "ARGUMENT_REGS"),  # arm64
+        ),
+    ),
+    Feature(
         "backing_file",
         "before Linux 6.5 nothing; from there on the interpreter's path inside a container is that of its layer",
         (Layout(_members("backing_file.{file,user_path}")),),
@@ -205,7 +222,10 @@ class _Emitter:
             member = self._btf.member(name, member_name)
             assert member is not None  # noqa: S101 - the feature was chosen because it exists
             padding = f"u8 _at_{member_name}[{member.offset}]; " if member.offset else ""
-            body.append(f"\t\tstruct {{ {padding}{self._declarator(member.type_id, member_name)}; }};")
+            declarator = f"u8 {member_name}" if member.mask else self._declarator(member.type_id, member_name)
+            body.append(f"\t\tstruct {{ {padding}{declarator}; }};")
+            if member.mask:  # the byte that the bits are in, and which they are
+                checks.append(f"#define {name}_{member_name}_MASK {member.mask:#x}")
             checks.append(
                 f'_Static_assert(__builtin_offsetof(struct {name}, {member_name}) == {member.offset}, "{name}");'
             )

@@ -23,7 +23,9 @@ def labels_of(key: Key, introduction: Introduction | None) -> Labels:
     if introduction is None or introduction.pathname is None:
         return Labels(UNKNOWN, UNKNOWN, key.stdin_type)
     if key.has("script"):
-        return Labels(_invoked(introduction), escape(introduction.interp or b""), key.stdin_type)
+        script = introduction.script_path
+        path = _label(script) if script else _invoked(introduction)
+        return Labels(path, escape(introduction.interp or b""), key.stdin_type)
     interpreter = introduction.interpreter_pathname
     return Labels(_label(introduction.pathname), _label(interpreter) if interpreter else "", key.stdin_type)
 

@@ -6,12 +6,12 @@ import ctypes
 import os
 from pathlib import Path
 
+from exporter.bpf_syscall import SYS_BPF
 from exporter.refusal import Refusal
 
 CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
 BPF_MAP_CREATE = 0
 BPF_MAP_TYPE_RINGBUF = 27
-SYS_BPF = {"x86_64": 321, "aarch64": 280}
 
 
 def check(status: Path = Path("/proc/self/status"), lockdown: Path = Path("/sys/kernel/security/lockdown")) -> None:

@@ -10,11 +10,12 @@ import platform
 import re
 import select
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exporter import bpf_syscall, script_hook
 from exporter.btf import BTF, BTFError
 from exporter.decode import Layouts
 from exporter.event import BPF_DIRECTORY, enum
@@ -22,6 +23,7 @@ from exporter.kernel_headers import kernel_headers
 from exporter.kernel_types import Feature, KernelTypes, kernel_types
 from exporter.read import Map, read_entries
 from exporter.refusal import Refusal
+from exporter.script_hook import FUNCTION, LSM_FUNCTION, Detach, Hook, HookError
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ class ProbeSettings:
 
     `hash_key` is 16 secret bytes, without which names cannot be made to collide; made anew if empty.
     `argv_bytes` and `env_bytes` of each record's arguments and environment are recorded: they hold secrets.
-    `without` names features that are left out, as on a kernel that lacks them.
+    `without` names features that are left out, as on a kernel that lacks them; `script_hooks` are tried in turn.
     """
 
     executions_entries: int = 32768
@@ -46,6 +48,7 @@ class ProbeSettings:
     argv_bytes: int = 0
     env_bytes: int = 0
     without: frozenset[str] = frozenset()
+    script_hooks: tuple[str, ...] = script_hook.KINDS
 
 
 class _Program:
@@ -63,7 +66,7 @@ class _Program:
             raise _no_bcc(f"{getattr(bcc, '__file__', 'bcc')} is another package of that name")
         self._lib = bcc.lib
         self.bcc_version: str = bcc.__version__
-        types = _kernel_types(settings.without)
+        self._btf, types = _kernel_types(settings.without)
         self.missing: tuple[Feature, ...] = types.missing
         self._bpf = _load(bcc.BPF, source, settings, types)
         self._records: list[bytes] = []
@@ -142,6 +145,65 @@ class Probe(_Program):
         key_size, value_size = ctypes.sizeof(executions.Key), ctypes.sizeof(executions.Leaf)
         self._executions = Map(executions.map_fd, key_size, value_size, settings.executions_entries)
         self.layouts = Layouts(executions.Key, executions.Leaf, self.layouts.introduction)
+        self._script_hooks = settings.script_hooks
+        self.script_hook = Hook()
+
+    def attach(self) -> None:
+        """Starts counting, scripts by their own file if a hook for that can be had. Raises Refusal."""
+        if not {"script_hook", "program_file"}.intersection(feature.name for feature in self.missing):
+            self._hook_scripts()
+        super().attach()
+
+    def detach(self) -> None:
+        """Stops counting; what has been counted can still be read."""
+        super().detach()
+        self._bpf[b"script_hook"][0] = ctypes.c_uint32(0)
+        self.script_hook.detach()
+        self.script_hook = Hook(refused=self.script_hook.refused)
+
+    def _hook_scripts(self) -> None:
+        candidates: dict[str, Callable[[], Detach]] = {
+            "fentry": self._attach_fentry,
+            "kprobe": self._attach_kprobe,
+            "lsm": self._attach_lsm,
+        }
+        self.script_hook = script_hook.choose(((kind, candidates[kind]) for kind in self._script_hooks), self._fires)
+        self._bpf[b"script_hook"][0] = ctypes.c_uint32(1 if self.script_hook.kind else 0)
+        for why in self.script_hook.refused:
+            log.debug("scripts: %s", why)
+
+    def _fires(self) -> bool:
+        """Whether the hook that is attached now notices an exec."""
+        opened = self._bpf[b"opened"]
+        opened.clear()
+        script_hook.canary()
+        return next(iter(opened.keys()), None) is not None
+
+    def _attach_fentry(self) -> Detach:
+        return self._attach_function(FUNCTION, bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_FENTRY)
+
+    def _attach_lsm(self) -> Detach:
+        return self._attach_function(LSM_FUNCTION, bpf_syscall.PROG_TYPE_LSM, bpf_syscall.LSM_MAC)
+
+    def _attach_function(self, function: str, program_type: int, attach_type: int) -> Detach:
+        script_hook.check_symbol(function)
+        btf_id = self._btf.function(function)
+        if btf_id is None:
+            raise HookError(f"the kernel's type information has no {function}")
+        code = self._bpf.dump_func(b"on_creds_for_exec")
+        link = bpf_syscall.attach_to_function(code, program_type, attach_type, btf_id, "on_creds_for_exec")
+        return lambda: os.close(link)
+
+    def _attach_kprobe(self) -> Detach:
+        if "kprobe_argument" in (feature.name for feature in self.missing):
+            raise HookError("the kernel's type information has no registers")
+        script_hook.check_symbol(FUNCTION)
+        try:
+            with _native_stderr():
+                self._bpf.attach_kprobe(event=FUNCTION.encode(), fn_name=b"on_creds_for_exec_kprobe")
+        except Exception as error:  # BCC raises nothing more specific
+            raise HookError(os.strerror(ctypes.get_errno())) from error
+        return lambda: self._bpf.detach_kprobe(event=FUNCTION.encode(), fn_name=b"on_creds_for_exec_kprobe")
 
     def entries(self) -> Iterator[tuple[bytes, bytes]]:
         """Yields the raw key and value of each entry of the map of executions. Raises OSError."""
@@ -195,12 +257,14 @@ def _possible_cpus() -> int:
     return int(re.findall(r"\d+", POSSIBLE_CPUS.read_text("ascii"))[-1]) + 1
 
 
-def _kernel_types(without: frozenset[str]) -> KernelTypes:
+def _kernel_types(without: frozenset[str]) -> tuple[BTF, KernelTypes]:
     path = BTF_DIRECTORY / "vmlinux"
     try:
         btf = BTF(path.read_bytes())
         overlay = BTF_DIRECTORY / "overlay"
-        return kernel_types(BTF(overlay.read_bytes(), btf) if overlay.exists() else btf, without)
+        if overlay.exists():
+            btf = BTF(overlay.read_bytes(), btf)
+        return btf, kernel_types(btf, without)
     except OSError as error:
         raise Refusal(
             f"cannot read the kernel's type information, {path} ({error.strerror})",

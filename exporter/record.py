@@ -59,7 +59,7 @@ def as_json(
         "backing_dev": _device(program.backing_dev) if program else None,
         "backing_inode": program.backing_inode if program else None,
         "script": key.has("script"),
-        "script_path": "as invoked" if key.has("script") else None,
+        "script_path": _script_path(key, introduction),
         "memfd": key.has("memfd"),
         "deleted": bool(introduction.pathname and introduction.pathname.deleted),
         "disconnected": bool(introduction.pathname and introduction.pathname.disconnected),
@@ -86,6 +86,13 @@ def stdin_path(stdin_type: str, introduction: Introduction) -> str | None:
     if path.orphan:
         return "/" + escape(path.name) + " (deleted)"
     return _pathname(path, " (deleted)" if path.deleted else "")
+
+
+def _script_path(key: Key, introduction: Introduction) -> str | None:
+    """The script's own path where the earlier hook saw it."""
+    if not key.has("script"):
+        return None
+    return "as invoked" if key.has("as_invoked") else _pathname(introduction.script_path)
 
 
 def _pathname(path: Path | None, suffix: str = "") -> str | None:

@@ -2,7 +2,7 @@
 
 import struct
 
-INT, PTR, ARRAY, STRUCT, UNION, TYPEDEF, CONST = 1, 2, 3, 4, 5, 8, 10
+INT, PTR, ARRAY, STRUCT, UNION, TYPEDEF, CONST, FUNC = 1, 2, 3, 4, 5, 8, 10, 12
 
 
 class Builder:
@@ -47,7 +47,7 @@ class Builder:
 
 
 def example():
-    """struct outer: u32 a; at 8 a nameless union of struct inner *p and const u64 n[3]; u8 bits:3; inner tail."""
+    """struct outer: u32 a; at 8 a nameless union of inner *p and const u64 n[3]; u8 bits:3; u8 over:6; inner tail."""
     build = Builder()
     u8, u32, u64 = build.integer("u8", 1), build.integer("u32", 4), build.integer("u64", 8)
     inner = build.aggregate(STRUCT, "inner", 16, [("x", u64, 0), ("y", u32, 64)])
@@ -55,11 +55,19 @@ def example():
     numbers = build.array(build.add(CONST, size=u64), 3)
     choice = build.aggregate(UNION, "", 24, [("p", pointer, 0), ("n", numbers, 0)])
     alias = build.add(TYPEDEF, "inner_t", inner)
+    build.add(FUNC, "inner")  # a function may be named as a struct is
+    build.add(FUNC, "call")
     build.aggregate(
         STRUCT,
         "outer",
         56,
-        [("a", u32, 0), ("", build.add(CONST, size=choice), 64), ("bits", u8, 256, 3), ("tail", alias, 320)],
+        [
+            ("a", u32, 0),
+            ("", build.add(CONST, size=choice), 64),
+            ("bits", u8, 256, 3),
+            ("over", u8, 261, 6),
+            ("tail", alias, 320),
+        ],
         bitfields=True,
     )
     return build

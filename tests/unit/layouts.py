@@ -24,6 +24,7 @@ class File(ctypes.Structure):
 class Introduction(ctypes.Structure):
     _fields_ = [
         ("interpreter", File),
+        ("script", File),
         ("program", File),
         *[
             (name, ctypes.c_uint64)
@@ -33,8 +34,8 @@ class Introduction(ctypes.Structure):
         ("comm", ctypes.c_char * 16),
         ("key", Key),
         ("text_bytes", ctypes.c_uint32),
-        ("path_flags", ctypes.c_uint32 * 4),
-        ("text_size", ctypes.c_uint32 * 8),
+        ("path_flags", ctypes.c_uint32 * 5),
+        ("text_size", ctypes.c_uint32 * 9),
         ("text", ctypes.c_char * 4096),
     ]
 
@@ -46,7 +47,7 @@ def key(stdin_type=0, flags=0, file=1):
     return bytes(Key(flags, (ctypes.c_uint8 * 20)(file), stdin_type))
 
 
-TEXTS = ("pathname", "interpreter_pathname", "cwd", "stdin_path", "cmdpath", "interp", "argv", "env")
+TEXTS = ("pathname", "interpreter_pathname", "cwd", "stdin_path", "script_path", "cmdpath", "interp", "argv", "env")
 PRESENT = 1
 
 
@@ -56,5 +57,5 @@ def record(raw_key, path_flags=(), truncated=0, numbers=(), **texts):
     header.text_size[:] = [len(texts.get(name, b"")) for name in TEXTS]
     header.text_bytes = sum(header.text_size)
     flags = dict(path_flags)
-    header.path_flags[:] = [flags.get(name, PRESENT if name in texts else 0) for name in TEXTS[:4]]
+    header.path_flags[:] = [flags.get(name, PRESENT if name in texts else 0) for name in TEXTS[:5]]
     return bytes(header)[: Introduction.text.offset] + b"".join(texts.get(name, b"") for name in TEXTS)

@@ -26,9 +26,22 @@ def test_a_member_is_found_at_its_offset_also_inside_anonymous_members(btf, stru
     assert btf.member(struct_name, member).offset == offset
 
 
-@pytest.mark.parametrize(("struct_name", "member"), [("outer", "missing"), ("nothing", "x"), ("outer", "bits")])
-def test_what_is_not_there_or_is_a_bit_field_is_none(btf, struct_name, member):
+def test_a_bit_field_is_found_by_its_byte_and_its_bits_there(btf):
+    found = btf.member("outer", "bits")
+    assert (found.offset, found.mask) == (32, 0b111)
+    assert btf.member("outer", "a").mask == 0
+
+
+@pytest.mark.parametrize(("struct_name", "member"), [("outer", "missing"), ("nothing", "x"), ("outer", "over")])
+def test_what_is_not_there_or_is_a_bit_field_over_two_bytes_is_none(btf, struct_name, member):
     assert btf.member(struct_name, member) is None
+
+
+def test_functions_are_found_by_name_and_are_not_structs(btf):
+    assert btf.function("call") == btf.function("inner") + 1
+    assert btf.find("inner") != btf.function("inner")
+    assert btf.function("missing") is None
+    assert btf.function("outer") is None
 
 
 def test_types_are_seen_through_their_qualifiers(btf):

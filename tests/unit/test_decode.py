@@ -110,7 +110,7 @@ def test_any_bytes_are_decoded_or_refused(data):
     assert total <= len(data)
 
 
-@given(st.lists(st.binary(max_size=40), min_size=8, max_size=8), st.data())
+@given(st.lists(st.binary(max_size=40), min_size=9, max_size=9), st.data())
 def test_a_record_with_a_wrong_byte_is_decoded_or_refused(texts, data):
     good = bytearray(record(key(), **dict(zip(TEXTS, texts, strict=True))))
     at = data.draw(st.integers(0, Introduction.text.offset - 1))

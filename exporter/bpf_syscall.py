@@ -1,0 +1,78 @@
+"""bpf(2) for what BCC has no call for: programs on functions that BTF names, by id."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+SYS_BPF = {"x86_64": 321, "aarch64": 280}
+PROG_LOAD, RAW_TRACEPOINT_OPEN = 5, 17
+PROG_TYPE_TRACING, PROG_TYPE_LSM = 26, 29
+TRACE_FENTRY, LSM_MAC = 24, 27
+INSTRUCTION_BYTES = 8
+LICENSE = b"Dual MIT/GPL"
+
+
+class _Load(ctypes.Structure):
+    """The part of union bpf_attr that BPF_PROG_LOAD takes; include/uapi/linux/bpf.h."""
+
+    _fields_ = (
+        ("prog_type", ctypes.c_uint32),
+        ("insn_cnt", ctypes.c_uint32),
+        ("insns", ctypes.c_uint64),
+        ("license", ctypes.c_uint64),
+        ("log_level", ctypes.c_uint32),
+        ("log_size", ctypes.c_uint32),
+        ("log_buf", ctypes.c_uint64),
+        ("kern_version", ctypes.c_uint32),
+        ("prog_flags", ctypes.c_uint32),
+        ("prog_name", ctypes.c_char * 16),
+        ("prog_ifindex", ctypes.c_uint32),
+        ("expected_attach_type", ctypes.c_uint32),
+        ("prog_btf_fd", ctypes.c_uint32),
+        ("func_info_rec_size", ctypes.c_uint32),
+        ("func_info", ctypes.c_uint64),
+        ("func_info_cnt", ctypes.c_uint32),
+        ("line_info_rec_size", ctypes.c_uint32),
+        ("line_info", ctypes.c_uint64),
+        ("line_info_cnt", ctypes.c_uint32),
+        ("attach_btf_id", ctypes.c_uint32),
+    )
+
+
+class _Open(ctypes.Structure):
+    _fields_ = (("name", ctypes.c_uint64), ("prog_fd", ctypes.c_uint32), ("pad", ctypes.c_uint32))
+
+
+def attach_to_function(instructions: bytes, program_type: int, attach_type: int, btf_id: int, name: str) -> int:
+    """Loads a program for the function with that BTF id and attaches it; closing the descriptor detaches it.
+
+    Raises OSError.
+    """
+    code = ctypes.create_string_buffer(instructions, len(instructions))
+    license_text = ctypes.create_string_buffer(LICENSE)
+    program = _bpf(
+        PROG_LOAD,
+        _Load(
+            prog_type=program_type,
+            insn_cnt=len(instructions) // INSTRUCTION_BYTES,
+            insns=ctypes.addressof(code),
+            license=ctypes.addressof(license_text),
+            prog_name=name.encode("ascii")[:15],
+            expected_attach_type=attach_type,
+            attach_btf_id=btf_id,
+        ),
+    )
+    try:
+        return _bpf(RAW_TRACEPOINT_OPEN, _Open(prog_fd=program))
+    finally:
+        os.close(program)  # the link holds it
+
+
+def _bpf(command: int, attributes: ctypes.Structure) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = SYS_BPF[os.uname().machine]
+    result = int(libc.syscall(number, command, ctypes.byref(attributes), ctypes.sizeof(attributes)))
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result

@@ -1,0 +1,79 @@
+"""Debian 13's user space on this machine's kernel: python -m tests.vm.debian13 runs the README's two commands in it.
+
+A root directory made of packages (Python 3.13, BCC 0.31) and entered with chroot, with a copy of the checkout in it.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.vm.archive import KEYRING, mirrors
+from tests.vm.kernels import CACHE
+from tests.vm.user_space import CHECKOUT
+
+ROOT = CACHE / "roots" / "debian13"
+# What a user has who has just installed Debian and fetched the sources; BCC and the rest are make's to install.
+PACKAGES = ("ca-certificates", "make", "python3")
+CONFIGURATION = ("/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
+# Guests are this machine's to boot.
+COMMANDS = """set -e
+mkdir -p .cache && touch .cache/vm-ready
+make run ARGS=--check
+make test ARGS='tests/unit tests/kernel'
+"""
+
+
+def make_root():
+    """Makes the root directory, once, and tells it how this machine reaches the network."""
+    if not (ROOT / "complete").exists():
+        ROOT.parent.mkdir(parents=True, exist_ok=True)
+        if ROOT.exists():
+            subprocess.run(["rm", "-rf", "--one-file-system", ROOT], check=True)
+        command = ["mmdebstrap", "--mode=root", "--variant=minbase", f"--keyring={KEYRING}", "--quiet"]
+        found = mirrors()
+        sources = [f"deb {found['debian']} trixie main"]
+        subprocess.run([*command, f"--include={','.join(PACKAGES)}", "trixie", ROOT, *sources], check=True)
+        (ROOT / "complete").touch()
+    for name in CONFIGURATION:
+        if Path(name).exists():
+            inside = ROOT / name.lstrip("/")
+            inside.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(name, inside)
+
+
+def copy_checkout():
+    """A fresh copy of the files that git knows or would take in."""
+    copy = ROOT / "src"
+    shutil.rmtree(copy, ignore_errors=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=CHECKOUT, capture_output=True, check=True,
+    )  # fmt: skip
+    for name in filter(None, os.fsdecode(listed.stdout).split("\0")):
+        if (CHECKOUT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(CHECKOUT / name, copy / name)
+
+
+def enter(commands):
+    """Runs shell commands in the copy, in a mount namespace that takes its mounts along; returns their status."""
+    root = shlex.quote(str(ROOT))
+    script = f"set -e; mount -t proc proc {root}/proc; for d in sys dev; do mount --rbind /$d {root}/$d; done\n"
+    script += f"mount -t tmpfs tmpfs {root}/run; mount -t tmpfs tmpfs {root}/tmp\n"
+    wheels = os.environ.get("PIP_FIND_LINKS", "")
+    if Path(wheels).is_dir() and wheels:
+        script += f"mkdir -p {root}{wheels}; mount --bind {wheels} {root}{wheels}\n"
+    script += f"exec chroot {root} sh -c {shlex.quote('cd /src; ' + commands)}"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("VIRTUAL_ENV", "MAKE"))}
+    environment.update(HOME="/root", PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    make_root()
+    copy_checkout()
+    sys.exit(enter(COMMANDS))

@@ -1,0 +1,109 @@
+"""Fetches kernels into the cache: python -m tests.vm.fetch [NAME...] (see kernels.py; without names all of them)."""
+
+import fcntl
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.vm.archive import Archive, ArchiveError
+from tests.vm.image import module_btf, vmlinux_btf
+from tests.vm.kernels import BY_NAME, CACHE, MATRIX
+
+# What a guest needs to reach its root directory, and what tests of filesystems use.
+MODULES = re.compile(
+    r"/(virtio.*|virtiofs|fuse|overlay|failover|net_failover|loop|ext4|mbcache|jbd2|crc.*|crypto_.*|binfmt_misc)\.ko"
+)
+
+
+def fetch(kernels, newest=False):
+    """Fetches what is not in the cache; with `newest` also what the archive has a newer release of."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with _lock():
+        archives = {}
+        for kernel in kernels:
+            if not newest and (kernel.directory / "release").exists():
+                continue
+            if kernel.arch not in archives:
+                archives[kernel.arch] = Archive(CACHE / "apt", kernel.arch)
+                archives[kernel.arch].update()
+            _fetch(kernel, archives[kernel.arch])
+
+
+@contextmanager
+def _lock():
+    """The cache is shared by all checkouts of a user."""
+    with (CACHE / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def releases(kernel, names):
+    """The releases of a kernel's series among names of packages, newest first."""
+    wanted = re.compile(rf"linux-image-({re.escape(kernel.series)}\.\d\S*-{kernel.flavour}-{kernel.arch})")
+    found = [match[1] for match in map(wanted.fullmatch, names) if match]
+    return sorted(found, key=lambda release: [int(part) for part in re.findall(r"\d+", release)], reverse=True)
+
+
+def _fetch(kernel, archive):
+    """The newest release that can be had: lists may name packages that are gone."""
+    tried = []
+    for release in releases(kernel, archive.names(f"linux-image-{kernel.series}.")):
+        if (kernel.directory / "release").exists() and kernel.release == release:
+            return
+        _say(f"fetching Linux {release}")
+        try:
+            _install(kernel, release, archive)
+        except ArchiveError as error:
+            tried.append(str(error))
+            continue
+        return
+    raise ArchiveError(f"no kernel {kernel.name} can be had: {'; '.join(tried) or 'no such package'}")
+
+
+def _install(kernel, release, archive):
+    modules_apart = archive.names(f"linux-modules-{release}")
+    parts = ("linux-base", "linux-binary", "linux-modules") if modules_apart else ("linux-image",)
+    with tempfile.TemporaryDirectory(dir=CACHE) as directory:
+        unpacked, made = Path(directory), Path(directory) / "made"
+        archive.unpack([f"{part}-{release}" for part in parts], unpacked)
+        found = next(unpacked.glob(f"root/usr/lib/modules/{release}"), unpacked / f"root/lib/modules/{release}")
+        modules = made / "lib/modules" / release
+        shutil.copytree(found, modules, symlinks=True, ignore=_unneeded)
+        for name in ("vmlinuz", "config"):
+            boot = unpacked / f"root/boot/{name}-{release}"
+            shutil.copyfile(boot if boot.exists() else found / name, made / name)
+        subprocess.run(["depmod", "-b", made, release], check=True, capture_output=True)
+        _cut_out_types(made, modules)
+        (made / "release").write_text(release + "\n", "ascii")
+        shutil.rmtree(kernel.directory, ignore_errors=True)
+        kernel.directory.parent.mkdir(exist_ok=True)
+        made.rename(kernel.directory)
+
+
+def _unneeded(directory, names):
+    if "/kernel" not in directory:
+        return []
+    return [name for name in names if ".ko" in name and not MODULES.search(f"/{name}")]
+
+
+def _cut_out_types(made, modules):
+    """btf/ as the kernel would show it: modules have types of their own only since 5.11."""
+    (made / "btf").mkdir()
+    (made / "btf/vmlinux").write_bytes(vmlinux_btf((made / "vmlinuz").read_bytes()))
+    for module in modules.rglob("overlay.ko*"):
+        types = module_btf(module.read_bytes())
+        if types:
+            (made / "btf/overlay").write_bytes(types)
+
+
+def _say(line):
+    if sys.stderr.isatty():
+        print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    fetch([BY_NAME[name] for name in sys.argv[1:]] or MATRIX, newest=True)

@@ -1,0 +1,51 @@
+"""Every member that the probe reads is found on every kernel, in the layout of that kernel, without booting it."""
+
+import pytest
+
+from exporter.btf import BTF
+from exporter.kernel_types import FEATURES, kernel_types
+from tests.vm.kernels import MATRIX
+
+# Since which Linux a feature has which layout, newest first; the commits stand in bpf/.
+LAYOUTS = {
+    "program_file": (("NAME_SHORTNAME", (6, 14)), ("NAME_INAME", (0, 0))),
+    "ctime": (("CTIME_SPLIT", (6, 11)), ("CTIME_PRIVATE", (6, 6)), ("CTIME_PLAIN", (0, 0))),
+    "elf_interpreter": (("VMA_MAPLE_TREE", (6, 1)), ("VMA_RB_TREE", (0, 0))),
+    "start_time": (("START_BOOTTIME", (5, 5)), ("REAL_START_TIME", (0, 0))),
+    "script_hook": (("EXECVE_CHECK", (6, 14)), ("EXECVE_ONLY", (0, 0))),
+    "overlay_backing": (("OVERLAY_ENTRY", (6, 5)), ("OVERLAY_LOWERPATH", (6, 0)), ("OVERLAY_LOWER", (0, 0))),
+}
+ARGUMENTS = {"amd64": "ARGUMENT_DI", "arm64": "ARGUMENT_REGS"}
+
+
+@pytest.fixture(params=MATRIX, ids=lambda kernel: kernel.name)
+def kernel(request, kernels):
+    return request.param
+
+
+def types_of(kernel):
+    btf = BTF((kernel.directory / "btf/vmlinux").read_bytes())
+    overlay = kernel.directory / "btf/overlay"
+    return kernel_types(BTF(overlay.read_bytes(), btf) if overlay.exists() else btf)
+
+
+def test_features_that_are_missing_are_those_that_are_known_to_be(kernel):
+    assert {feature.name for feature in types_of(kernel).missing} == kernel.missing
+
+
+def test_layouts_are_those_of_the_kernels_version(kernel):
+    version = tuple(int(part) for part in kernel.series.split("."))
+    expected = {
+        next(macro for macro, since in layouts if version >= since)
+        for feature, layouts in LAYOUTS.items()
+        if feature not in kernel.missing
+    }
+    expected.add(ARGUMENTS[kernel.arch])
+    header = types_of(kernel).header
+    known = {layout.macro for feature in FEATURES for layout in feature.layouts if layout.macro}
+    assert {macro for macro in known if f"#define {macro} 1\n" in header} == expected
+
+
+def test_the_table_of_layouts_has_every_layout():
+    listed = {macro for layouts in LAYOUTS.values() for macro, _ in layouts} | set(ARGUMENTS.values())
+    assert {layout.macro for feature in FEATURES for layout in feature.layouts if layout.macro} == listed
