@@ -63,7 +63,9 @@ def test_with_a_ring_buffer_of_one_page_names_come_late_and_nothing_is_lost(tmp_
         scraped = exporter.scrape()
     assert rounds > 1
     assert deferred > 0
-    assert sum(scraped.executions(tmp_path).values()) == rounds * len(programs) - unknown
+    # other programs of this machine may have been unknown for a while too
+    named = sum(scraped.executions(tmp_path).values())
+    assert rounds * len(programs) - unknown <= named < rounds * len(programs)
     assert scraped.value("exec_exporter_executions_lost_total") == 0
     assert scraped.sum_is_exact()
 
