@@ -100,6 +100,11 @@ class BTF:
         return self._first_id + len(self._offsets)
 
     @property
+    def module_id(self) -> int:
+        """The id from which on types are a module's."""
+        return self._base.module_id if self._base else self.end_id
+
+    @property
     def end_string(self) -> int:
         """The offset that a module's first string has."""
         return self._first_string + len(self._strings)
@@ -160,14 +165,21 @@ class BTF:
 
     def function(self, name: str) -> int | None:
         """The id of the kernel's function `name`; None if there is none."""
+        return self._named(FUNC, name)
+
+    def typedef(self, name: str) -> int | None:
+        """The id of the typedef `name`; None if there is none."""
+        return self._named(TYPEDEF, name)
+
+    def _named(self, kind: int, name: str) -> int | None:
         wanted = name.encode("ascii") + b"\0"
         for index, at in enumerate(self._offsets):
             at_name, info, _ = TYPE.unpack_from(self._data, at)
-            if info >> 24 & 31 != FUNC or at_name < self._first_string:
+            if info >> 24 & 31 != kind or at_name < self._first_string:
                 continue
             if self._strings.startswith(wanted, at_name - self._first_string):
                 return self._first_id + index
-        return self._base.function(name) if self._base else None
+        return self._base._named(kind, name) if self._base else None
 
     def member(self, struct_name: str, member_name: str) -> Member | None:
         """The member of a named struct, looked for in its anonymous members too; None if there is none.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exporter import script_hook
+from exporter import bpf_syscall, casts, script_hook
 from exporter.btf import BTF, BTFError
 from exporter.decode import Layouts
 from exporter.event import BPF_DIRECTORY, enum
@@ -29,6 +29,7 @@ BTF_DIRECTORY = Path("/sys/kernel/btf")
 POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 TRACEPOINT = b"sched_process_exec"
 PROGRAM = b"on_exec"
+RAW_TRACEPOINT, TYPED_TRACEPOINT = "raw_tracepoint", "tp_btf"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class ProbeSettings:
     `hash_key` is 16 secret bytes, without which names cannot be made to collide; made anew if empty.
     `argv_bytes` and `env_bytes` of each record's arguments and environment are recorded: they hold secrets.
     `without` names features that are left out, as on a kernel that lacks them; `script_hooks` are tried in turn.
+    `typed_loads` are used where the kernel has them; without them a program counts the same and costs more.
     """
 
     executions_entries: int = 32768
@@ -47,6 +49,7 @@ class ProbeSettings:
     env_bytes: int = 0
     without: frozenset[str] = frozenset()
     script_hooks: tuple[str, ...] = script_hook.KINDS
+    typed_loads: bool = True
 
 
 class Program:
@@ -66,7 +69,7 @@ class Program:
         self.bcc_version: str = bcc.__version__
         self._btf, types = _kernel_types(settings.without)
         self.missing: tuple[Feature, ...] = types.missing
-        self._bpf = _load(bcc.BPF, source, settings, types)
+        self._bpf, self.program_type = _load(bcc, source, settings, self._btf, types)
         self._records: list[bytes] = []
         self._bpf[b"records"].open_ring_buffer(self._receive)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -82,7 +85,10 @@ class Program:
         """Starts counting. Raises Refusal where the kernel has no raw tracepoints."""
         try:
             with native_stderr():
-                self._bpf.attach_raw_tracepoint(TRACEPOINT, PROGRAM)
+                if self.program_type == TYPED_TRACEPOINT:
+                    self._bpf.raw_tracepoint_fds[TRACEPOINT] = bpf_syscall.attach(self._bpf.funcs[PROGRAM].fd)
+                else:
+                    self._bpf.attach_raw_tracepoint(TRACEPOINT, PROGRAM)
         except Exception as error:  # BCC raises nothing more specific
             raise Refusal(
                 f"the kernel refused to attach to the raw tracepoint {TRACEPOINT.decode()}"
@@ -134,8 +140,8 @@ class Program:
         return 0
 
 
-def _load(bpf_class: Any, source: str, settings: ProbeSettings, types: KernelTypes) -> Any:
-    """Compiles a source of bpf/ against headers made for this kernel, and loads its program."""
+def _load(bcc: Any, source: str, settings: ProbeSettings, btf: BTF, types: KernelTypes) -> tuple[Any, str]:
+    """Compiles a source of bpf/ against headers made for this kernel, and loads its program; says as what type."""
     key = settings.hash_key or os.urandom(16)
     definitions = {
         "EXECS_ENTRIES": settings.executions_entries,
@@ -146,6 +152,7 @@ def _load(bpf_class: Any, source: str, settings: ProbeSettings, types: KernelTyp
         "ARGV_BYTES": settings.argv_bytes,
         "ENV_BYTES": settings.env_bytes,
     }
+    cast, tracepoint = btf.function(casts.FUNCTION), btf.typedef(f"btf_trace_{TRACEPOINT.decode()}")
     with tempfile.TemporaryDirectory(prefix="exec_exporter-") as directory:
         tree = Path(directory)
         headers = kernel_headers(platform.release(), os.sysconf("SC_PAGE_SIZE"))
@@ -153,15 +160,40 @@ def _load(bpf_class: Any, source: str, settings: ProbeSettings, types: KernelTyp
         for name, text in headers.items():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).write_text(text, "ascii")
-        flags = [f"-I{BPF_DIRECTORY}", f"-I{tree / 'include'}"]
-        flags += [f"-D{name}={value}" for name, value in definitions.items()]
+
+        def compiled() -> Any:
+            flags = [f"-I{BPF_DIRECTORY}", f"-I{tree / 'include'}"]
+            flags += [f"-D{name}={value}" for name, value in definitions.items()]
+            with _environment("BCC_KERNEL_SOURCE", directory):
+                return bcc.BPF(src_file=bytes(BPF_DIRECTORY / source), cflags=flags)
+
         try:
-            with _environment("BCC_KERNEL_SOURCE", directory), native_stderr() as said:
-                bpf = bpf_class(src_file=bytes(BPF_DIRECTORY / source), cflags=flags)
-                bpf.load_func(PROGRAM, bpf_class.RAW_TRACEPOINT)
+            with native_stderr() as said:
+                if settings.typed_loads and cast is not None and tracepoint is not None:
+                    definitions["TYPED_LOADS"] = casts.PLACEHOLDER
+                    bpf = compiled()
+                    if _loads_typed(bcc, bpf, cast, tracepoint):
+                        return bpf, TYPED_TRACEPOINT
+                    bpf.cleanup()
+                    del definitions["TYPED_LOADS"]
+                bpf = compiled()
+                bpf.load_func(PROGRAM, bcc.BPF.RAW_TRACEPOINT)
         except Exception as error:  # BCC raises nothing more specific
             raise _not_loaded("".join(said)) from error
-    return bpf
+    return bpf, RAW_TRACEPOINT
+
+
+def _loads_typed(bcc: Any, bpf: Any, cast: int, tracepoint: int) -> bool:
+    """Loads what was compiled with TYPED_LOADS, if the kernel takes it; BCC can then do the rest."""
+    casts.resolve_all(bcc.lib, bpf.module, cast)
+    kind = bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_RAW_TP, tracepoint
+    try:
+        program = bpf_syscall.load(bpf.dump_func(PROGRAM), *kind, PROGRAM.decode())
+    except OSError as error:
+        log.debug("typed loads: %s", "\n".join((str(error), *error.__notes__)))
+        return False
+    bpf.funcs[PROGRAM] = bcc.BPF.Function(bpf, PROGRAM, program)
+    return True
 
 
 def _possible_cpus() -> int:

@@ -28,16 +28,28 @@ def alone():
         yield
 
 
+@pytest.fixture(scope="module", params=[True, False], ids=["typed loads", "no typed loads"])
+def typed_loads(request):
+    """Both ways in which the probe can read the kernel's memory."""
+    if request.param and not kernel_has_casts():
+        pytest.skip("no typed loads here: the kernel's type information has no bpf_rdonly_cast")
+    return request.param
+
+
+def kernel_has_casts():
+    return b"\0bpf_rdonly_cast\0" in Path("/sys/kernel/btf/vmlinux").read_bytes()
+
+
 @pytest.fixture(scope="module")
-def exporter():
+def exporter(typed_loads):
     """One probe for a module's tests: each looks only at paths of its own."""
-    with running() as exporter:
+    with running(typed_loads=typed_loads) as exporter:
         yield exporter
 
 
 @pytest.fixture(scope="module")
-def trace():
-    settings = ProbeSettings(introductions_pages=2048, argv_bytes=RECORDED, env_bytes=RECORDED)
+def trace(typed_loads):
+    settings = ProbeSettings(introductions_pages=2048, argv_bytes=RECORDED, env_bytes=RECORDED, typed_loads=typed_loads)
     with closing(Tracer(settings)) as tracer:
         tracer.attach()
         yield Trace(tracer)

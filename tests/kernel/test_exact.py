@@ -18,8 +18,8 @@ def programs(tmp_path):
     return elfs + [script(tmp_path / f"script-{number}") for number in range(5)]
 
 
-def test_every_execution_of_a_storm_is_counted(programs, tmp_path):
-    with running() as exporter:
+def test_every_execution_of_a_storm_is_counted(programs, tmp_path, typed_loads):
+    with running(typed_loads=typed_loads) as exporter:
         storm(programs, TIMES, WORKERS)
         exporter.probe.detach()
         scraped = exporter.scrape()
@@ -100,8 +100,8 @@ def test_scrapes_under_load_never_show_more_than_has_run(programs):
 
 
 @pytest.mark.parametrize("feature", [feature.name for feature in FEATURES])
-def test_without_a_feature_the_probe_still_counts_every_execution(tmp_path, feature):
-    with running(without=frozenset({feature})) as exporter:
+def test_without_a_feature_the_probe_still_counts_every_execution(tmp_path, feature, typed_loads):
+    with running(without=frozenset({feature}), typed_loads=typed_loads) as exporter:
         for _ in range(7):
             execute(script(tmp_path / "script"))
             execute(static_elf(tmp_path / "static"))
