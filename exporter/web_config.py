@@ -74,18 +74,15 @@ class WebConfig:
 def read(path: Path) -> WebConfig:
     """Reads and checks a file. Raises WebConfigError."""
     try:
-        text = yaml_file.read(path)
+        document = yaml_file.construct(yaml_file.compose(yaml_file.read(path)))
     except YAMLFileError as error:
-        raise WebConfigError(str(error)) from error
-    return parse(text, path.parent)
+        where = f"line {error.line}: " if error.line else ""
+        remedy = f": {error.remedy}" if error.remedy else ""
+        raise WebConfigError(f"{where}{error}{remedy}") from error
+    return _parse(document, path.parent)
 
 
-def parse(text: str, directory: Path) -> WebConfig:
-    """Checks the text of a file in `directory`. Raises WebConfigError."""
-    try:
-        document = yaml_file.construct(yaml_file.compose(text))
-    except YAMLFileError as error:
-        raise WebConfigError(f"{error} in line {error.line}" if error.line else str(error)) from error
+def _parse(document: Any, directory: Path) -> WebConfig:
     sections = _known(
         document, "the file", tls_server_config=dict, http_server_config=dict, basic_auth_users=dict, rate_limit=dict
     )
