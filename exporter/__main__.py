@@ -21,7 +21,8 @@ from exporter.exposition import Exposition
 from exporter.logs import set_up_logging
 from exporter.notify import notify
 from exporter.outputs import output
-from exporter.probe import TRACEPOINT, Probe, ProbeSettings
+from exporter.probe import Probe
+from exporter.program import TRACEPOINT, ProbeSettings
 from exporter.refusal import FAILED, Refusal
 from exporter.trace import trace
 from exporter.web_file import WebFile

@@ -9,7 +9,8 @@ from exporter.__main__ import collectors
 from exporter.catalogue import Catalogue
 from exporter.decode import Decoder
 from exporter.label import Labels
-from exporter.probe import Probe, ProbeSettings
+from exporter.probe import Probe
+from exporter.program import ProbeSettings
 
 
 class Running:
