@@ -127,6 +127,11 @@ def test_what_is_switched_on_below_can_be_switched_off_above(tmp_path):
     assert parse([path], {"EXEC_EXPORTER_COLLECTOR_PRELOAD": "0"}).collectors == set(COLLECTORS) - {"preload", "forks"}
 
 
+def test_series_are_bounded_by_default():
+    assert (parse().series_limit, parse().series_idle_seconds) == (4000, 24 * 3600)
+    assert parse(["--series.idle=0"]).series_idle_seconds == 0
+
+
 def test_all_collectors_but_preload_are_on():
     assert parse().collectors == set(COLLECTORS) - {"preload"}
 
