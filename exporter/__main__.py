@@ -38,7 +38,7 @@ def main() -> None:
             return
         options = parse(sys.argv[1:])
         set_up_logging(options.log_level, options.log_format)
-        (check if options.check else serve)(options)
+        (config_check if options.config_check else check if options.check else serve)(options)
     except Refusal as refusal:
         sys.exit(_say(f"exec_exporter: {refusal}", refusal.status))
     except KeyboardInterrupt:
@@ -86,6 +86,13 @@ def _unready(probe: Probe, pipeline: Pipeline) -> str:
         return "not attached"
     failing = [name for name in pipeline.scrape.failing if name in ESSENTIAL]
     return f"last reading failed: {', '.join(failing)}" if failing else ""
+
+
+def config_check(options: Options) -> None:
+    """Says that the configuration is good: what is not has been refused on the way here."""
+    WebFile(options.web_config_file)
+    files = ", ".join(str(file) for file in (options.config_file, options.web_config_file) if file)
+    print(f"the configuration is valid: flags, environment{files and ', '}{files}")
 
 
 def check(options: Options) -> None:
