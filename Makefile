@@ -14,7 +14,7 @@ CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
-test: lint $(CACHE)/promtool
+test: lint $(CACHE)/promtool $(CACHE)/test-tools
 	$(PYTEST) tests/unit tests/kernel $(ARGS)
 
 # Other kernels, in emulated machines: the oldest and the newest, and what a machine may lack. Takes some minutes.
@@ -98,6 +98,10 @@ define install
 	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) > /dev/null; fi
 	@touch $@
 endef
+
+# What tests put load on the machine with.
+$(CACHE)/test-tools:
+	$(call install,stress-ng,stress-ng)
 
 # What boots other kernels. Where there is no apt-get those tests are skipped, and say so.
 $(CACHE)/vm-ready:

@@ -9,11 +9,13 @@ import os
 SYS_BPF = {"x86_64": 321, "aarch64": 280}
 PROG_LOAD, RAW_TRACEPOINT_OPEN = 5, 17
 PROG_TYPE_TRACING, PROG_TYPE_LSM = 26, 29
-TRACE_RAW_TP, TRACE_FENTRY, LSM_MAC = 23, 24, 27
+TRACE_RAW_TP, TRACE_FENTRY, TRACE_FEXIT, LSM_MAC = 23, 24, 25, 27
 INSTRUCTION_BYTES = 8
 LICENSE = b"Dual MIT/GPL"
 LOG_BYTES = 16 << 20
 NOTE_CHARACTERS = 4096
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _Load(ctypes.Structure):
@@ -76,25 +78,25 @@ def load(instructions: bytes, program_type: int, attach_type: int, btf_id: int, 
         attach_btf_id=btf_id,
     )
     try:
-        return _bpf(PROG_LOAD, attributes)
+        return bpf(PROG_LOAD, attributes)
     except OSError as error:
         said = ctypes.create_string_buffer(LOG_BYTES)
         attributes.log_level, attributes.log_size, attributes.log_buf = 1, LOG_BYTES, ctypes.addressof(said)
         with contextlib.suppress(OSError):
-            os.close(_bpf(PROG_LOAD, attributes))
+            os.close(bpf(PROG_LOAD, attributes))
         error.add_note(said.value.decode("ascii", "replace")[-NOTE_CHARACTERS:])
         raise
 
 
 def attach(program: int) -> int:
     """Attaches a program to what it was loaded for; closing the descriptor detaches it. Raises OSError."""
-    return _bpf(RAW_TRACEPOINT_OPEN, _Open(prog_fd=program))
+    return bpf(RAW_TRACEPOINT_OPEN, _Open(prog_fd=program))
 
 
-def _bpf(command: int, attributes: ctypes.Structure) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
+def bpf(command: int, attributes: ctypes.Structure) -> int:
+    """The system call. Raises OSError."""
     number = SYS_BPF[os.uname().machine]
-    result = int(libc.syscall(number, command, ctypes.byref(attributes), ctypes.sizeof(attributes)))
+    result = int(_libc.syscall(number, command, ctypes.byref(attributes), ctypes.sizeof(attributes)))
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result

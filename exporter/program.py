@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exporter import bpf_syscall, casts, script_hook
+from exporter import bpf_syscall, casts, failure_hook, script_hook
 from exporter.btf import BTF, BTFError
 from exporter.decode import Layouts
 from exporter.event import BPF_DIRECTORY, enum
@@ -38,17 +38,22 @@ class ProbeSettings:
 
     `hash_key` is 16 secret bytes, without which names cannot be made to collide; made anew if empty.
     `argv_bytes` and `env_bytes` of each record's arguments and environment are recorded: they hold secrets.
-    `without` names features that are left out, as on a kernel that lacks them; `script_hooks` are tried in turn.
+    `collect` names what is counted beside executions; the rest is neither compiled nor attached.
+    `without` names features that are left out, as on a kernel that lacks them; `script_hooks` and `failure_hooks` are
+    tried in turn.
     `typed_loads` are used where the kernel has them; without them a program counts the same and costs more.
     """
 
     executions_entries: int = 32768
+    processes_entries: int = 32768
     introductions_pages: int = 256
     hash_key: bytes = b""
     argv_bytes: int = 0
     env_bytes: int = 0
     without: frozenset[str] = frozenset()
+    collect: frozenset[str] = frozenset({"processes", "arguments", "forks", "failures", "traits"})
     script_hooks: tuple[str, ...] = script_hook.KINDS
+    failure_hooks: tuple[str, ...] = failure_hook.KINDS
     typed_loads: bool = True
 
 
@@ -78,24 +83,35 @@ class Program:
         self._poll.register(self._bpf[b"records"].map_fd, select.EPOLLIN)
         self._counters = {number: name for name, number in enum("counter").items() if name != "COUNTERS"}
         introduction: Any = dict(self._bpf[b"scratch"].Leaf._fields_)["introduction"]
-        self.layouts = Layouts(dict(introduction._fields_)["key"], None, introduction)
+        self.layouts = Layouts(dict(introduction._fields_)["key"], introduction)
         self.attached = False
 
     def attach(self) -> None:
         """Starts counting. Raises Refusal where the kernel has no raw tracepoints."""
+        self._attach_raw_tracepoint(TRACEPOINT, PROGRAM)
+        self.attached = True
+
+    def _attach_raw_tracepoint(self, tracepoint: bytes, program: bytes) -> None:
         try:
             with native_stderr():
-                if self.program_type == TYPED_TRACEPOINT:
-                    self._bpf.raw_tracepoint_fds[TRACEPOINT] = bpf_syscall.attach(self._bpf.funcs[PROGRAM].fd)
+                if program == PROGRAM and self.program_type == TYPED_TRACEPOINT:
+                    self._bpf.raw_tracepoint_fds[tracepoint] = bpf_syscall.attach(self._bpf.funcs[program].fd)
                 else:
-                    self._bpf.attach_raw_tracepoint(TRACEPOINT, PROGRAM)
+                    self._bpf.attach_raw_tracepoint(tracepoint, program)
         except Exception as error:  # BCC raises nothing more specific
             raise Refusal(
-                f"the kernel refused to attach to the raw tracepoint {TRACEPOINT.decode()}"
+                f"the kernel refused to attach to the raw tracepoint {tracepoint.decode()}"
                 f" ({os.strerror(ctypes.get_errno())})",
                 "exec_exporter needs Linux 5.8 or newer with CONFIG_BPF_EVENTS=y",
             ) from error
-        self.attached = True
+
+    def _load_program(self, program: bytes, kind: str) -> int:
+        """Loads another program of the source, of one of BCC's kinds; returns its descriptor. Raises Refusal."""
+        try:
+            with native_stderr() as said:
+                return int(self._bpf.load_func(program, getattr(self._bpf, kind)).fd)
+        except Exception as error:  # BCC raises nothing more specific
+            raise _not_loaded("".join(said)) from error
 
     def detach(self) -> None:
         """Stops counting; what has been counted can still be read."""
@@ -115,6 +131,11 @@ class Program:
         """The program's counters, summed over CPUs, by their names in event.h."""
         table = self._bpf[b"counters"]
         return {name: int(table.sum(number).value) for number, name in self._counters.items()}
+
+    def _run_seconds(self, program: bytes) -> float:
+        """Time spent in a program that is loaded, in seconds."""
+        info = Path(f"/proc/self/fdinfo/{self._bpf.funcs[program].fd}").read_text("ascii")
+        return int(info.partition("run_time_ns:")[2].split()[0]) / 1e9
 
     def introductions(self) -> list[bytes]:
         """The records that came since the last call. One caller at a time."""
@@ -145,12 +166,14 @@ def _load(bcc: Any, source: str, settings: ProbeSettings, btf: BTF, types: Kerne
     key = settings.hash_key or os.urandom(16)
     definitions = {
         "EXECS_ENTRIES": settings.executions_entries,
+        "PROCESSES_ENTRIES": settings.processes_entries,
         "RING_PAGES": settings.introductions_pages,
         "CPUS": _possible_cpus(),
         "HASH_KEY_0": f"{int.from_bytes(key[:8], 'little')}ULL",
         "HASH_KEY_1": f"{int.from_bytes(key[8:], 'little')}ULL",
         "ARGV_BYTES": settings.argv_bytes,
         "ENV_BYTES": settings.env_bytes,
+        **{f"COLLECT_{name.upper()}": 1 for name in settings.collect},
     }
     cast, tracepoint = btf.function(casts.FUNCTION), btf.typedef(f"btf_trace_{TRACEPOINT.decode()}")
     with tempfile.TemporaryDirectory(prefix="exec_exporter-") as directory:

@@ -5,7 +5,6 @@ from contextlib import chdir
 
 import pytest
 
-from exporter.decode import Decoder
 from exporter.program import RAW_TRACEPOINT, TYPED_TRACEPOINT
 from tests.kernel.conftest import kernel_has_casts
 from tests.kernel.programs import dynamic_elf, execute, script, static_elf
@@ -73,8 +72,8 @@ def test_keys_and_counts_are_the_same(everything, tmp_path):
 def counted(exporter, directory):
     """Executions by raw key, of what this test has executed."""
     exporter.probe.detach()
-    executions = Decoder(exporter.probe.layouts).executions
-    found = {key: executions(value) for key, value in exporter.probe.entries()}
+    value_of = exporter.probe.structs["execs"].from_buffer_copy
+    found = {key: value_of(value).executions for key, value in exporter.probe.entries("execs")}
     exporter.catalogue.update()
     paths = {key: exporter.catalogue.labels(key).path for key in found}
     return {key: found[key] for key, path in paths.items() if path.startswith((str(directory), "[memfd]", "[deleted]"))}
