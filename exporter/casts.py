@@ -9,6 +9,9 @@ import ctypes
 import struct
 from typing import Any
 
+# As what a program that counts executions is loaded: without casts, and with them.
+PROGRAM_TYPES = RAW_TRACEPOINT, TYPED_TRACEPOINT = "raw_tracepoint", "tp_btf"
+
 FUNCTION = "bpf_rdonly_cast"
 PLACEHOLDER = 0xCA57  # helpers have small numbers
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from exporter import bpf_syscall, casts, failure_hook, script_hook
 from exporter.btf import BTF, BTFError
+from exporter.casts import RAW_TRACEPOINT, TYPED_TRACEPOINT
 from exporter.decode import Layouts
 from exporter.event import BPF_DIRECTORY, enum
 from exporter.kernel_headers import kernel_headers
@@ -29,7 +30,6 @@ BTF_DIRECTORY = Path("/sys/kernel/btf")
 POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 TRACEPOINT = b"sched_process_exec"
 PROGRAM = b"on_exec"
-RAW_TRACEPOINT, TYPED_TRACEPOINT = "raw_tracepoint", "tp_btf"
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ class Program:
         self.bcc_version: str = bcc.__version__
         self._btf, types = _kernel_types(settings.without)
         self.missing: tuple[Feature, ...] = types.missing
+        self.program_type: str
         self._bpf, self.program_type = _load(bcc, source, settings, self._btf, types)
         self._records: list[bytes] = []
         self._bpf[b"records"].open_ring_buffer(self._receive)

@@ -30,6 +30,7 @@ def facts():
             "python": platform.python_version(),
             "bcc": probe.bcc_version,
             "missing": [feature.name for feature in probe.missing],
+            "program_type": probe.program_type,
             "hook": probe.script_hook.kind,
             "hooks": list(hooks()),
         }

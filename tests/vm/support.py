@@ -14,14 +14,16 @@ SUPPORT = {}
 def table(support):
     """The rows that are there, as Markdown."""
     lines = [
-        "| Linux | machine | user space | scripts by their own file | lacks |",
-        "|---|---|---|---|---|",
+        "| Linux | machine | user space | program type | scripts by their own file | lacks |",
+        "|---|---|---|---|---|---|",
     ]
     for facts in support.values():
         hooks = ", ".join(f"**{hook}**" if hook == facts["hook"] else hook for hook in facts["hooks"]) or "no"
         missing = ", ".join(f"`{name}`" for name in facts["missing"]) or "nothing"
         user_space = f"Python {facts['python']}, BCC {facts['bcc']}"
-        lines.append(f"| {facts['release']} | {facts['machine']} | {user_space} | {hooks} | {missing} |")
+        lines.append(
+            f"| {facts['release']} | {facts['machine']} | {user_space} | {facts['program_type']} | {hooks} | {missing} |"
+        )
     return "\n".join(lines) + "\n"
 
 
