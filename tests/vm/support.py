@@ -21,9 +21,8 @@ def table(support):
         hooks = ", ".join(f"**{hook}**" if hook == facts["hook"] else hook for hook in facts["hooks"]) or "no"
         missing = ", ".join(f"`{name}`" for name in facts["missing"]) or "nothing"
         user_space = f"Python {facts['python']}, BCC {facts['bcc']}"
-        lines.append(
-            f"| {facts['release']} | {facts['machine']} | {user_space} | {facts['program_type']} | {hooks} | {missing} |"
-        )
+        cells = facts["release"], facts["machine"], user_space, facts["program_type"], hooks, missing
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
