@@ -14,8 +14,8 @@ CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
-test: lint $(CACHE)/promtool
-	$(PYTEST) tests/unit tests/kernel $(ARGS)
+test: lint $(CACHE)/promtool $(CACHE)/prometheus
+	$(PYTEST) tests/unit tests/kernel tests/e2e $(ARGS)
 
 # Other kernels, in emulated machines: the oldest and the newest, and what a machine may lack. Takes some minutes.
 test-guests: lint $(CACHE)/promtool $(CACHE)/vm-ready
@@ -73,16 +73,16 @@ $(VENV)/test-ready: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --editable '.[test]'
 	@touch $@ $(VENV)/run-ready
 
-# Out of Debian's packages without installing them: that would start a Prometheus here. Newer releases have promtool in
-# a package of its own.
-$(CACHE)/promtool:
+# Out of Debian's packages without installing them: that would start services here. Newer releases have promtool in a
+# package of its own.
+$(addprefix $(CACHE)/,prometheus promtool prometheus-alertmanager amtool):
 	@mkdir -p $(CACHE)
 	@if command -v $(@F) > /dev/null; then ln -sf "$$(command -v $(@F))" $@; exit; fi; \
 	apt-cache show prometheus > /dev/null 2>&1 || $(SUDO) apt-get update -qq; \
-	cd $(CACHE) && for package in $(@F) prometheus; do \
-	    apt-get download -qq $$package 2> /dev/null && \
-	    dpkg-deb --fsys-tarfile $${package}_*.deb | tar -x --strip-components=3 ./usr/bin/$(@F) && break; \
-	done; rm -f *.deb; test -x $(@F) || { echo "make: no $(@F) in Debian's packages" >&2; exit 1; }
+	directory=$$(mktemp -d) && for package in $(@F) prometheus prometheus-alertmanager; do \
+	    (cd $$directory && apt-get download -qq $$package 2> /dev/null && dpkg-deb --fsys-tarfile $${package}_*.deb) | \
+	    tar -x --strip-components=3 -C $(CACHE) ./usr/bin/$(@F) 2> /dev/null && break; \
+	done; rm -rf "$$directory"; test -x $@ || { echo "make: no $(@F) in Debian's packages" >&2; exit 1; }
 
 # Debian 12 has virtiofsd in qemu-system-common; later it is a package of its own.
 VIRTIOFSD = $(shell apt-cache show virtiofsd > /dev/null 2>&1 && echo virtiofsd)

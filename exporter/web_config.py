@@ -21,6 +21,7 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
     "X-XSS-Protection": (),
     "Content-Security-Policy": (),
 }
+NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 DURATION_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 DURATION_PART = re.compile(r"([0-9]*\.?[0-9]+|[0-9]+\.)(ns|us|µs|ms|s|m|h)", re.ASCII)
 
@@ -85,6 +86,8 @@ def parse(text: str, directory: Path) -> WebConfig:
     """Checks the text of a file in `directory`. Raises WebConfigError."""
     try:
         document = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except RecursionError as error:
+        raise WebConfigError("it is nested too deeply") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
@@ -93,14 +96,14 @@ def parse(text: str, directory: Path) -> WebConfig:
         document, "the file", tls_server_config=dict, http_server_config=dict, basic_auth_users=dict, rate_limit=dict
     )
     http = _known(sections.get("http_server_config"), "http_server_config", http2=bool, headers=dict)
-    limit = _known(sections.get("rate_limit"), "rate_limit", burst=int, interval=(str, int))
+    limit = _known(sections.get("rate_limit"), "rate_limit", burst=int, interval=str)
     config = WebConfig(
         tls=_tls(sections.get("tls_server_config"), directory),
         http2=http.get("http2", True),
         headers=_headers(http.get("headers", {})),
         users=_users(sections.get("basic_auth_users", {})),
         rate_burst=limit.get("burst", 0),
-        rate_interval=_duration(limit.get("interval", 0)),
+        rate_interval=_duration(limit.get("interval", "0")),
     )
     if config.rate_interval and config.rate_burst < 1:
         raise WebConfigError("rate_limit has an interval and a burst below 1: that would refuse every request")
@@ -108,7 +111,10 @@ def parse(text: str, directory: Path) -> WebConfig:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses keys that are given twice, where PyYAML takes the last."""
+    """Refuses keys that are given twice, where PyYAML takes the last, and leaves scalars as text.
+
+    What is wanted tells their type: a user may be called 123 or yes, and a header be 1, as to Go.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value]
@@ -118,20 +124,38 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _known(section: Any, where: str, **types: type | tuple[type, ...]) -> dict[str, Any]:
+def _text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    return str(loader.construct_scalar(node))
+
+
+for _tag in ("bool", "int", "float", "timestamp"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _text)
+
+
+def _known(section: Any, where: str, **types: type) -> dict[str, Any]:
     """A mapping with these keys only, each of its type; keys without a value are left out."""
     if section is None:
         return {}
     if not isinstance(section, dict):
         raise WebConfigError(f"{where} is not a mapping")
+    found = {}
     for name, value in section.items():
         if name not in types:
             raise WebConfigError(f"{where} has an unknown key {name!r}")
-        wanted = types[name]
-        # YAML's booleans are integers to Python.
-        if value is not None and (not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool)):
-            raise WebConfigError(f"{name} in {where} has a value of the wrong type")
-    return {name: value for name, value in section.items() if value is not None}
+        if value is not None:
+            found[name] = _typed(value, types[name], f"{name} in {where}")
+    return found
+
+
+def _typed(value: Any, wanted: type, where: str) -> Any:
+    """A value as the type that is wanted."""
+    if wanted is bool and isinstance(value, str) and value.lower() in yaml.SafeLoader.bool_values:
+        return yaml.SafeLoader.bool_values[value.lower()]
+    if wanted is int and isinstance(value, str) and NUMBER.fullmatch(value):
+        return int(value)
+    if not isinstance(value, wanted):
+        raise WebConfigError(f"{where} has a value of the wrong type")
+    return value
 
 
 def _tls(section: Any, directory: Path) -> TLSConfig:
@@ -166,11 +190,11 @@ def _users(users: Mapping[Any, Any]) -> dict[str, str]:
     return dict(users)
 
 
-def _duration(value: str | int) -> float:
+def _duration(value: str) -> float:
     """A duration as Go writes it, such as 1s, 1m30s or 500ms, in seconds; a number is nanoseconds, as to Go."""
-    if isinstance(value, int):
-        return value * 1e-9
+    if NUMBER.fullmatch(value):
+        return int(value) * 1e-9
     parts = DURATION_PART.findall(value)
-    if value != "0" and (not parts or "".join(map("".join, parts)) != value):
+    if not parts or "".join(map("".join, parts)) != value:
         raise WebConfigError(f"{value!r} is not a duration: give one such as 1s or 500ms")
     return sum(float(number) * DURATION_UNITS[unit] for number, unit in parts)

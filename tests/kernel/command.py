@@ -50,7 +50,7 @@ def _port(process):
         if not chunk:
             break
         said += chunk
-        found = re.search(r"on port (\d+)", said)
+        found = re.search(r"serving https?://[^ ]*:(\d+)/", said)
         if found:
             return int(found[1])
     raise AssertionError(f"exec_exporter did not start: {said}")
