@@ -70,7 +70,7 @@ $(VENV)/run-ready: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/test-ready: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --editable '.[test]'
+	$(VENV)/bin/python -m pip install --quiet --editable '.[test,dashboards]'
 	@touch $@ $(VENV)/run-ready
 
 # Out of Debian's packages without installing them: that would start services here. Newer releases have promtool in a
