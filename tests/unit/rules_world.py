@@ -1,4 +1,4 @@
-"""Two ordinary instances as promtool takes them, and what can happen to one of them after seven hours.
+"""An ordinary instance as promtool takes it, and what can happen to it after some hours.
 
 Time is in minutes from promtool's epoch. A series is a list with an entry for each minute: a value, None where there is
 no such series, or GAP where nobody looked.
@@ -13,32 +13,16 @@ RULES = sorted((ROOT / "dashboards/rules").glob("*.yaml"))
 PROMTOOL = ROOT / ".cache/promtool"
 GAP = "_"
 
-EVENT = 7 * 60
-END = EVENT + 150
-REASONS = [
-    "new_path",
-    "content_changed",
-    "reinstalled",
-    "relocated",
-    "metadata_only",
-    "memfd",
-    "deleted",
-    "upper_layer",
-    "script",
-]
-TRAITS = [
-    "memfd",
-    "deleted",
-    "container_upper_layer",
-    "world_writable_directory",
-    "setuid",
-    "kernel_invoked",
-    "loader_direct",
-    "shell_socket_stdin",
-    "fresh_binary",
-    "preload",
-    "path_truncated",
-]
+EVENT = 6 * 60 + 40
+END = EVENT + 100
+REASONS = (
+    *("new_path", "content_changed", "reinstalled", "relocated", "metadata_only"),
+    *("memfd", "deleted", "upper_layer", "script"),
+)
+TRAITS = (
+    *("memfd", "deleted", "container_upper_layer", "world_writable_directory", "setuid", "kernel_invoked"),
+    *("loader_direct", "shell_socket_stdin", "fresh_binary", "preload", "path_truncated"),
+)
 STATES = ("learning", "watching", "lost", "off")
 LOADER = "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
 PROGRAMS = {"/usr/bin/grep": 200, "/usr/bin/dash": 90, "/usr/sbin/cron": 10}  # executions a minute
