@@ -8,7 +8,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 PYTEST := $(SUDO) $(VENV)/bin/python -m pytest
 CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 
-.PHONY: run test test-guests test-kernels test-debian13 unit lint format readme clean
+.PHONY: run test test-guests test-kernels test-debian13 unit lint format readme dashboards clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run-ready
@@ -47,6 +47,10 @@ format: $(VENV)/test-ready
 # The table of metrics in README.md, from the code.
 readme: $(VENV)/run-ready
 	$(VENV)/bin/python -m exporter.metrics
+
+# The dashboards that are committed, from the code; with OUT, RUNBOOKS and JOB all of dashboards/ for a site of its own.
+dashboards: $(VENV)/test-ready
+	$(VENV)/bin/python -m dashboards $(if $(OUT),--output='$(OUT)') $(if $(RUNBOOKS),--runbooks='$(RUNBOOKS)') $(if $(JOB),--job='$(JOB)')
 
 clean:
 	rm -rf $(VENV) $(CACHE)
