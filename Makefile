@@ -14,7 +14,7 @@ CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
-test: lint $(CACHE)/promtool $(CACHE)/prometheus
+test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager amtool)
 	$(PYTEST) tests/unit tests/kernel tests/e2e $(ARGS)
 
 # Other kernels, in emulated machines: the oldest and the newest, and what a machine may lack. Takes some minutes.
@@ -30,7 +30,7 @@ test-debian13: $(VENV)/test-ready $(CACHE)/ports-ready
 	$(SUDO) $(VENV)/bin/python -m tests.vm.debian13
 
 # No root, no BCC, no kernel.
-unit: $(VENV)/test-ready
+unit: $(VENV)/test-ready $(CACHE)/promtool
 	$(VENV)/bin/python -m pytest tests/unit $(ARGS)
 
 lint: $(VENV)/test-ready

@@ -115,8 +115,9 @@ def ordinary(name, begin=0, job="exec"):
     for state in STATES:
         is_in = state == ("learning" if begin else "watching")
         instance.set("exec_exporter_baseline_state", level(int(is_in), begin), state=state)
-    learning_end = 60 * (begin + 24 * 60) if begin else 0
-    instance.set("exec_exporter_learning_end_timestamp_seconds", level(learning_end, begin))
+    end = 60 * (begin + 24 * 60 if begin else 1)
+    rounded = [None if minute < begin else end + minute % 2 for minute in range(END + 1)]
+    instance.set("exec_exporter_learning_end_timestamp_seconds", rounded)
     for cause in ("map_full", "no_memory", "map_busy"):
         instance.set("exec_exporter_executions_lost_total", level(0, begin), cause=cause)
     instance.set("exec_exporter_map_entries", level(900, begin), map="execs")
@@ -124,6 +125,8 @@ def ordinary(name, begin=0, job="exec"):
     instance.set("exec_exporter_series", level(700, begin))
     instance.set("exec_exporter_series_limit", level(4000, begin))
     instance.set("exec_exporter_executions_folded_total", level(0, begin))
+    instance.set("exec_exporter_findings_open", level(0, begin))
+    instance.set("exec_exporter_catalogue_errors_total", level(0, begin))
     for collector in ("executions", "novelty", "probe"):
         instance.set("exec_exporter_collector_success", level(1, begin), collector=collector)
     return instance
