@@ -19,7 +19,6 @@ DEADLINE_SECONDS = 120
 
 START = """
 set -e
-mount --make-rprivate /
 mount -t tmpfs tmpfs "$BOX"
 for directory in etc usr/local opt var/lib; do
     mkdir -p "$BOX/upper/$directory" "$BOX/work/$directory"
@@ -51,7 +50,7 @@ class Box:
         """Runs a command in the box; returns status and what it said."""
         init = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()[0]
         result = subprocess.run(
-            ["nsenter", f"--target={init}", "--mount", "--pid", "--", *command],
+            ["nsenter", f"--target={init}", "--mount", "--pid", "--root", "--", *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
