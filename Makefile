@@ -8,13 +8,13 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 PYTEST := $(SUDO) $(VENV)/bin/python -m pytest
 CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 
-.PHONY: run test test-guests test-kernels test-debian13 unit lint format readme dashboards clean
+.PHONY: run test test-guests test-kernels test-debian13 unit lint format readme dashboards clean install uninstall
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
-test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager amtool)
+test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager e2e-ready)
 	$(PYTEST) tests/unit tests/kernel tests/e2e $(ARGS)
 
 # Other kernels, in emulated machines: the oldest and the newest, and what a machine may lack. Takes some minutes.
@@ -54,6 +54,28 @@ dashboards: $(VENV)/test-ready
 
 clean:
 	rm -rf $(VENV) $(CACHE)
+
+# As a service of systemd, which is not enabled or started by this.
+APP := /opt/exec_exporter
+UNIT := /etc/systemd/system/exec_exporter.service
+
+install: $(VENV)/bin/python
+	$(SUDO) $(PYTHON) -m venv --system-site-packages --clear $(APP)
+	$(SUDO) $(APP)/bin/python -m pip install --quiet .
+	$(SUDO) ln -sf $(APP)/bin/exec_exporter /usr/local/bin/exec_exporter
+	$(SUDO) install -D -m 644 exporter/systemd/exec_exporter.service $(UNIT)
+	$(SUDO) install -D -m 644 exporter/systemd/sysusers.conf /etc/sysusers.d/exec_exporter.conf
+	$(SUDO) install -D -m 644 exporter/systemd/tmpfiles.conf /etc/tmpfiles.d/exec_exporter.conf
+	$(SUDO) systemd-sysusers exec_exporter.conf
+	$(SUDO) systemd-tmpfiles --create exec_exporter.conf
+	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl daemon-reload; fi
+	@echo "installed; start it with: systemctl enable --now exec_exporter"
+
+# The user, /etc/exec_exporter and /var/lib/exec_exporter stay.
+uninstall:
+	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl disable --now exec_exporter; fi
+	$(SUDO) rm -rf $(APP) /usr/local/bin/exec_exporter $(UNIT) /etc/sysusers.d/exec_exporter.conf /etc/tmpfiles.d/exec_exporter.conf
+	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl daemon-reload; fi
 
 # BCC is the distribution's, and only its own Python sees it.
 $(VENV)/bin/python:
@@ -102,6 +124,10 @@ define install
 	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) > /dev/null; fi
 	@touch $@
 endef
+
+# What the service is tested with: systemd, and a load.
+$(CACHE)/e2e-ready:
+	$(call install,systemd-analyze setpriv setcap wrk,systemd util-linux libcap2-bin wrk)
 
 # What boots other kernels. Where there is no apt-get those tests are skipped, and say so.
 $(CACHE)/vm-ready:

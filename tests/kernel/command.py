@@ -58,7 +58,8 @@ def _port(process):
 
 def refused(*arguments, command=COMMAND, **options):
     """Runs a command that must end at once; returns its status and what it said on standard error."""
+    options = {"stdout": subprocess.PIPE, **options}
     result = subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False, **options
+        [*command, *arguments], stderr=subprocess.PIPE, text=True, timeout=DEADLINE_SECONDS, check=False, **options
     )
     return result.returncode, result.stderr

@@ -1,4 +1,3 @@
-import fcntl
 import os
 from contextlib import closing
 from pathlib import Path
@@ -6,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.probe import ProbeSettings, Tracer
+from tests.alone import alone
 from tests.kernel.running import running
 from tests.kernel.tracing import RECORDED, Trace
 
@@ -20,11 +20,9 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def alone():
-    """One run of the kernel tier at a time: what one leaves behind another would find."""
-    with Path("/run/exec_exporter-tests.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _alone():
+    """What one run leaves behind another would find."""
+    alone()
 
 
 @pytest.fixture(scope="module")
