@@ -84,14 +84,20 @@ def prometheus(config, rule_files=(), flags=()):
 
 def _ready(process, log):
     """Waits until it has opened its port, whose number it logs, and says that it is ready."""
-    end, server = time.monotonic() + DEADLINE_SECONDS, None
+    server = Prometheus(f"http://{listening_on(process, log, 'Prometheus')}")
+    server.wait_until(lambda: _answers(server))
+    return server
+
+
+def listening_on(process, log, name):
+    """The address that a process has logged that it listens on, as soon as it has."""
+    end = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < end and process.poll() is None:
-        found = re.search(r'msg="Listening on" .*?address=127\.0\.0\.1:(\d+)', log.read_text("utf-8", "replace"))
-        server = Prometheus(f"http://127.0.0.1:{found[1]}") if found else None
-        if server and _answers(server):
-            return server
+        found = re.search(r'msg="Listening on" .*?address=(127\.0\.0\.1:\d+)', log.read_text("utf-8", "replace"))
+        if found:
+            return found[1]
         time.sleep(0.05)
-    raise AssertionError(f"Prometheus did not start (status {process.poll()}):\n{log.read_text('utf-8', 'replace')}")
+    raise AssertionError(f"{name} did not start (status {process.poll()}):\n{log.read_text('utf-8', 'replace')}")
 
 
 def _answers(server):
