@@ -81,8 +81,12 @@ def board(runbooks: str) -> Dashboard:
             ),
             graph(
                 "Is anything lost, and why?",
-                "Executions that were not counted, by cause: zero is what it should be.",
-                [query(f"sum by (cause) ({rate('exec_exporter_executions_lost_total')})", "{{cause}}")],
+                "Executions by cause, exits, and processes that are not followed: zero is what it should be.",
+                [
+                    query(f"sum by (cause) ({rate('exec_exporter_executions_lost_total')})", "{{cause}}"),
+                    query(f"sum({rate('exec_exporter_exits_lost_total')})", "exits"),
+                    query(f"sum({rate('exec_exporter_processes_untracked_total')})", "processes not followed"),
+                ],
                 "ops",
             ),
             graph(

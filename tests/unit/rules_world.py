@@ -20,7 +20,15 @@ REASONS = (
     *("memfd", "deleted", "upper_layer", "script"),
 )
 TRAITS = (
-    *("memfd", "deleted", "container_upper_layer", "world_writable_directory", "setuid", "kernel_invoked"),
+    *(
+        "memfd",
+        "deleted",
+        "container_upper_layer",
+        "world_writable_directory",
+        "world_writable_directory_as_root",
+        "setuid",
+        "kernel_invoked",
+    ),
     *("loader_direct", "shell_socket_stdin", "fresh_binary", "preload", "path_truncated"),
 )
 STATES = ("learning", "watching", "lost", "off")
