@@ -6,7 +6,6 @@ import subprocess
 import tempfile
 import threading
 import time
-import urllib.error
 from contextlib import contextmanager
 from pathlib import Path
 
