@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.probe import ProbeSettings, Tracer
+from exporter.probe import Tracer
+from exporter.program import ProbeSettings
 from tests.alone import alone
 from tests.kernel.running import running
 from tests.kernel.tracing import RECORDED, Trace
