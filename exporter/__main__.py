@@ -7,28 +7,27 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 from prometheus_client import CollectorRegistry
 
 from exporter import __version__, memory, preflight, privilege
-from exporter.catalogue import Catalogue
 from exporter.cli import Options, parse
-from exporter.collect import ExecutionsCollector, ProbeCollector, Scrape
-from exporter.decode import Decoder
 from exporter.exposition import Exposition
 from exporter.logs import set_up_logging
 from exporter.notify import notify
 from exporter.outputs import output
-from exporter.probe import TRACEPOINT, Probe, ProbeSettings
+from exporter.pipeline import Pipeline, SeriesSettings
+from exporter.probe import Probe
+from exporter.program import TRACEPOINT, ProbeSettings
 from exporter.refusal import FAILED, Refusal
 from exporter.trace import trace
+from exporter.upkeep import Upkeep, kept_up, tell
 from exporter.web_file import WebFile
 
 log = logging.getLogger("exec_exporter")
 
-INTRODUCTIONS_INTERVAL_SECONDS = 60.0
+ESSENTIAL = ("executions", "probe")  # collectors without which there is no use in a scrape
 
 
 def main() -> None:
@@ -39,7 +38,7 @@ def main() -> None:
             return
         options = parse(sys.argv[1:])
         set_up_logging(options.log_level, options.log_format)
-        (check if options.check else serve)(options)
+        (config_check if options.config_check else check if options.check else serve)(options)
     except Refusal as refusal:
         sys.exit(_say(f"exec_exporter: {refusal}", refusal.status))
     except KeyboardInterrupt:
@@ -58,16 +57,15 @@ def serve(options: Options) -> None:
     with closing(output(options)) as out:
         preflight.check()
         with closing(_probe(options)) as probe:
-            decoder = Decoder(probe.layouts)
-            catalogue = Catalogue(decoder, probe.introductions)
-            scrape = collectors(probe, catalogue, decoder)
-            registry = CollectorRegistry(auto_describe=False)
-            registry.register(scrape)
+            tell(probe)
             probe.attach()
-            kept = privilege.drop(lambda: list(probe.entries()))
+            pipeline = Pipeline(probe, SeriesSettings())
+            registry = CollectorRegistry(auto_describe=False)
+            registry.register(pipeline.scrape)
+            kept = privilege.drop(pipeline.try_out)
             memory.give_back()
-            with _taking_in(catalogue, probe):
-                doing = out.start(Exposition(registry.collect), lambda: _unready(probe, scrape))
+            with kept_up(Upkeep(probe, pipeline), probe):
+                doing = out.start(Exposition(registry.collect), lambda: _unready(probe, pipeline))
                 log.info("%s; %s", doing, started(probe, kept))
                 notify("READY=1")
                 out.wait(stop)
@@ -82,11 +80,19 @@ def started(probe: Probe, kept: frozenset[int]) -> str:
     return f"probe attached to {TRACEPOINT.decode()}; this kernel lacks {lacks}; capabilities kept: {capabilities}"
 
 
-def _unready(probe: Probe, scrape: Scrape) -> str:
+def _unready(probe: Probe, pipeline: Pipeline) -> str:
     """Why a scrape is no good now, or nothing."""
     if not probe.attached:
         return "not attached"
-    return f"last reading failed: {', '.join(scrape.failing)}" if scrape.failing else ""
+    failing = [name for name in pipeline.scrape.failing if name in ESSENTIAL]
+    return f"last reading failed: {', '.join(failing)}" if failing else ""
+
+
+def config_check(options: Options) -> None:
+    """Says that the configuration is good: what is not has been refused on the way here."""
+    WebFile(options.web_config_file)
+    files = ", ".join(str(file) for file in (options.config_file, options.web_config_file) if file)
+    print(f"the configuration is valid: flags, environment{files and ', '}{files}")
 
 
 def check(options: Options) -> None:
@@ -94,11 +100,11 @@ def check(options: Options) -> None:
     WebFile(options.web_config_file)
     preflight.check()
     with closing(_probe(options)) as probe:
-        decoder = Decoder(probe.layouts)
-        catalogue = Catalogue(decoder, probe.introductions)
+        tell(probe)
         probe.attach()
+        pipeline = Pipeline(probe, SeriesSettings())
         os.waitpid(os.posix_spawn("/proc/self/exe", [sys.executable, "-c", ""], {}), 0)
-        families = {family.name: family for family in collectors(probe, catalogue, decoder).collect()}
+        families = {family.name: family for family in pipeline.scrape.collect()}
         runs = families["exec_exporter_probe_runs"].samples[0].value if "exec_exporter_probe_runs" in families else 0
         print(f"exec_exporter {__version__}, BCC {probe.bcc_version}")
         print(f"probe: compiled, loaded, attached; {runs:.0f} executions seen")
@@ -106,6 +112,10 @@ def check(options: Options) -> None:
             print(f"scripts: known by their own file, caught by {probe.script_hook.kind}")
         else:
             print(f"scripts: named as they were invoked; {'; '.join(probe.script_hook.refused) or 'no hook'}")
+        if probe.failure_hook.kind:
+            print(f"failed executions: counted by {probe.failure_hook.kind}")
+        else:
+            print(f"failed executions: not counted; {'; '.join(probe.failure_hook.refused) or 'switched off'}")
         for feature in probe.missing:
             print(f"this kernel lacks {feature.name}: {feature.without}")
         if not runs:
@@ -114,36 +124,6 @@ def check(options: Options) -> None:
 
 def _probe(options: Options) -> Probe:
     return Probe(ProbeSettings(options.map_entries, options.ring_buffer_pages))
-
-
-def collectors(probe: Probe, catalogue: Catalogue, decoder: Decoder) -> Scrape:
-    """Every collector there is, in the order in which a scrape asks them."""
-    return Scrape(
-        {
-            "executions": ExecutionsCollector(probe, catalogue, decoder.executions).collect,
-            "probe": ProbeCollector(probe, catalogue).collect,
-        }
-    )
-
-
-@contextmanager
-def _taking_in(catalogue: Catalogue, probe: Probe) -> Iterator[None]:
-    """Takes introductions in as they come, so that the ring buffer does not fill between scrapes."""
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.is_set():
-            if probe.wait(INTRODUCTIONS_INTERVAL_SECONDS):
-                catalogue.update()
-
-    thread = threading.Thread(target=run, name="introductions", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        probe.interrupt()
-        thread.join()
 
 
 def _say(line: str, status: int) -> int:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import NoReturn
 
+from exporter import duration as durations
 from exporter.refusal import USAGE, Refusal
 
 
@@ -38,3 +39,27 @@ def power_of_two(most: int) -> Callable[[str], int]:
         return found
 
     return parse
+
+
+def duration(most_days: int) -> Callable[[str], float]:
+    """A type of argument: a duration from 0 on, as Go and Prometheus write it, in seconds."""
+    most_seconds = most_days * durations.PROMETHEUS["d"]
+
+    def parse(text: str) -> float:
+        try:
+            found = durations.seconds(text, durations.PROMETHEUS)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{error} such as 90s, 1h30m or 1d, or 0") from error
+        if found > most_seconds:
+            raise argparse.ArgumentTypeError(f"{text} is longer than {most_days}d")
+        return found
+
+    return parse
+
+
+def boolean(text: str) -> bool:
+    """A type of argument: what switches a flag on or off elsewhere than on the command line."""
+    try:
+        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+    except KeyError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false") from error

@@ -21,6 +21,7 @@ class Catalogue:
         self._labels: dict[bytes, Labels] = {}
         self._unnamed: dict[bytes, Labels] = {}
         self._lock = threading.Lock()
+        self.introduced = 0
         self.undecodable = 0
 
     def update(self) -> None:
@@ -29,6 +30,7 @@ class Catalogue:
             for record in self._introductions():
                 try:
                     introduction = self._decoder.introduction(record)
+                    self.introduced += 1
                     self._labels[introduction.key] = labels_of(self._decoder.key(introduction.key), introduction)
                     self._unnamed.pop(introduction.key, None)
                 except DecodeError as error:
@@ -46,3 +48,9 @@ class Catalogue:
                 found = Labels(UNKNOWN, UNKNOWN, UNKNOWN)
             self._unnamed[key] = found
         return found
+
+    def forget(self, key: bytes) -> None:
+        """Forgets a key that is no longer in the map: if it comes back it is introduced again."""
+        with self._lock:
+            self._labels.pop(key, None)
+            self._unnamed.pop(key, None)

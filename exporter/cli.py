@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter import __version__
+from exporter import __version__, config_file
 from exporter.arguments import Parser, number, power_of_two
+from exporter.config_file import Config
+from exporter.data_flags import add_data_flags, gather_collectors
 from exporter.logs import FORMATS, LEVELS
+from exporter.path_rules import PathRules
+from exporter.settings import Formatter, Setting, Settings, settle
 from exporter.web_flags import add_web_flags, check_web_flags
 
 EPILOG = """\
+A flag that is not given has its value from the environment variable in [brackets] (true or false for a flag without a
+value; commas between several values), else from --config.file, where dots may be nesting (log: {level: debug}), else
+its default.
+
 signals:
   SIGTERM, SIGINT       stop: detach the probe, end with status 0
   SIGHUP                ignored: changed web configuration is read without it
 
 exit status:
-  0  stopped by a signal, or --check or --once done
+  0  stopped by a signal, or --check, --config.check or --once done
   1  cannot run here: the line on standard error says why and what to do
-  2  wrong usage, including a wrong --web.config.file
+  2  wrong usage, including a wrong --config.file or --web.config.file
 
 examples:
   exec_exporter --web.listen-address=127.0.0.1:10042
+  exec_exporter --config.file=/etc/exec_exporter/exec_exporter.yml
   exec_exporter --web.config.file=/etc/exec_exporter/web.yml
   exec_exporter --textfile=/var/lib/prometheus/node-exporter/exec.prom
 """
@@ -47,6 +58,12 @@ class Options:
     log_level: str
     log_format: str
     check: bool
+    config_file: Path | None
+    config_check: bool
+    collectors: frozenset[str]
+    series_limit: int
+    series_idle_seconds: float
+    path_rules: PathRules
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,10 +73,25 @@ def parser() -> argparse.ArgumentParser:
         description="Counts program executions in the kernel and serves them to Prometheus.\n"
         "exec_exporter trace prints them instead: see exec_exporter trace --help.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s [flags]",
+        formatter_class=Formatter,
         allow_abbrev=False,
     )
+    parser.add_argument(
+        "--config.file",
+        dest="config_file",
+        metavar="FILE",
+        type=Path,
+        help="YAML file with flags and path rules; read at the start, see Configuration in the README",
+    )
+    parser.add_argument(
+        "--config.check",
+        dest="config_check",
+        action="store_true",
+        help="check flags, variables, --config.file and --web.config.file, which takes no privileges, and exit",
+    )
     add_web_flags(parser)
+    add_data_flags(parser)
     parser.add_argument(
         "--bpf.map-entries",
         dest="map_entries",
@@ -100,8 +132,16 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parse(arguments: list[str]) -> Options:
+def parse(arguments: list[str], environment: Mapping[str, str] = os.environ) -> Options:
     """Raises Refusal for what cannot be meant."""
-    options = parser().parse_args(arguments)
-    check_web_flags(options)
-    return Options(**vars(options))
+    made, config = parser(), Config()
+
+    def file(given: Setting) -> Settings:
+        nonlocal config
+        config = config_file.read(given, made)
+        return config.settings
+
+    options, origins = settle(made, arguments, environment, file)
+    check_web_flags(options, origins)
+    options.collectors = gather_collectors(options, origins)
+    return Options(**vars(options), path_rules=config.path_rules)

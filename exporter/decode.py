@@ -20,10 +20,9 @@ class DecodeError(ValueError):
 
 @dataclass(frozen=True)
 class Layouts:
-    """The structs exec_key, exec_value and introduction of event.h, as ctypes."""
+    """The structs exec_key and introduction of event.h, as ctypes."""
 
     key: type[ctypes.Structure]
-    value: type[ctypes.Structure] | None
     introduction: type[ctypes.Structure]
 
 
@@ -116,11 +115,10 @@ _NUMBERS = (
 
 
 class Decoder:
-    """Decodes keys, values and introductions of the given layouts."""
+    """Decodes keys and introductions of the given layouts."""
 
     def __init__(self, layouts: Layouts) -> None:
         self._layouts = layouts
-        self._count = _place(layouts.value, "executions") if layouts.value else slice(0)
         self._key = _place(layouts.introduction, "key")
         self._text_offset = _place(layouts.introduction, "text").start
 
@@ -130,10 +128,6 @@ class Decoder:
             raise DecodeError(f"a key of {len(raw)} bytes, not {ctypes.sizeof(self._layouts.key)}")
         key: Any = self._layouts.key.from_buffer_copy(raw)
         return Key(STDIN_TYPES.get(key.stdin_type, "unknown"), key.flags)
-
-    def executions(self, value: bytes) -> int:
-        """The count in a value of the map."""
-        return int.from_bytes(value[self._count], "little")
 
     def introduction(self, record: bytes) -> Introduction:
         """A record of the ring buffer. Raises DecodeError for one that does not hold what it says it holds."""

@@ -12,14 +12,12 @@ BACKLOG = 1024
 FIRST_SYSTEMD_DESCRIPTOR = 3
 
 
-def parse_address(text: str) -> tuple[str, int]:
+def parse_address(text: str, origin: str = "--web.listen-address") -> tuple[str, int]:
     """':10042', 'host:10042' or '[::1]:10042' as host and port; no host means every address. Raises Refusal."""
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not bracketed):
-        raise Refusal(
-            f"--web.listen-address={text} is not an address", "give HOST:PORT, [IPV6]:PORT or :PORT", status=USAGE
-        )
+        raise Refusal(f"{origin}={text} is not an address", "give HOST:PORT, [IPV6]:PORT or :PORT", status=USAGE)
     return host.strip("[]"), int(port)
 
 

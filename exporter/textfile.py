@@ -16,13 +16,13 @@ log = logging.getLogger(__name__)
 SUFFIX = ".prom"  # the only one that node_exporter reads
 
 
-def check_path(path: Path) -> None:
-    """Raises Refusal for a path where no such file can be."""
+def check_path(path: Path, origin: str) -> None:
+    """Raises Refusal for a path where no such file can be; `origin` gave it."""
     if path.suffix != SUFFIX:
-        raise Refusal(f"--textfile={path} does not end in {SUFFIX}", "node_exporter reads no other", status=USAGE)
+        raise Refusal(f"{origin}={path} does not end in {SUFFIX}", "node_exporter reads no other", status=USAGE)
     if not path.parent.is_dir():
         raise Refusal(
-            f"--textfile={path}: {path.parent} is no directory",
+            f"{origin}={path}: {path.parent} is no directory",
             "give the directory that node_exporter's --collector.textfile.directory names",
             status=USAGE,
         )

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,9 +22,11 @@ from exporter import preflight
 from exporter.arguments import Parser, number, power_of_two
 from exporter.decode import DecodeError, Decoder
 from exporter.fields import unavailable
-from exporter.probe import ProbeSettings, Tracer
+from exporter.probe import Tracer
+from exporter.program import ProbeSettings
 from exporter.record import NAMES, VALUES, as_json
 from exporter.refusal import USAGE, Refusal
+from exporter.settings import Formatter, settle
 
 MAX_RECORDED_BYTES = 1 << 16
 NOT_ASKED = "not asked for"
@@ -62,9 +64,12 @@ def parser() -> argparse.ArgumentParser:
         description="Prints every execution, one a line, until Ctrl-C. Times are in ns since the epoch.",
         epilog="Arguments and environments hold secrets: they are recorded only if asked for."
         " What the ring buffer could not take is said at the end, as a number, on standard error.",
+        formatter_class=Formatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--format", choices=("json", "text"), default="json", help="default %(default)s")
+    parser.add_argument(
+        "--format", choices=("json", "text"), default="json", help="what to print (default %(default)s)"
+    )
     parser.add_argument("--path", metavar="GLOB", help="only programs and scripts whose path label matches")
     parser.add_argument("--pid", type=number(1, 1 << 22), metavar="N", help="only this process")
     parser.add_argument("--uid", type=number(0, (1 << 32) - 1), metavar="N", help="only processes of this user")
@@ -104,9 +109,15 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def parse(arguments: list[str], environment: Mapping[str, str] = os.environ) -> TraceOptions:
+    """Raises Refusal for what cannot be meant."""
+    options, _ = settle(parser(), arguments, environment)
+    return TraceOptions(**vars(options))
+
+
 def trace(arguments: list[str]) -> None:
     """The command. Raises Refusal."""
-    options = TraceOptions(**vars(parser().parse_args(arguments)))
+    options = parse(arguments)
     wanted = _filter(options)
     preflight.check()
     with closing(Tracer(options.settings)) as tracer:

@@ -13,6 +13,9 @@ from typing import Any
 
 import yaml
 
+from exporter import duration, yaml_file
+from exporter.yaml_file import YAMLFileError
+
 BCRYPT = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
 HEADERS: Mapping[str, tuple[str, ...]] = {
     "Strict-Transport-Security": (),
@@ -21,9 +24,8 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
     "X-XSS-Protection": (),
     "Content-Security-Policy": (),
 }
+BOOLEANS: Mapping[str, bool] = yaml.SafeLoader.bool_values
 NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
-DURATION_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-DURATION_PART = re.compile(r"([0-9]*\.?[0-9]+|[0-9]+\.)(ns|us|µs|ms|s|m|h)", re.ASCII)
 
 
 class WebConfigError(ValueError):
@@ -76,22 +78,15 @@ class WebConfig:
 def read(path: Path) -> WebConfig:
     """Reads and checks a file. Raises WebConfigError."""
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WebConfigError(getattr(error, "strerror", None) or "it is not UTF-8") from error
-    return parse(text, path.parent)
+        document = yaml_file.construct(yaml_file.compose(yaml_file.read(path)), yaml_file.TextLoader)
+    except YAMLFileError as error:
+        where = f"line {error.line}: " if error.line else ""
+        remedy = f": {error.remedy}" if error.remedy else ""
+        raise WebConfigError(f"{where}{error}{remedy}") from error
+    return _parse(document, path.parent)
 
 
-def parse(text: str, directory: Path) -> WebConfig:
-    """Checks the text of a file in `directory`. Raises WebConfigError."""
-    try:
-        document = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-    except RecursionError as error:
-        raise WebConfigError("it is nested too deeply") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise WebConfigError(f"it is not YAML: {getattr(error, 'problem', None) or 'unreadable'}{where}") from error
+def _parse(document: Any, directory: Path) -> WebConfig:
     sections = _known(
         document, "the file", tls_server_config=dict, http_server_config=dict, basic_auth_users=dict, rate_limit=dict
     )
@@ -108,28 +103,6 @@ def parse(text: str, directory: Path) -> WebConfig:
     if config.rate_interval and config.rate_burst < 1:
         raise WebConfigError("rate_limit has an interval and a burst below 1: that would refuse every request")
     return config
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses keys that are given twice, where PyYAML takes the last, and leaves scalars as text.
-
-    What is wanted tells their type: a user may be called 123 or yes, and a header be 1, as to Go.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def _text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
-    return str(loader.construct_scalar(node))
-
-
-for _tag in ("bool", "int", "float", "timestamp"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _text)
 
 
 def _known(section: Any, where: str, **types: type) -> dict[str, Any]:
@@ -149,8 +122,8 @@ def _known(section: Any, where: str, **types: type) -> dict[str, Any]:
 
 def _typed(value: Any, wanted: type, where: str) -> Any:
     """A value as the type that is wanted."""
-    if wanted is bool and isinstance(value, str) and value.lower() in yaml.SafeLoader.bool_values:
-        return yaml.SafeLoader.bool_values[value.lower()]
+    if wanted is bool and isinstance(value, str) and value.lower() in BOOLEANS:
+        return BOOLEANS[value.lower()]
     if wanted is int and isinstance(value, str) and NUMBER.fullmatch(value):
         return int(value)
     if not isinstance(value, wanted):
@@ -194,7 +167,7 @@ def _duration(value: str) -> float:
     """A duration as Go writes it, such as 1s, 1m30s or 500ms, in seconds; a number is nanoseconds, as to Go."""
     if NUMBER.fullmatch(value):
         return int(value) * 1e-9
-    parts = DURATION_PART.findall(value)
-    if not parts or "".join(map("".join, parts)) != value:
-        raise WebConfigError(f"{value!r} is not a duration: give one such as 1s or 500ms")
-    return sum(float(number) * DURATION_UNITS[unit] for number, unit in parts)
+    try:
+        return duration.seconds(value, duration.GO)
+    except ValueError as error:
+        raise WebConfigError(f"{error}: give one such as 1s or 500ms") from error

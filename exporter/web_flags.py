@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from exporter.arguments import number
@@ -84,15 +85,16 @@ def add_web_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_web_flags(options: argparse.Namespace) -> None:
-    """Raises Refusal for what cannot be meant; fills in the default address."""
+def check_web_flags(options: argparse.Namespace, origins: Mapping[str, str]) -> None:
+    """Raises Refusal for what cannot be meant, naming what gave it; fills in the default address."""
     for address in options.listen_addresses:
-        parse_address(address)
+        parse_address(address, origins["listen_addresses"])
     if options.systemd_socket and options.listen_addresses:
-        raise Refusal("--web.systemd-socket and --web.listen-address are both given", "give one of them", status=USAGE)
+        given = f"{origins['systemd_socket']} and {origins['listen_addresses']}"
+        raise Refusal(f"{given} are both given", "give one of them", status=USAGE)
     path = options.telemetry_path
     if not path.startswith("/") or path == "/" or path.startswith("/-/") or "?" in path or "#" in path:
-        raise Refusal(f"--web.telemetry-path={path} is not a path", "give one such as /metrics", status=USAGE)
+        raise Refusal(f"{origins['telemetry_path']}={path} is not a path", "give one such as /metrics", status=USAGE)
     if options.textfile:
-        check_path(options.textfile)
+        check_path(options.textfile, origins["textfile"])
     options.listen_addresses = tuple(options.listen_addresses) or (DEFAULT_ADDRESS,)

@@ -20,10 +20,7 @@ if missing():
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    from tests.alone import alone
-
-    alone()
+def service(probes, tmp_path_factory):
     with box(tmp_path_factory.mktemp("box"), "--web.listen-address=127.0.0.1:0") as started:
         yield started
 

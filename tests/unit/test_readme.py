@@ -1,9 +1,12 @@
 """What the README says is true."""
 
 import re
+import textwrap
 from pathlib import Path
 
 from exporter import cli, metrics, trace
+from exporter.label import Labels
+from exporter.path_presets import PRESETS
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
@@ -17,3 +20,27 @@ def test_the_table_of_metrics_is_the_one_in_the_code():
 def test_every_flag_that_it_names_exists():
     flags = {flag for of in (cli, trace) for action in of.parser()._actions for flag in action.option_strings}
     assert set(re.findall(r"--[a-z]+(?:\.[a-z-]+)+|--(?:check|path|format|once|textfile)\b", README)) <= flags
+
+
+def test_the_example_of_a_configuration_file_is_taken_and_does_what_it_says(tmp_path):
+    found = re.search(r"<!-- configuration.*?-->\n(.*?)<!-- /configuration -->", README, re.DOTALL)
+    assert found
+    file = tmp_path / "exec_exporter.yml"
+    file.write_text(textwrap.dedent(found[1]))
+    options = cli.parse([f"--config.file={file}"], {})
+    assert options.listen_addresses == ("127.0.0.1:10042", "[::1]:10042")
+    assert options.web_config_file == tmp_path / "web.yml"
+    assert (options.map_entries, options.series_limit, options.series_idle_seconds) == (65536, 4000, 86_400)
+    assert options.collectors == cli.parse([], {}).collectors - {"forks"}
+    for path, label in {
+        "/opt/releases/20261124-1f3a/bin/app": "/opt/releases/*/bin/app",
+        "/tmp/go-build81236/b001/exe/main": "/tmp/go-build*/b*/exe/main",
+        "/usr/bin/git": "/usr/bin/git",
+        "/usr/lib/git-core/git": "other",
+        "/srv/app": "other",
+    }.items():
+        assert options.path_rules.apply(Labels(path, "", "null")).path == label
+
+
+def test_it_names_every_preset():
+    assert re.findall(r"^\| `([a-z]+)` \|", README[README.index("| preset |") :], re.MULTILINE) == list(PRESETS)

@@ -1,0 +1,113 @@
+"""YAML files: read, bounded, and refused with the line that is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 1 << 20
+MAX_NODES = 50_000
+
+
+class YAMLFileError(ValueError):
+    """What is wrong with a file, in words for its author. `line` counts from 1; it is 0 for the file as a whole."""
+
+    def __init__(self, what: str, line: int = 0, remedy: str = "") -> None:
+        super().__init__(what)
+        self.line = line
+        self.remedy = remedy
+
+
+def line_of(node: yaml.Node) -> int:
+    """The line on which a node begins, counted from 1."""
+    return int(node.start_mark.line) + 1
+
+
+def read(path: Path) -> str:
+    """The text of a file. Raises YAMLFileError."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise YAMLFileError(error.strerror or "it cannot be read") from error
+    if len(content) > MAX_BYTES:
+        raise YAMLFileError(f"it is longer than {MAX_BYTES} bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise YAMLFileError("it is not UTF-8", content.count(b"\n", 0, error.start) + 1) from error
+
+
+def compose(text: str) -> yaml.Node | None:
+    """The nodes of a document, or none for an empty one: no key given twice, no more than they look like.
+
+    Raises YAMLFileError.
+    """
+    try:
+        root = yaml.compose(text, yaml.SafeLoader)
+        if root:
+            _check(root, {})
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise YAMLFileError(f"it is not YAML: {error.reason}", line) from error
+    except yaml.MarkedYAMLError as error:
+        raise _not_yaml(error) from error
+    except RecursionError as error:
+        raise YAMLFileError("it is nested too deeply") from error
+    return root
+
+
+class TextLoader(yaml.SafeLoader):
+    """Leaves scalars as text, for a format in which what is wanted tells their type: 123 may be a name."""
+
+
+def _text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    return str(loader.construct_scalar(node))
+
+
+for _tag in ("bool", "int", "float", "timestamp"):
+    TextLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _text)
+
+
+def construct(node: yaml.Node | None, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
+    """The plain values of what `compose` returned. Raises YAMLFileError."""
+    try:
+        return None if node is None else loader("").construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        raise _not_yaml(error) from error
+    except ValueError as error:  # a date such as 2026-99-99
+        raise YAMLFileError(f"it is not YAML: {error}") from error
+
+
+def _not_yaml(error: yaml.MarkedYAMLError) -> YAMLFileError:
+    mark = error.problem_mark or error.context_mark
+    remedy = "indent with spaces, not with tabs" if "'\\t'" in str(error.problem) else ""
+    return YAMLFileError(f"it is not YAML: {error.problem}", mark.line + 1 if mark else 0, remedy)
+
+
+def _check(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """How many nodes there are below, aliases written out. `sizes` has those that are known; 0 is under way."""
+    known = sizes.get(id(node))
+    if known == 0:
+        raise YAMLFileError("an alias stands for what it is part of", line_of(node))
+    if known:
+        return known
+    sizes[id(node)] = 0
+    size = 1
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else None
+            if name is not None and name in seen:
+                raise YAMLFileError(f"{name!r} is given twice, first in line {seen[name]}", line_of(key))
+            if name is not None:
+                seen[name] = line_of(key)
+            size += _check(key, sizes) + _check(value, sizes)
+    elif isinstance(node, yaml.SequenceNode):
+        size += sum(_check(item, sizes) for item in node.value)
+    if size > MAX_NODES:
+        raise YAMLFileError(f"with its aliases written out it has more than {MAX_NODES} values", line_of(node))
+    sizes[id(node)] = size
+    return size
