@@ -14,7 +14,7 @@ CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
-test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager e2e-ready)
+test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager test-tools e2e-ready)
 	$(PYTEST) tests/unit tests/kernel tests/e2e $(ARGS)
 
 # Other kernels, in emulated machines: the oldest and the newest, and what a machine may lack. Takes some minutes.
@@ -128,6 +128,10 @@ endef
 # What the service is tested with: systemd, and a load.
 $(CACHE)/e2e-ready:
 	$(call install,systemd-analyze setpriv setcap wrk,systemd util-linux libcap2-bin wrk)
+
+# What tests put load on the machine with.
+$(CACHE)/test-tools:
+	$(call install,stress-ng,stress-ng)
 
 # What boots other kernels. Where there is no apt-get those tests are skipped, and say so.
 $(CACHE)/vm-ready:

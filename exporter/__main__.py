@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter import __version__, memory, preflight, privilege
 from exporter.cli import Options, parse
+from exporter.executions import no_rules
 from exporter.exposition import Exposition
 from exporter.logs import set_up_logging
 from exporter.notify import notify
@@ -59,7 +60,7 @@ def serve(options: Options) -> None:
         with closing(_probe(options)) as probe:
             tell(probe)
             probe.attach()
-            pipeline = Pipeline(probe, SeriesSettings())
+            pipeline = Pipeline(probe, _series(options))
             registry = CollectorRegistry(auto_describe=False)
             registry.register(pipeline.scrape)
             kept = privilege.drop(pipeline.try_out)
@@ -102,7 +103,7 @@ def check(options: Options) -> None:
     with closing(_probe(options)) as probe:
         tell(probe)
         probe.attach()
-        pipeline = Pipeline(probe, SeriesSettings())
+        pipeline = Pipeline(probe, _series(options))
         os.waitpid(os.posix_spawn("/proc/self/exe", [sys.executable, "-c", ""], {}), 0)
         families = {family.name: family for family in pipeline.scrape.collect()}
         runs = families["exec_exporter_probe_runs"].samples[0].value if "exec_exporter_probe_runs" in families else 0
@@ -123,7 +124,19 @@ def check(options: Options) -> None:
 
 
 def _probe(options: Options) -> Probe:
-    return Probe(ProbeSettings(options.map_entries, options.ring_buffer_pages))
+    return Probe(
+        ProbeSettings(
+            executions_entries=options.map_entries,
+            processes_entries=options.process_entries,
+            introductions_pages=options.ring_buffer_pages,
+            collect=options.collectors,
+        )
+    )
+
+
+def _series(options: Options) -> SeriesSettings:
+    rules = options.path_rules.apply if options.path_rules else no_rules
+    return SeriesSettings(options.series_limit, options.series_idle_seconds, rules)
 
 
 def _say(line: str, status: int) -> int:

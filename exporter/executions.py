@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from exporter import metrics
@@ -189,10 +189,11 @@ class Executions:
         ):
             yield Table(metric, {(): value})
 
-    def collect_traits(self) -> Iterable[AnyFamily]:
-        """What of it was worth a look. Asked after the executions."""
+    def collect_traits(self, without: Collection[str] = ()) -> Iterable[AnyFamily]:
+        """What of it was worth a look, but for the traits that nobody looks for. Asked after the executions."""
         with self.lock:
+            counts = {(trait,): count for trait, count in self.traits.counts.items() if trait not in without}
             return [
-                Table(metrics.TRAITS_SEEN, {(trait,): count for trait, count in self.traits.counts.items()}),
+                Table(metrics.TRAITS_SEEN, counts),
                 Table(metrics.TRAIT_LAST_SEEN, self.traits.last_seen()),
             ]

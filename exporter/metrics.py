@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,8 @@ MS_PER_SECOND, US_PER_SECOND = 1e3, 1e6
 class Metric:
     """A metric: `values` are all that a label can have, where they are known beforehand.
 
-    Of a histogram `bounds` are the upper bounds of its buckets but the last, in the unit of the metric's name.
+    Of a histogram `bounds` are the upper bounds of its buckets but the last, in the unit of the metric's name, chosen
+    to answer a `question`.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Metric:
     labels: tuple[str, ...] = ()
     values: dict[str, tuple[str, ...]] = field(default_factory=dict)
     bounds: tuple[float, ...] = ()
+    question: str = ""
 
     def family(self) -> Family:
         """An empty family of this counter or gauge, to which samples are added."""
@@ -37,7 +40,16 @@ class Metric:
         return kind(self.name, self.help, labels=self.labels)
 
 
-COLLECTORS = ("executions", "processes", "arguments", "forks", "failures", "traits", "probe")
+# What each shows; each can be switched off but for the first and the last.
+COLLECTORS: Mapping[str, str] = {
+    "executions": "programs executed; cannot be switched off",
+    "processes": "exits, lifetimes and running processes by path",
+    "arguments": "sizes of arguments and environments, and age of the binaries",
+    "forks": "processes and threads started",
+    "failures": "executions that failed, by error",
+    "traits": "executions that are a reason to look",
+    "probe": "the probe itself; cannot be switched off",
+}
 MAPS = ("execs", "processes", "lives")
 
 EXECUTIONS = Metric(
@@ -60,6 +72,7 @@ LIFETIME = Metric(
     "Time from an execution to the end of its process.",
     ("path",),
     bounds=tuple(bound / US_PER_SECOND for bound in bounds("lifetime")),
+    question="Is it a command, a job or a service?",
 )
 RUNNING = Metric(
     "exec_running_processes", "gauge", "Processes that run a program; a forked child runs its parent's.", ("path",)
@@ -71,6 +84,7 @@ ARGUMENTS = Metric(
     ("format",),
     {"format": FORMATS},
     tuple(map(float, bounds("arguments"))),
+    "How long are command lines?",
 )
 ARGUMENTS_BYTES = Metric(
     "exec_arguments_bytes",
@@ -79,6 +93,7 @@ ARGUMENTS_BYTES = Metric(
     ("format",),
     {"format": FORMATS},
     tuple(map(float, bounds("arguments_bytes"))),
+    "Which come near the limits, 128 KiB of one argument and usually 2 MiB of all?",
 )
 ENVIRONMENT_BYTES = Metric(
     "exec_environment_bytes",
@@ -87,6 +102,7 @@ ENVIRONMENT_BYTES = Metric(
     ("format",),
     {"format": FORMATS},
     tuple(map(float, bounds("environment_bytes"))),
+    "Is it an ordinary one of 1 to 4 KiB, or near the limits?",
 )
 BINARY_AGE = Metric(
     "exec_binary_age_seconds",
@@ -95,6 +111,7 @@ BINARY_AGE = Metric(
     ("format",),
     {"format": FORMATS},
     tuple(bound / MS_PER_SECOND for bound in bounds("binary_age")),
+    "Was the program changed just now, today, this month, ever?",
 )
 FAILURES = Metric(
     "exec_failures_total",
@@ -115,14 +132,14 @@ TRAITS_SEEN = Metric(
     "counter",
     "Executions that have a trait worth a look; an execution may have several.",
     ("trait",),
-    {"trait": TRAITS},
+    {"trait": tuple(TRAITS)},
 )
 TRAIT_LAST_SEEN = Metric(
     "exec_trait_last_seen_timestamp_seconds",
     "gauge",
     "When a program was last executed with a trait; of the newest 100.",
     ("trait", "path", "interpreter", "stdin_type"),
-    {"trait": TRAITS, "stdin_type": tuple(STDIN_TYPES.values())},
+    {"trait": tuple(TRAITS), "stdin_type": tuple(STDIN_TYPES.values())},
 )
 PROBE_RUNS = Metric("exec_exporter_probe_runs_total", "counter", "Executions that the probe has seen.")
 LOST = Metric(
@@ -196,14 +213,14 @@ COLLECTOR_SUCCESS = Metric(
     "gauge",
     "Whether a collector succeeded (1) or failed (0) in this scrape.",
     ("collector",),
-    {"collector": COLLECTORS},
+    {"collector": tuple(COLLECTORS)},
 )
 COLLECTOR_DURATION = Metric(
     "exec_exporter_collector_duration_seconds",
     "gauge",
     "How long a collector took in this scrape, in seconds.",
     ("collector",),
-    {"collector": COLLECTORS},
+    {"collector": tuple(COLLECTORS)},
 )
 
 METRICS = (
@@ -241,11 +258,18 @@ METRICS = (
 
 
 def markdown() -> str:
-    """The table as the README shows it."""
+    """The tables as the README shows them: metrics, the buckets of histograms, traits."""
     lines = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
     for metric in METRICS:
         labels = ", ".join(f"`{label}`" for label in metric.labels)
         lines.append(f"| `{metric.name}` | {metric.type} | {labels} | {metric.help} |")
+    lines += ["", "| histogram | question | upper bounds of the buckets |", "|---|---|---|"]
+    for metric in METRICS:
+        if metric.bounds:
+            shown = ", ".join(f"{bound:g}" if bound < 1 else f"{bound:.0f}" for bound in metric.bounds)
+            lines.append(f"| `{metric.name}` | {metric.question} | {shown} |")
+    lines += ["", "| trait | meaning |", "|---|---|"]
+    lines += [f"| `{trait}` | {meaning} |" for trait, meaning in TRAITS.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -41,7 +42,9 @@ class Pipeline:
         self._executions = Executions(
             probe, self.catalogue, decoder, Limit(settings.limit), settings.rules, settings.idle_seconds
         )
-        self._processes = Processes(probe, self._executions, _seeds(probe)) if probe.collects("processes") else None
+        self._processes = (
+            Processes(probe, self._executions, _seeds(probe, settings.rules)) if probe.collects("processes") else None
+        )
         self.scrape = Scrape(self._collectors())
 
     def _collectors(self) -> dict[str, Callable[[], Iterable[AnyFamily]]]:
@@ -52,7 +55,9 @@ class Pipeline:
             "arguments": counts.FormatHistograms(probe).collect,
             "forks": lambda: counts.forks(probe),
             "failures": lambda: counts.failures(probe),
-            "traits": self._executions.collect_traits,
+            "traits": lambda: self._executions.collect_traits(
+                without=() if probe.collects("preload") else ("preload",)
+            ),
         }
         return {
             "executions": self._executions.collect,
@@ -77,7 +82,7 @@ class Pipeline:
             self._processes.keep_house()
 
 
-def _seeds(probe: Probe) -> dict[int, str]:
+def _seeds(probe: Probe, rules: Callable[[Labels], Labels]) -> dict[int, str]:
     """What ran before the probe was attached, by the numbers that its map of processes has for it now."""
     processes = probe.maps["processes"]
     layout = probe.structs["processes"]
@@ -86,11 +91,12 @@ def _seeds(probe: Probe) -> dict[int, str]:
         return processes.put(_key(pid), bytes(layout(program=program)), new=True)
 
     try:
-        return seed(put, lambda pid: processes.remove(_key(pid)))
+        paths = seed(put, lambda pid: processes.remove(_key(pid)))
     except OSError as error:
         log.warning("not all processes that run already could be put into the map of processes: %s", error.strerror)
         return {}
+    return {program: rules(Labels(path, "", "")).path for program, path in paths.items()}
 
 
 def _key(pid: int) -> bytes:
-    return pid.to_bytes(4, "little")
+    return pid.to_bytes(4, sys.byteorder)

@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
 from exporter import bpf_syscall, failure_hook, script_hook
 from exporter.bpf_map import Map
@@ -49,7 +50,7 @@ class Probe(Program):
 
     def collects(self, name: str) -> bool:
         """Whether something is counted beside executions: asked for, and known to this kernel."""
-        return name in self._collect and (name != "failures" or bool(self.failure_hook.kind))
+        return name in self._collect
 
     def attach(self) -> None:
         """Starts counting, scripts by their own file if a hook for that can be had. Raises Refusal."""
@@ -71,7 +72,7 @@ class Probe(Program):
         self.script_hook.detach()
         self.failure_hook.detach()
         self.script_hook = Hook(refused=self.script_hook.refused)
-        self.failure_hook = Hook(refused=self.failure_hook.refused)
+        self.failure_hook = replace(self.failure_hook, detach=lambda: None)  # what it has counted can still be read
 
     def _hook_scripts(self) -> None:
         candidates: dict[str, Callable[[], Detach]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from exporter.decode import Key
 from exporter.event import enum
@@ -22,7 +23,21 @@ _FLAGS = {
     "path_truncated": "truncated",
 }
 _ANY = sum(enum("key_flag")[f"KEY_{flag.upper()}"] for flag in _FLAGS.values())
-TRAITS = (*_FLAGS, "loader_direct", "shell_socket_stdin")
+# Each is a reason to look, and what it means.
+TRAITS: Mapping[str, str] = {
+    "memfd": "the file is a memfd: it was never in any directory",
+    "deleted": "the file's name was removed before it was executed",
+    "container_upper_layer": "the file is in the upper layer of an overlay: no image brought it",
+    "world_writable_directory": "everybody may write to the directory that the file is in",
+    "world_writable_directory_as_root": "and it was executed by root",
+    "setuid": "the file is setuid, or setgid and executable by its group",
+    "kernel_invoked": "the kernel started it: a helper for core dumps, modules, hotplug",
+    "loader_direct": "an ELF loader was executed as a program, which runs files that are not executable",
+    "shell_socket_stdin": "a shell, or its script, reads from a socket",
+    "fresh_binary": "the file was changed less than a minute before",
+    "preload": "LD_PRELOAD or LD_AUDIT is set; looked for with `--collector.preload`",
+    "path_truncated": "the path has more components than are followed",
+}
 
 # The ELF interpreters of glibc and musl on every architecture, executed as programs.
 _LOADER = re.compile(r".*/(ld-linux[\w-]*\.so\.\d+|ld64\.so\.\d+|ld\.so(\.\d+)?|ld-musl-[\w-]+\.so\.\d+|ld-[\d.]+\.so)")

@@ -29,6 +29,9 @@ class Scraped:
     def __init__(self, samples):
         self._samples = samples
 
+    def samples(self, name):
+        return [sample for sample in self._samples if sample.name == name]
+
     def value(self, name, **labels):
         """The sum of all samples of that name that have those labels."""
         return sum(s.value for s in self._samples if s.name == name and labels.items() <= s.labels.items())

@@ -4,6 +4,7 @@ import ctypes
 
 from exporter.catalogue import Catalogue
 from exporter.decode import Decoder
+from exporter.event import FORMATS, HISTOGRAMS, enum
 from exporter.executions import Executions
 from exporter.processes import Processes
 from exporter.script_hook import Hook
@@ -44,6 +45,9 @@ class Maps:
         self.records = []
         self.failure_hook = Hook("tracepoint")
         self.failed = {}
+        self.counts = dict.fromkeys(enum("counter"), 0)
+        self.cpus = [[Histogram(), Histogram()] for _ in range(len(HISTOGRAMS) * len(FORMATS))]
+        self.attached, self.bcc_version, self.missing = True, "0.26.0", ()
         self._capacity = capacity
 
     def execute(self, number, times=1, path=None, pid=None, introduce=True, **flags):
@@ -86,6 +90,15 @@ class Maps:
 
     def failures(self):
         return self.failed
+
+    def counters(self):
+        return self.counts
+
+    def histograms(self):
+        return [[bytes(cpu) for cpu in cpus] for cpus in self.cpus]
+
+    def run_seconds(self):
+        return {"exec": 1.5, "exit": 0.25, "fork": 0.0}
 
 
 def executions_of(maps, limit=1000, idle_seconds=0, catalogue=None, **options):

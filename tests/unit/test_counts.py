@@ -5,7 +5,7 @@ import pytest
 from exporter.counts import FormatHistograms, failures
 from exporter.event import FORMATS, HISTOGRAMS
 from exporter.script_hook import Hook, HookError
-from tests.unit.maps import Histogram, Maps
+from tests.unit.maps import Maps
 
 
 def test_errors_go_by_name_and_those_that_are_documented_are_there_from_the_start():
@@ -26,18 +26,8 @@ def test_failures_that_nothing_sees_are_an_error():
         list(failures(maps))
 
 
-class Source:
-    structs = {"histograms": Histogram}  # noqa: RUF012
-
-    def __init__(self):
-        self.cpus = [[Histogram(), Histogram()] for _ in range(len(HISTOGRAMS) * len(FORMATS))]
-
-    def histograms(self):
-        return [[bytes(cpu) for cpu in cpus] for cpus in self.cpus]
-
-
 def test_histograms_are_added_up_over_cpus_and_sums_are_in_the_unit_of_the_name():
-    source = Source()
+    source = Maps()
     age = HISTOGRAMS.index("binary_age") * len(FORMATS) + FORMATS.index("script")
     for cpu in source.cpus[age]:
         cpu.buckets[2], cpu.sum = 3, 4500
@@ -51,7 +41,7 @@ def test_histograms_are_added_up_over_cpus_and_sums_are_in_the_unit_of_the_name(
 
 
 def test_a_sum_that_goes_round_goes_on():
-    source = Source()
+    source = Maps()
     histograms = FormatHistograms(source)
     source.cpus[0][0].sum = (1 << 64) - 10
     list(histograms.collect())
