@@ -14,7 +14,7 @@ CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
-test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager test-tools e2e-ready)
+test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager alertmanager-templates test-tools e2e-ready)
 	$(PYTEST) tests/unit tests/kernel tests/e2e $(ARGS)
 
 # Other kernels, in emulated machines: the oldest and the newest, and what a machine may lack. Takes some minutes.
@@ -124,6 +124,12 @@ define install
 	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) > /dev/null; fi
 	@touch $@
 endef
+
+# Debian's Alertmanager does not start without them.
+$(CACHE)/alertmanager-templates: | $(CACHE)/prometheus-alertmanager
+	@directory=$$(mktemp -d) && (cd $$directory && apt-get download -qq prometheus-alertmanager 2> /dev/null && \
+	    dpkg-deb -x prometheus-alertmanager_*.deb .) && \
+	    cp -r $$directory/usr/share/prometheus/alertmanager $@; rm -rf "$$directory"; test -d $@
 
 # What the service is tested with: systemd, and a load.
 $(CACHE)/e2e-ready:

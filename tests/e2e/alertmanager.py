@@ -15,6 +15,7 @@ from tests.e2e.prometheus import DEADLINE_SECONDS, listening_on
 
 ROOT = Path(__file__).parents[2]
 ALERTMANAGER = ROOT / ".cache/prometheus-alertmanager"
+TEMPLATES = Path("/usr/share/prometheus/alertmanager")
 EXAMPLE = ROOT / "dashboards/alertmanager.yaml"
 
 
@@ -91,9 +92,18 @@ def alertmanager(webhook):
             "--cluster.listen-address=",
         ]
         with log.open("wb") as output:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            process = subprocess.Popen(_with_templates(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
             yield listening_on(process, log, "Alertmanager")
         finally:
             process.terminate()
             process.wait(DEADLINE_SECONDS)
+
+
+def _with_templates(command):
+    """Debian's Alertmanager wants its templates where its package has them; only it sees them there."""
+    if TEMPLATES.exists():
+        return command
+    cached = ROOT / ".cache/alertmanager-templates"
+    put = 'mount -t tmpfs tmpfs /usr/share && mkdir -p "$0" && cp "$1"/*.tmpl "$0" && shift && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", put, TEMPLATES, cached, *command]
