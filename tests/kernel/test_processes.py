@@ -137,7 +137,7 @@ threading.Thread(target=other).start()
     ("other", "leader", "status"),
     [
         ("libc.syscall(SYS_exit, 9)", "libc.syscall(SYS_exit, 3)", 3),  # wait(2) gives the leader's
-        ("os._exit(9)", "libc.syscall(SYS_exit, 3)", 9),
+        ("os._exit(9)", "libc.syscall(SYS_exit, 0)", 9),
         ("os.kill(os.getpid(), 9)", "libc.syscall(SYS_exit, 0)", -9),
         ("pass", "os._exit(0)", 0),
     ],
