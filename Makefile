@@ -14,7 +14,7 @@ CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
-test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager alertmanager-templates test-tools e2e-ready)
+test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager alertmanager-templates test-ready)
 	$(PYTEST) tests/unit tests/kernel tests/e2e $(ARGS)
 
 # Other kernels, in emulated machines: the oldest and the newest, and what a machine may lack. Takes some minutes.
@@ -131,13 +131,9 @@ $(CACHE)/alertmanager-templates: | $(CACHE)/prometheus-alertmanager
 	    dpkg-deb -x prometheus-alertmanager_*.deb .) && \
 	    cp -r $$directory/usr/share/prometheus/alertmanager $@; rm -rf "$$directory"; test -d $@
 
-# What the service is tested with: systemd, and a load.
-$(CACHE)/e2e-ready:
-	$(call install,systemd-analyze setpriv setcap wrk,systemd util-linux libcap2-bin wrk)
-
-# What tests put load on the machine with.
-$(CACHE)/test-tools:
-	$(call install,stress-ng,stress-ng)
+# What the probe and the service are tested with: loads, and systemd.
+$(CACHE)/test-ready:
+	$(call install,stress-ng systemd-analyze setpriv setcap wrk,stress-ng systemd util-linux libcap2-bin wrk)
 
 # What boots other kernels. Where there is no apt-get those tests are skipped, and say so.
 $(CACHE)/vm-ready:

@@ -21,7 +21,7 @@ from exporter.serve import MAX_CONNECTIONS, OTHER_DESCRIPTORS
 from tests.kernel.command import served
 from tests.kernel.programs import execute, static_elf
 
-SERIES = 500
+PROGRAMS = 100  # each has some 17 samples, 2 kB
 SLOW, UNREAD, IDLE = 500, 100, 1000
 REQUESTS = 10_000
 IDLE_SECONDS = 4
@@ -168,7 +168,7 @@ def one_round(exporter):
 
 
 def test_scrapes_go_on_and_nothing_stays(tmp_path):
-    programs = [static_elf(tmp_path / f"elf-{n}", salt=n.to_bytes(2, "little")) for n in range(SERIES)]
+    programs = [static_elf(tmp_path / f"elf-{n}", salt=n.to_bytes(2, "little")) for n in range(PROGRAMS)]
     with served(f"--web.idle-timeout={IDLE_SECONDS}", "--web.max-requests=0") as exporter:
         for program in programs:
             execute(program)

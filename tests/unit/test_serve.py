@@ -194,7 +194,7 @@ def test_garbage_is_refused_and_harms_nobody(said):
 def test_who_does_not_read_holds_no_memory(monkeypatch):
     """Each takes an answer of its own and reads nothing of it; the oldest are given up, and scrapes go on."""
     monkeypatch.setattr("exporter.serve.MAX_UNSENT_BYTES", 16 << 20)
-    with serving(families=lambda: rows(50_000)) as served:
+    with serving(families=lambda: rows(50_000), write_seconds=300) as served:
         size = len(served.ask()[2])
         assert size > 3 << 20
         clients = []
@@ -221,12 +221,16 @@ def waited_until(condition):
 
 def test_of_too_many_connections_those_that_do_not_read_are_closed_too(monkeypatch):
     monkeypatch.setattr("exporter.serve.MAX_CONNECTIONS", 16)
-    with serving(families=lambda: rows(100_000)) as served:
-        clients = [served.connect() for _ in range(20)]
+    monkeypatch.setattr("exporter.serve.MAX_UNSENT_BYTES", 1 << 30)
+    with serving(families=lambda: rows(50_000), write_seconds=300) as served:
+        clients = []
         try:
-            for client in clients:
+            for _ in range(20):
+                client = served.connect()
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert client.recv(1) == b"H"
+                clients.append(client)
             waited_until(lambda: sum(map(gone, clients)) >= 4)
             assert served.ask("/-/healthy")[0] == 200
         finally:
