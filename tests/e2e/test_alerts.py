@@ -20,11 +20,11 @@ def watched(*exporters):
         }
         with prometheus(config, RULES) as server:
             server.wait_until(lambda: len(server.query("up == 1")) == len(targets))
-            yield received, targets
+            yield received, server, targets
 
 
 def test_a_shell_on_a_socket_is_told(probes):
-    with served() as exporter, watched(exporter) as (received, (instance,)):
+    with served() as exporter, watched(exporter) as (received, _, (instance,)):
         path = workload.shell_on_a_socket("exit 0")
         alert = received.wait_for("firing", alertname="ExecShellOnSocket", path=path)
     assert alert["labels"] == {

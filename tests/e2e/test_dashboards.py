@@ -66,7 +66,7 @@ def answers(server, target):
     return [float(value) for series in found["result"] for _, value in series["values"]]
 
 
-@pytest.mark.parametrize("name", DASHBOARDS)
+@pytest.mark.parametrize("name", ["exec-executions", "exec-exporter"])
 def test_no_panel_is_empty(server, name):
     asked = [(panel, target) for dashboard, panel, target in TARGETS if dashboard == name]
     empty = [
