@@ -7,12 +7,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 
 from prometheus_client import CollectorRegistry
 
-from exporter import __version__, memory, preflight, privilege
+from exporter import __version__, catalogue_command, findings_command, memory, preflight, privilege
 from exporter.catalogue import Catalogue
 from exporter.cli import Options, parse
 from exporter.collect import ExecutionsCollector, ProbeCollector, Scrape
@@ -20,22 +20,27 @@ from exporter.decode import Decoder
 from exporter.exposition import Exposition
 from exporter.logs import set_up_logging
 from exporter.notify import notify
+from exporter.novelty_collector import NoveltyCollector
 from exporter.outputs import output
 from exporter.probe import TRACEPOINT, Probe, ProbeSettings
 from exporter.refusal import FAILED, Refusal
+from exporter.table import AnyFamily
 from exporter.trace import trace
+from exporter.watch import Watch
 from exporter.web_file import WebFile
 
 log = logging.getLogger("exec_exporter")
 
 INTRODUCTIONS_INTERVAL_SECONDS = 60.0
+COMMANDS = {"trace": trace, "findings": findings_command.findings, "catalogue": catalogue_command.catalogue}
 
 
 def main() -> None:
     """The command `exec_exporter`."""
     try:
-        if sys.argv[1:2] == ["trace"]:
-            trace(sys.argv[2:])
+        command = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
+        if command:
+            command(sys.argv[2:])
             return
         options = parse(sys.argv[1:])
         set_up_logging(options.log_level, options.log_format)
@@ -57,15 +62,16 @@ def serve(options: Options) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with closing(output(options)) as out:
         preflight.check()
-        with closing(_probe(options)) as probe:
+        with closing(Watch(options)) as watch, closing(_probe(options, watch.hash_key)) as probe:
             decoder = Decoder(probe.layouts)
             catalogue = Catalogue(decoder, probe.introductions)
-            scrape = collectors(probe, catalogue, decoder)
+            scrape = collectors(probe, catalogue, decoder, watch.collect)
             registry = CollectorRegistry(auto_describe=False)
             registry.register(scrape)
             probe.attach()
-            kept = privilege.drop(lambda: list(probe.entries()))
+            kept = privilege.drop(lambda: list(probe.entries()), keep=watch.capabilities)
             memory.give_back()
+            watch.start(catalogue, decoder, probe.missing)
             with _taking_in(catalogue, probe):
                 doing = out.start(Exposition(registry.collect), lambda: _unready(probe, scrape))
                 log.info("%s; %s", doing, started(probe, kept))
@@ -105,7 +111,8 @@ def check(options: Options) -> None:
         catalogue = Catalogue(decoder, probe.introductions)
         probe.attach()
         os.waitpid(os.posix_spawn("/proc/self/exe", [sys.executable, "-c", ""], {}), 0)
-        families = {family.name: family for family in collectors(probe, catalogue, decoder).collect()}
+        novelty = NoveltyCollector(None).collect
+        families = {family.name: family for family in collectors(probe, catalogue, decoder, novelty).collect()}
         runs = families["exec_exporter_probe_runs"].samples[0].value if "exec_exporter_probe_runs" in families else 0
         print(f"exec_exporter {__version__}, BCC {probe.bcc_version}")
         print(f"probe: compiled, loaded, attached; {runs:.0f} executions seen")
@@ -119,15 +126,20 @@ def check(options: Options) -> None:
             raise Refusal("the probe is attached and sees no executions", "report this with the output of 'uname -a'")
 
 
-def _probe(options: Options) -> Probe:
-    return Probe(ProbeSettings(options.map_entries, options.ring_buffer_pages))
+def _probe(options: Options, hash_key: bytes = b"") -> Probe:
+    env_bytes = 0 if options.env == "none" else options.env_bytes
+    settings = ProbeSettings(options.map_entries, options.ring_buffer_pages, hash_key, options.argv_bytes, env_bytes)
+    return Probe(settings)
 
 
-def collectors(probe: Probe, catalogue: Catalogue, decoder: Decoder) -> Scrape:
+def collectors(
+    probe: Probe, catalogue: Catalogue, decoder: Decoder, novelty: Callable[[], Iterable[AnyFamily]]
+) -> Scrape:
     """Every collector there is, in the order in which a scrape asks them."""
     return Scrape(
         {
             "executions": ExecutionsCollector(probe, catalogue, decoder.executions).collect,
+            "novelty": novelty,
             "probe": ProbeCollector(probe, catalogue).collect,
         }
     )

@@ -28,8 +28,9 @@ class Served:
 @contextmanager
 def served(*arguments, command=COMMAND):
     """Starts the command on a free port, waits until it says that it counts, and ends it with SIGTERM."""
+    catalogue = [] if any(argument.startswith("--catalogue.path") for argument in arguments) else ["--catalogue.path="]
     process = subprocess.Popen(
-        [*command, "--web.listen-address=127.0.0.1:0", *arguments], stderr=subprocess.PIPE, text=True
+        [*command, "--web.listen-address=127.0.0.1:0", *catalogue, *arguments], stderr=subprocess.PIPE, text=True
     )
     try:
         yield Served(process, _port(process))

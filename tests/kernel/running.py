@@ -9,6 +9,7 @@ from exporter.__main__ import collectors
 from exporter.catalogue import Catalogue
 from exporter.decode import Decoder
 from exporter.label import Labels
+from exporter.novelty_collector import NoveltyCollector
 from exporter.probe import Probe, ProbeSettings
 
 
@@ -18,7 +19,7 @@ class Running:
         decoder = Decoder(probe.layouts)
         self.catalogue = Catalogue(decoder, probe.introductions)
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(collectors(probe, self.catalogue, decoder))
+        self._registry.register(collectors(probe, self.catalogue, decoder, NoveltyCollector(None).collect))
 
     def scrape(self):
         text = generate_latest(self._registry).decode()
