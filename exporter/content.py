@@ -131,27 +131,27 @@ class Reader:
     def opened(self, subject: Subject) -> Iterator[tuple[int, os.stat_result, Subject] | None]:
         """A descriptor (O_PATH) of the subject's file, its status, and the subject as it was found."""
         with ExitStack() as stack:
-            for descriptor in self._candidates(subject):
+            for descriptor, runs in self._candidates(subject):
                 stack.callback(os.close, descriptor)
                 status = os.fstat(descriptor)
-                found = _matching(subject, descriptor, status)
+                found = _matching(subject, descriptor, status, runs)
                 if found:
                     yield descriptor, status, found
                     return
             yield None
 
-    def _candidates(self, subject: Subject) -> Iterator[int]:
-        """Descriptors of what may be the file: the caller closes them."""
+    def _candidates(self, subject: Subject) -> Iterator[tuple[int, bool]]:
+        """Descriptors of what may be the file, and whether it is what the process runs: the caller closes them."""
         link = _link(subject)
         if link:
             with process.directory(subject.process) as directory:
                 if directory is not None:
                     with suppress(OSError):
-                        yield os.open(link, os.O_PATH | os.O_CLOEXEC, dir_fd=directory)
+                        yield os.open(link, os.O_PATH | os.O_CLOEXEC, dir_fd=directory), subject.runs
         if subject.name:
             for _, root in self._roots(subject):
                 with suppress(OSError):
-                    yield look_up(root, subject.name)
+                    yield look_up(root, subject.name), False
 
     def _roots(self, subject: Subject) -> Iterator[tuple[str, int]]:
         """Root directories in which the subject's name may be, and what each is called.
@@ -244,12 +244,12 @@ def _link(subject: Subject) -> str | None:
     return f"fd/{int(invoked[1])}" if invoked else None
 
 
-def _matching(subject: Subject, descriptor: int, status: os.stat_result) -> Subject | None:
+def _matching(subject: Subject, descriptor: int, status: os.stat_result, runs: bool) -> Subject | None:
     """The subject, if this is its file. What was known only as invoked gets the name and identity that it has."""
     if not stat.S_ISREG(status.st_mode):
         return None
     if subject.facts:
-        return subject if is_same(subject.facts, status) else None
+        return subject if is_same(subject.facts, status, runs) else None
     if subject.process.time and _changed_since(status, subject.process.time):
         return None
     name = os.readlink(b"/proc/self/fd/%d" % descriptor)  # noqa: PTH115 - bytes
@@ -260,15 +260,16 @@ def _matching(subject: Subject, descriptor: int, status: os.stat_result) -> Subj
     return renamed(subject, name, identity, status.st_size, status.st_mode)
 
 
-def is_same(facts: Facts, status: os.stat_result) -> bool:
-    """Whether a file is the one that was executed.
+def is_same(facts: Facts, status: os.stat_result, runs: bool = False) -> bool:
+    """Whether a file is the one that was executed, with the content that it had then.
 
+    What `runs` cannot be written to: its change time tells only of its names and permissions.
     Filesystems without a device of their own (overlay, btrfs) may show the kernel and stat(2) different numbers.
     """
     device = _device(status)
     return (
         facts.inode == status.st_ino
-        and facts.ctime in (0, status.st_ctime_ns)
+        and (runs or facts.ctime in (0, status.st_ctime_ns))
         and facts.size in (None, status.st_size)
         and (facts.dev == device or facts.dev[0] == device[0] == 0)
     )

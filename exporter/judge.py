@@ -48,10 +48,10 @@ def judge(store: Store, content: Content, now: float, learning: bool, is_gone: C
 
 def _known(store: Store, content: Content, contained: bytes) -> Known:
     subject = content.subject
-    known = store.known(subject.path, contained, content.size, subject.identity)
+    known = store.known(subject.path, contained, subject.identity)
     if subject.deleted and subject.name and not known.program:
         # a program that was updated, and executes what it still is
-        before = store.known(escape(subject.name), contained, content.size, subject.identity)
+        before = store.known(escape(subject.name), contained, subject.identity)
         known = replace(known, program=before.program)
     return known
 

@@ -39,7 +39,7 @@ BATCH = 256
 SETTLING = 8192  # sightings that are looked at and not yet judged
 SETTLE_SECONDS = 0.5  # a program that deletes itself does so soon
 TICK_SECONDS = 1.0
-RECHECK_SECONDS = 10.0  # scripts as invoked, keys without a meaning
+RECHECK_SECONDS = 5.0  # scripts as invoked, keys without a meaning
 TOUCH_SECONDS = 600.0
 LOGGED = 10  # findings at once
 

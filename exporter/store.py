@@ -15,7 +15,7 @@ from exporter.acceptance import Acceptance
 from exporter.classify import Known, Reason
 from exporter.decode import Identity
 from exporter.finding import Finding
-from exporter.identifier import content_key, digest_of
+from exporter.identifier import digest_of
 from exporter.label import Labels
 from exporter.packages import Explanation
 
@@ -71,17 +71,11 @@ class Store:
         row = self._db.execute(query, (identity.file, identity.rest)).fetchone()
         return row[0] if row else None
 
-    def known(self, path: str, content: bytes, size: int | None, identity: Identity) -> Known:
-        """What is known of a path, a content key, a size and a file.
-
-        A program whose content could not be read before, and can be now, is known by its size.
-        """
+    def known(self, path: str, content: bytes, identity: Identity) -> Known:
+        """What is known of a path, a content key and a file."""
         one = self._one
         digest = digest_of(content)
         program = one("SELECT id FROM programs WHERE path = ? AND content = ?", path, content)
-        if program is None and digest and size is not None:
-            unread = content_key(None, size)
-            program = one("SELECT id FROM programs WHERE path = ? AND content = ?", path, unread)
         return Known(
             program=program is not None,
             met=program is not None and one("SELECT 1 FROM identities WHERE program = ? LIMIT 1", program) is not None,

@@ -5,6 +5,7 @@ import json
 import os
 import sqlite3
 import subprocess
+import threading
 import time
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -37,6 +38,13 @@ class Host:
 
     def __init__(self, service, catalogue, directory):
         self.service, self.catalogue, self._directory = service, catalogue, directory
+        self.said = b""  # on standard error; nobody reading it would hold the service up
+        threading.Thread(target=self._listen, args=(os.dup(service.process.stderr.fileno()),), daemon=True).start()
+
+    def _listen(self, descriptor):
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            while chunk := file.read(4096):
+                self.said += chunk
 
     def samples(self):
         text = self.service.get().decode()
@@ -68,6 +76,11 @@ class Host:
             if path.startswith(str(below))
         ]
 
+    def programs(self):
+        """The paths of all programs in the catalogue's file."""
+        with closing(sqlite3.connect(f"file:{self.catalogue}?mode=ro", uri=True)) as db:
+            return {path for (path,) in db.execute("SELECT path FROM programs")}
+
     def catch_up(self):
         """Returns once everything that was executed before has been judged: what comes after it has been too."""
         canary = new_elf(self._directory / f"canary-{next(_salts)}")
@@ -90,13 +103,13 @@ class Host:
 
 
 @contextmanager
-def watching(directory, *arguments, learning="0s", catalogue=None, state="watching"):
+def watching(directory, *arguments, learning="0s", catalogue=None, state="watching", status=0):
     """Starts the service; returns once it is in that state. Findings of others do not crowd out the test's."""
     catalogue = catalogue or directory / "catalogue.db"
     canaries = Path(directory) / "canaries"
     canaries.mkdir(exist_ok=True)
     options = [f"--catalogue.path={catalogue}", f"--learning.duration={learning}", "--findings.series=10000"]
-    with served(*options, *arguments) as service:
+    with served(*options, *arguments, status=status) as service:
         host = Host(service, catalogue, canaries)
         until(lambda: host.state() == state)
         yield host
