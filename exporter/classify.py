@@ -26,7 +26,11 @@ NEVER_LEARNT = frozenset({Reason.MEMFD, Reason.DELETED})
 
 @dataclass(frozen=True)
 class Seen:
-    """What a new file is like. `vouched`: the package database says that this path has this content."""
+    """What a new file is like.
+
+    `vouched`: the package database says that this path has this content; `installed`: that package was there when
+    learning ended.
+    """
 
     memfd: bool = False
     deleted: bool = False
@@ -34,6 +38,7 @@ class Seen:
     upper_layer: bool = False
     script: bool = False
     vouched: bool = False
+    installed: bool = False
     maintainer_script: bool = False
 
 
@@ -64,6 +69,8 @@ def classify(seen: Seen, known: Known) -> Reason | None:
         return Reason.METADATA_ONLY
     if seen.maintainer_script or (seen.vouched and known.path):
         return Reason.REINSTALLED
+    if seen.vouched and seen.installed:
+        return None
     return Reason.DELETED if seen.gone else _new(seen, known)
 
 

@@ -68,6 +68,7 @@ class Options:
     catalogue_path: str
     catalogue_entries: int
     learning_seconds: float
+    learning_packages: bool
     content_hash: bool
     content_bytes: int
     content_rate: int

@@ -87,6 +87,10 @@ class Reader:
         self._rootfs, self._limits, self._packages = os.fsencode(rootfs), limits, packages
         self._throttle = throttle or (Throttle(limits.bytes_per_second) if limits else None)
 
+    def packages(self) -> set[str]:
+        """The names of the packages of this host."""
+        return self._packages.installed()
+
     @property
     def reads(self) -> bool:
         """Whether contents are read at all."""

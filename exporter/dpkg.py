@@ -34,16 +34,18 @@ class Dpkg:
         self._diversions: dict[bytes, bytes] = {}
         self._stamps: dict[str, Stamp | None] = {}
 
+    def installed(self) -> set[str]:
+        """The names of all packages."""
+        self._refresh()
+        return {_plain(package) for package in self._packages}
+
     def owner(self, path: bytes) -> Owner | None:
         """The owner of an absolute path, under the name that the package has for it."""
         script = _MAINTAINER_SCRIPT.fullmatch(path)
         if script:
             package = (script["installed"] or script["asking"] or b"").decode("utf-8", "replace")
             return Owner(NAME, _plain(package) or self._unpacking(), maintainer_script=True)
-        try:
-            self._refresh()
-        except OSError as error:
-            log.debug("the package database cannot be read: %s", error)
+        self._refresh()
         path = self._diversions.get(path, path)
         conffile = self._conffiles.get(path)
         if conffile:
@@ -67,6 +69,12 @@ class Dpkg:
         return found[1].decode("utf-8", "replace") if found else "unknown"
 
     def _refresh(self) -> None:
+        try:
+            self._read()
+        except OSError as error:
+            log.debug("the package database cannot be read: %s", error)
+
+    def _read(self) -> None:
         info = self._directory / "info"
         if self._changed(info):
             found = {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -73,8 +74,13 @@ def findings(arguments: list[str]) -> None:
         "forget": _forget,
         "acceptances": _acceptances,
     }
-    with opened(options.catalogue_path) as store:
-        commands[options.command](store, options)
+    try:
+        with opened(options.catalogue_path) as store:
+            commands[options.command](store, options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the reader has enough; Python would say so once more when it flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _list(store: Store, options: argparse.Namespace) -> None:

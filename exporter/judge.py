@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from exporter.classify import NEVER_LEARNT, QUIET, Known, Reason, Seen, classify
@@ -24,18 +24,30 @@ class Judgement:
     finding: Finding | None = None
 
 
-def judge(store: Store, content: Content, now: float, learning: bool, is_gone: Callable[[Content], bool]) -> Judgement:
-    """In a transaction. `now` is in seconds since the epoch; `is_gone` is asked only of what would be a finding."""
+@dataclass(frozen=True)
+class Court:
+    """What is the same for all. `learning` is whether it learns; `installed` are packages whose programs are known.
+
+    `is_gone` is asked only of what would be a finding.
+    """
+
+    learning: bool
+    installed: Collection[str]
+    is_gone: Callable[[Content], bool]
+
+
+def judge(store: Store, content: Content, now: float, court: Court) -> Judgement:
+    """In a transaction. `now` is in seconds since the epoch."""
     subject = content.subject
     number = store.program_of(subject.identity)
     if number is not None:
         return Judgement(number)
     contained = content_key(content.digest, content.size)
-    known, seen = _known(store, content, contained), _seen(content)
+    known, seen = _known(store, content, contained), _seen(content, court.installed)
     reason = classify(seen, known)
     quiet = reason is None or reason in QUIET
-    learnt = learning and not quiet and reason not in NEVER_LEARNT and not _gives_rights_away(content)
-    if not quiet and not learnt and is_gone(content):
+    learnt = court.learning and not quiet and reason not in NEVER_LEARNT and not _gives_rights_away(content)
+    if not quiet and not learnt and court.is_gone(content):
         reason = classify(replace(seen, gone=True), known)
     number = store.remember(subject.path, contained, LEARNT if quiet or learnt else FOUND, now, _lasting(subject))
     if quiet or learnt:
@@ -48,15 +60,15 @@ def judge(store: Store, content: Content, now: float, learning: bool, is_gone: C
 
 def _known(store: Store, content: Content, contained: bytes) -> Known:
     subject = content.subject
-    known = store.known(subject.path, contained, subject.identity)
+    known = store.known(subject.path, contained, content.size, subject.identity)
     if subject.deleted and subject.name and not known.program:
         # a program that was updated, and executes what it still is
-        before = store.known(escape(subject.name), contained, subject.identity)
+        before = store.known(escape(subject.name), contained, content.size, subject.identity)
         known = replace(known, program=before.program)
     return known
 
 
-def _seen(content: Content) -> Seen:
+def _seen(content: Content, installed: Collection[str]) -> Seen:
     subject, package = content.subject, content.package
     return Seen(
         memfd=subject.memfd,
@@ -64,6 +76,7 @@ def _seen(content: Content) -> Seen:
         upper_layer=subject.upper_layer,
         script=subject.script,
         vouched=bool(package and package.vouched),
+        installed=bool(package and package.package in installed),
         maintainer_script=bool(package and package.maintainer_script),
     )
 

@@ -23,7 +23,7 @@ from exporter.content import HOST, Content, Reader
 from exporter.decode import DecodeError, Decoder, Introduction, Key
 from exporter.finding import Finding
 from exporter.inbox import Inbox, Item
-from exporter.judge import judge
+from exporter.judge import Court, judge
 from exporter.judge import seed as take_in_seed
 from exporter.keeper import Keeper
 from exporter.label import Labels, labels_of
@@ -41,6 +41,7 @@ SETTLE_SECONDS = 0.5  # a program that deletes itself does so soon
 TICK_SECONDS = 1.0
 RECHECK_SECONDS = 5.0  # scripts as invoked, keys without a meaning
 TOUCH_SECONDS = 600.0
+PACKAGES = "packages"
 LOGGED = 10  # findings at once
 
 Record = Callable[[Key, Introduction], dict[str, Any]]
@@ -77,10 +78,12 @@ class Novelty:
         record: Record,
         max_entries: int = 50_000,
         series_limit: int = 100,
+        trust_packages: bool = True,
     ) -> None:
         self._keeper, self._catalogue, self._decoder = keeper, catalogue, decoder
         self._reader, self._learning, self._accepted, self._record = reader, learning, accepted, record
-        self._max_entries = max_entries
+        self._max_entries, self._trust_packages = max_entries, trust_packages
+        self._installed: frozenset[str] | None = None
         self._inbox = Inbox()
         self._settling: deque[Sighting] = deque()
         self._to_touch: set[int] = set()
@@ -210,8 +213,9 @@ class Novelty:
 
     def _judge_one(self, store: Store, sighting: Sighting, found: list[Finding]) -> None:
         programs = []
+        court = Court(self._learning.active, self._installed or frozenset(), self._reader.is_gone)
         for content in sighting.contents:
-            verdict = judge(store, content, sighting.seen, self._learning.active, self._reader.is_gone)
+            verdict = judge(store, content, sighting.seen, court)
             programs.append(verdict.program)
             finding = verdict.finding
             if finding is None:
@@ -263,6 +267,8 @@ class Novelty:
             with store.transaction():
                 self._learning.tick(store)
             self._show(store)
+        if not self._learning.active and self._installed is None:
+            self._installed = self._packages_of(store)
         changed = self._accepted.changed()
         if store.version != self._version or changed or self._open.expired:
             self._version = store.version
@@ -288,9 +294,20 @@ class Novelty:
         with store.transaction():
             store.set(ACCEPTED_FILE, str(self._accepted.path.absolute()) if self._accepted.path else "")
         self._learning.load(store)
-        self._store, self._version = store, store.version
+        self._store, self._version, self._installed = store, store.version, None
         self._open.refresh(store, self._accepted.entries)
         self._show(store)
+
+    def _packages_of(self, store: Store) -> frozenset[str]:
+        """The packages that were there when learning ended: their programs are known, though they may not have run."""
+        if not self._trust_packages:
+            return frozenset()
+        kept = store.get(PACKAGES)
+        if kept is None:
+            kept = json.dumps(sorted(self._reader.packages()))
+            with store.transaction():
+                store.set(PACKAGES, kept)
+        return frozenset(json.loads(kept))
 
     def _recheck(self, store: Store) -> None:
         """Of what was executed since the last time: keys that mean nothing yet, and scripts that may have changed."""

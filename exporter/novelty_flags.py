@@ -42,6 +42,14 @@ def add_novelty_flags(parser: argparse.ArgumentParser) -> None:
         " %(default)s)",
     )
     novelty.add_argument(
+        "--learning.packages",
+        dest="learning_packages",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="count programs of packages that are installed when learning ends as learnt, as long as they have the"
+        " package's digest (default on)",
+    )
+    novelty.add_argument(
         "--content.hash",
         dest="content_hash",
         action=argparse.BooleanOptionalAction,

@@ -58,6 +58,10 @@ class Owner:
 class Database(Protocol):
     """The files of one package manager."""
 
+    def installed(self) -> set[str]:
+        """The names of all packages."""
+        ...
+
     def owner(self, path: bytes) -> Owner | None:
         """The owner of an absolute path without symbolic links."""
         ...
@@ -68,6 +72,10 @@ class Packages:
 
     def __init__(self, databases: Iterable[Database] = ()) -> None:
         self._databases = tuple(databases)
+
+    def installed(self) -> set[str]:
+        """The names of all packages."""
+        return {name for database in self._databases for name in database.installed()}
 
     def owner(self, path: bytes) -> Owner | None:
         """The owner of an absolute path without symbolic links, under this name or the one before /usr was merged."""

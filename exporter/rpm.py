@@ -33,6 +33,11 @@ class Rpm:
         self._packages: list[str] = []
         self._files = {algorithm: Digests(()) for algorithm in (SHA256, MD5)}
 
+    def installed(self) -> set[str]:
+        """The names of all packages."""
+        self._refresh()
+        return set(self._packages)
+
     def owner(self, path: bytes) -> Owner | None:
         """The owner of an absolute path."""
         self._refresh()

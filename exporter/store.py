@@ -15,7 +15,7 @@ from exporter.acceptance import Acceptance
 from exporter.classify import Known, Reason
 from exporter.decode import Identity
 from exporter.finding import Finding
-from exporter.identifier import digest_of
+from exporter.identifier import content_key, digest_of
 from exporter.label import Labels
 from exporter.packages import Explanation
 
@@ -71,11 +71,17 @@ class Store:
         row = self._db.execute(query, (identity.file, identity.rest)).fetchone()
         return row[0] if row else None
 
-    def known(self, path: str, content: bytes, identity: Identity) -> Known:
-        """What is known of a path, a content key and a file."""
+    def known(self, path: str, content: bytes, size: int | None, identity: Identity) -> Known:
+        """What is known of a path, a content key, a size and a file.
+
+        A program of the baseline whose content could not be read then, and can be now, is known by its size.
+        """
         one = self._one
         digest = digest_of(content)
         program = one("SELECT id FROM programs WHERE path = ? AND content = ?", path, content)
+        if program is None and digest:
+            unread = "SELECT id FROM programs WHERE path = ? AND content = ? AND baseline"
+            program = one(unread, path, content_key(None, size))
         return Known(
             program=program is not None,
             met=program is not None and one("SELECT 1 FROM identities WHERE program = ? LIMIT 1", program) is not None,

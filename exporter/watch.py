@@ -71,6 +71,7 @@ class Watch:
             record,
             options.catalogue_entries,
             options.findings_series,
+            options.learning_packages,
         )
         if self._keeper.store:
             catalogue.know(self._keeper.store.meanings(options.map_entries))

@@ -274,7 +274,9 @@ def test_an_inode_number_that_is_used_again_within_a_tick_of_the_clock(host, tmp
             found.setdefault(path, []).append((record["inode"], record["ctime"], record["generation"], reason, content))
         assert len(found) == 60
         same = 0
-        for path, (first, second) in found.items():
+        for path, pair in found.items():
+            assert len(pair) == 2, pair
+            first, second = pair
             assert {first[3], second[3]} == {"new_path", "content_changed"}
             assert sha256(path) in (first[4], second[4])
             same += first[:2] == second[:2] and first[2] != second[2]

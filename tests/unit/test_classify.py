@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.classify import NEVER_LEARNT, QUIET, Known, Reason, Seen, classify
 
-seen = st.builds(Seen, *[st.booleans()] * 7)
+seen = st.builds(Seen, *[st.booleans()] * 8)
 known = st.builds(Known, *[st.booleans()] * 5)
 NOTHING = Known()
 
@@ -32,6 +32,11 @@ NOTHING = Known()
         (Seen(), Known(program=True, met=True, path=True, content=True, same_file=True), Reason.METADATA_ONLY),
         (Seen(vouched=True), Known(path=True), Reason.REINSTALLED),
         (Seen(vouched=True), NOTHING, Reason.NEW_PATH),
+        (Seen(vouched=True, installed=True), NOTHING, None),
+        (Seen(vouched=True, installed=True), Known(path=True), Reason.REINSTALLED),
+        (Seen(installed=True), NOTHING, Reason.NEW_PATH),
+        (Seen(installed=True), Known(path=True), Reason.CONTENT_CHANGED),
+        (Seen(vouched=True, installed=True, memfd=True), NOTHING, Reason.MEMFD),
         (Seen(maintainer_script=True, script=True), NOTHING, Reason.REINSTALLED),
         (Seen(gone=True), NOTHING, Reason.DELETED),
         (Seen(memfd=True), NOTHING, Reason.MEMFD),
@@ -59,8 +64,8 @@ def test_a_file_in_memory_or_without_a_name_is_never_quiet_unless_its_program_is
 
 
 @given(seen)
-def test_nothing_that_is_unknown_in_every_way_is_quiet_but_a_packages_own_script(what):
-    reason = classify(replace(what, maintainer_script=False), NOTHING)
+def test_nothing_that_is_unknown_in_every_way_is_quiet_but_for_packages(what):
+    reason = classify(replace(what, maintainer_script=False, installed=False), NOTHING)
     assert reason is not None
     assert reason not in QUIET
 

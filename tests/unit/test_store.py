@@ -41,12 +41,12 @@ def test_what_is_known_of_a_program(store):
         store.remember("/a", A, LEARNT, 1.0, FILE)
     other = FILE._replace(inode=11)
     everything = Known(program=True, met=True, path=True, content=True, same_file=True)
-    assert store.known("/a", A, FILE) == everything
-    assert store.known("/a", A, other) == replace(everything, same_file=False)
-    assert store.known("/b", A, FILE._replace(ctime=2)) == Known(content=True, same_file=True)
-    assert store.known("/b", A, other) == Known(content=True)
-    assert store.known("/a", B, FILE) == Known(path=True)
-    assert store.known("/b", B, other) == Known()
+    assert store.known("/a", A, 5, FILE) == everything
+    assert store.known("/a", A, 5, other) == replace(everything, same_file=False)
+    assert store.known("/b", A, 5, FILE._replace(ctime=2)) == Known(content=True, same_file=True)
+    assert store.known("/b", A, 5, other) == Known(content=True)
+    assert store.known("/a", B, 5, FILE) == Known(path=True)
+    assert store.known("/b", B, 5, other) == Known()
 
 
 @pytest.mark.parametrize("change", [{"inode": 9}, {"dev": (8, 2)}, {"generation": 4}, {"ctime": 9}, {"path_hash": 9}])
@@ -57,17 +57,18 @@ def test_a_file_is_known_by_everything_that_tells_it(store, change):
     assert store.program_of(FILE._replace(**change)) is None
 
 
-def test_a_size_is_no_content(store):
-    """What could not be read is the same program only as long as it cannot be read."""
-    unread = content_key(None, 5)
+def test_a_program_of_the_baseline_that_could_not_be_read_is_known_by_its_size(store):
+    unread, other = content_key(None, 5), FILE._replace(inode=1)
     with store.transaction():
         store.remember("/a", unread, LEARNT, 1.0, FILE)
+        store.remember("/found", unread, FOUND, 1.0)
         store.remember("/read", A, LEARNT, 1.0, FILE)
-    other = FILE._replace(inode=1)
-    assert store.known("/a", unread, other).program
-    assert store.known("/a", A, other) == Known(path=True, content=True)
-    assert store.known("/b", unread, other) == Known()
-    assert store.known("/read", unread, other) == Known(path=True)
+    assert store.known("/a", unread, 5, other).program
+    assert store.known("/a", B, 5, other).program
+    assert not store.known("/a", B, 6, other).program
+    assert store.known("/found", B, 5, other) == Known(path=True), "who is quick enough could choose the content"
+    assert store.known("/b", unread, 5, other) == Known(), "a size is no content that is known elsewhere"
+    assert store.known("/read", unread, 5, other) == Known(path=True)
 
 
 def test_a_transaction_is_all_or_nothing(store):
@@ -121,7 +122,7 @@ def test_a_finding_that_is_forgotten_is_new_again(store):
     assert list(store.findings()) == []
     assert store.program_of(FILE) is None
     assert store.key(b"key") is None, "else its next execution is not looked at"
-    assert store.known("/tmp/1", A, FILE) == Known()
+    assert store.known("/tmp/1", A, 5, FILE) == Known()
 
 
 def test_ids_are_the_same_everywhere_and_made_of_path_and_content():
