@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import logging
 import os
 import re
 import stat
+import struct
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,6 +27,7 @@ log = logging.getLogger(__name__)
 CHUNK = 1 << 20
 DESCRIPTOR = re.compile(rb"/dev/fd/([0-9]+)")
 WORLD_WRITABLE = 0o002
+FS_IOC_GETVERSION = 2 << 30 | struct.calcsize("l") << 16 | ord("v") << 8 | 1  # linux/fs.h
 PROCESS, PARENT, HOST = "process", "parent", "host"
 DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 UP = "/.." * 64  # out of a chroot, to the root of the mount namespace, and no further
@@ -108,7 +112,7 @@ class Reader:
                 return Content(subject, named_in=frozenset({HOST}) & self._names(subject, status)[0])
             named_in, writable = self._names(subject, status)
             owner = self._packages.owner(subject.name) if HOST in named_in and subject.name else None
-            digest, md5 = self._digests(descriptor, status, bool(owner and owner.needs_md5))
+            digest, md5 = self._digests(descriptor, status, subject, bool(owner and owner.needs_md5))
             return Content(
                 subject=subject,
                 digest=digest,
@@ -189,7 +193,9 @@ class Reader:
                     writable = writable or bool(os.fstat(parent).st_mode & WORLD_WRITABLE)
         return frozenset(places), writable
 
-    def _digests(self, descriptor: int, status: os.stat_result, md5: bool) -> tuple[bytes | None, bytes | None]:
+    def _digests(
+        self, descriptor: int, status: os.stat_result, subject: Subject, md5: bool
+    ) -> tuple[bytes | None, bytes | None]:
         """SHA-256 and, if asked for, MD5; None where the file is too large, cannot be read or changes meanwhile."""
         if self._limits is None or self._throttle is None or status.st_size > self._limits.file_bytes:
             return None, None
@@ -200,6 +206,8 @@ class Reader:
             return None, None
         left = status.st_size
         try:
+            if not _is_of_generation(file, subject):
+                return None, None
             while left > 0:
                 self._throttle.take(min(left, CHUNK))
                 chunk = os.read(file, min(left, CHUNK))
@@ -277,6 +285,21 @@ def is_same(facts: Facts, status: os.stat_result, runs: bool = False) -> bool:
         and facts.size in (None, status.st_size)
         and (facts.dev == device or facts.dev[0] == device[0] == 0)
     )
+
+
+def _is_of_generation(file: int, subject: Subject) -> bool:
+    """Whether a file that looks the same is no other with its inode number, made in the same tick of the clock.
+
+    stat(2) does not show it; filesystems that have none, and overlays, refuse to tell.
+    """
+    wanted = subject.facts.generation if subject.facts else None
+    if wanted is None:
+        return True
+    try:
+        told = fcntl.ioctl(file, FS_IOC_GETVERSION, bytes(struct.calcsize("l")))
+    except OSError:
+        return True
+    return int.from_bytes(told[:4], sys.byteorder) == wanted
 
 
 def _device(status: os.stat_result) -> tuple[int, int]:

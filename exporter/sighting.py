@@ -21,6 +21,7 @@ class Facts:
     ctime: int
     size: int | None
     mode: int
+    generation: int | None = None
 
 
 @dataclass(frozen=True)
@@ -130,11 +131,11 @@ def _subject(
 
 
 def _of_key(identity: Identity) -> Facts:
-    return Facts(identity.dev, identity.inode, identity.ctime, None, 0)
+    return Facts(identity.dev, identity.inode, identity.ctime, None, 0, identity.generation)
 
 
 def _facts(file: File) -> Facts:
-    return Facts(file.dev, file.inode, file.ctime, file.size, file.mode)
+    return Facts(file.dev, file.inode, file.ctime, file.size, file.mode, file.generation)
 
 
 def renamed(subject: Subject, name: bytes, identity: Identity, size: int, mode: int) -> Subject:
