@@ -8,14 +8,14 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 PYTEST := $(SUDO) $(VENV)/bin/python -m pytest
 CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 
-.PHONY: run test test-guests test-kernels test-debian13 unit lint format readme clean
+.PHONY: run test test-guests test-kernels test-debian13 unit lint format readme clean install uninstall
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
-test: lint $(CACHE)/promtool
-	$(PYTEST) tests/unit tests/kernel $(ARGS)
+test: lint $(CACHE)/promtool $(CACHE)/prometheus $(CACHE)/test-ready
+	$(PYTEST) tests/unit tests/kernel tests/e2e $(ARGS)
 
 # Other kernels, in emulated machines: the oldest and the newest, and what a machine may lack. Takes some minutes.
 test-guests: lint $(CACHE)/promtool $(CACHE)/vm-ready
@@ -51,6 +51,28 @@ readme: $(VENV)/run-ready
 clean:
 	rm -rf $(VENV) $(CACHE)
 
+# As a service of systemd, which is not enabled or started by this.
+APP := /opt/exec_exporter
+UNIT := /etc/systemd/system/exec_exporter.service
+
+install: $(VENV)/bin/python
+	$(SUDO) $(PYTHON) -m venv --system-site-packages --clear $(APP)
+	$(SUDO) $(APP)/bin/python -m pip install --quiet .
+	$(SUDO) ln -sf $(APP)/bin/exec_exporter /usr/local/bin/exec_exporter
+	$(SUDO) install -D -m 644 exporter/systemd/exec_exporter.service $(UNIT)
+	$(SUDO) install -D -m 644 exporter/systemd/sysusers.conf /etc/sysusers.d/exec_exporter.conf
+	$(SUDO) install -D -m 644 exporter/systemd/tmpfiles.conf /etc/tmpfiles.d/exec_exporter.conf
+	$(SUDO) systemd-sysusers exec_exporter.conf
+	$(SUDO) systemd-tmpfiles --create exec_exporter.conf
+	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl daemon-reload; fi
+	@echo "installed; start it with: systemctl enable --now exec_exporter"
+
+# The user, /etc/exec_exporter and /var/lib/exec_exporter stay.
+uninstall:
+	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl disable --now exec_exporter; fi
+	$(SUDO) rm -rf $(APP) /usr/local/bin/exec_exporter $(UNIT) /etc/sysusers.d/exec_exporter.conf /etc/tmpfiles.d/exec_exporter.conf
+	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl daemon-reload; fi
+
 # BCC is the distribution's, and only its own Python sees it.
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'from bcc import BPF; import ensurepip' 2> /dev/null || { \
@@ -73,16 +95,16 @@ $(VENV)/test-ready: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --editable '.[test]'
 	@touch $@ $(VENV)/run-ready
 
-# Out of Debian's packages without installing them: that would start a Prometheus here. Newer releases have promtool in
-# a package of its own.
-$(CACHE)/promtool:
+# Out of Debian's packages without installing them: that would start services here. Newer releases have promtool in a
+# package of its own.
+$(addprefix $(CACHE)/,prometheus promtool prometheus-alertmanager amtool):
 	@mkdir -p $(CACHE)
 	@if command -v $(@F) > /dev/null; then ln -sf "$$(command -v $(@F))" $@; exit; fi; \
 	apt-cache show prometheus > /dev/null 2>&1 || $(SUDO) apt-get update -qq; \
-	cd $(CACHE) && for package in $(@F) prometheus; do \
-	    apt-get download -qq $$package 2> /dev/null && \
-	    dpkg-deb --fsys-tarfile $${package}_*.deb | tar -x --strip-components=3 ./usr/bin/$(@F) && break; \
-	done; rm -f *.deb; test -x $(@F) || { echo "make: no $(@F) in Debian's packages" >&2; exit 1; }
+	directory=$$(mktemp -d) && for package in $(@F) prometheus prometheus-alertmanager; do \
+	    (cd $$directory && apt-get download -qq $$package 2> /dev/null && dpkg-deb --fsys-tarfile $${package}_*.deb) | \
+	    tar -x --strip-components=3 -C $(CACHE) ./usr/bin/$(@F) 2> /dev/null && break; \
+	done; rm -rf "$$directory"; test -x $@ || { echo "make: no $(@F) in Debian's packages" >&2; exit 1; }
 
 # Debian 12 has virtiofsd in qemu-system-common; later it is a package of its own.
 VIRTIOFSD = $(shell apt-cache show virtiofsd > /dev/null 2>&1 && echo virtiofsd)
@@ -98,6 +120,10 @@ define install
 	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) > /dev/null; fi
 	@touch $@
 endef
+
+# What the probe and the service are tested with: loads, and systemd.
+$(CACHE)/test-ready:
+	$(call install,stress-ng systemd-analyze setpriv setcap wrk,stress-ng systemd util-linux libcap2-bin wrk)
 
 # What boots other kernels. Where there is no apt-get those tests are skipped, and say so.
 $(CACHE)/vm-ready:

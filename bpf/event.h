@@ -36,7 +36,13 @@ enum key_flag {
 	KEY_INTERPRETER_TRUNCATED = 1024,   /* as KEY_TRUNCATED, of the ELF interpreter */
 	KEY_AS_INVOKED = 2048,		    /* the script's own file is not known, only what was asked for */
 	KEY_UPPER_LAYER = 4096,		    /* the file is in the upper layer of an overlay: no image brought it */
+	KEY_WORLD_WRITABLE = 8192,	    /* everybody may write to the directory that the file is in */
+	KEY_WORLD_WRITABLE_AS_ROOT = 16384, /* and it was executed by root */
+	KEY_SETUID = 32768,		    /* the file is setuid, or setgid and executable by its group */
+	KEY_FRESH = 65536,		    /* the file was changed less than FRESH_SECONDS before */
+	KEY_PRELOAD = 131072,		    /* LD_PRELOAD or LD_AUDIT is set */
 };
+#define FRESH_SECONDS 60
 
 /* Entries of the counters array. LOST_* are the causes of exec_exporter_executions_lost_total. */
 enum counter {
@@ -45,8 +51,57 @@ enum counter {
 	COUNTER_LOST_NO_MEMORY,
 	COUNTER_LOST_MAP_BUSY,
 	COUNTER_RECORDS_REFUSED, /* the ring buffer was full */
+	COUNTER_FORKS_PROCESS,
+	COUNTER_FORKS_THREAD,
+	COUNTER_PROCESSES_UNTRACKED, /* the map of processes was full */
+	COUNTER_EXITS_LOST,	     /* the map of lives was full */
 	COUNTERS,
 };
+
+/* What kind of program it is. The names are label values, in lower case. */
+enum format {
+	FORMAT_ELF_DYNAMIC,
+	FORMAT_ELF_STATIC,
+	FORMAT_SCRIPT,
+	FORMAT_MISC, /* binfmt_misc started an interpreter */
+	FORMATS,
+};
+
+/* How a process ended. The names are label values, in lower case. */
+enum outcome {
+	OUTCOME_SUCCESS, /* exit status 0 */
+	OUTCOME_FAILURE, /* another exit status */
+	OUTCOME_SIGNAL,	 /* killed by a signal */
+	OUTCOMES,
+};
+
+/*
+ * Histograms of executions, by format. The upper bounds of their buckets are chosen for
+ * a question each; one more bucket holds what is above. Sums are in the same units.
+ */
+enum histogram_name {
+	HISTOGRAM_ARGUMENTS,
+	HISTOGRAM_ARGUMENTS_BYTES,
+	HISTOGRAM_ENVIRONMENT_BYTES,
+	HISTOGRAM_BINARY_AGE,
+	HISTOGRAMS,
+};
+#define HISTOGRAM_BUCKETS 12
+
+/* How long are command lines? Most have a handful of arguments; xargs and compilers fill them. */
+#define ARGUMENTS_BOUNDS(X) X(1) X(2) X(4) X(8) X(16) X(32) X(64) X(256) X(1024) X(4096)
+/* Which come near the limits? 128 KiB is that of one argument, 2 MiB the usual one of all with the environment. */
+#define ARGUMENTS_BYTES_BOUNDS(X) X(64) X(256) X(1024) X(4096) X(16384) X(65536) X(131072) X(524288) X(2097152)
+/* Likewise; an ordinary environment has 1 to 4 KiB. */
+#define ENVIRONMENT_BYTES_BOUNDS(X) X(256) X(1024) X(2048) X(4096) X(16384) X(65536) X(131072) X(524288) X(2097152)
+/* Was it changed just now, today, this week, ever? In milliseconds: 1 s, 10 s, 1 min, 10 min, 1 h, 1, 7, 30, 365 days.
+ */
+#define BINARY_AGE_BOUNDS(X)                                                                                           \
+	X(1000) X(10000) X(60000) X(600000) X(3600000) X(86400000) X(604800000) X(2592000000) X(31536000000)
+/* Is it a command, a job or a service? In microseconds: 1, 10, 100 ms, 1, 10 s, 1, 10 min, 1 h, 1 day. */
+#define LIFETIME_BOUNDS(X)                                                                                             \
+	X(1000) X(10000) X(100000) X(1000000) X(10000000) X(60000000) X(600000000) X(3600000000) X(86400000000)
+#define LIFETIME_BUCKETS 10
 
 /* One file, told apart from every other file that has been or will be at its path. */
 struct identity {
@@ -68,6 +123,40 @@ struct exec_key {
 struct exec_value {
 	u64 executions;
 	u64 introduced; /* 1 once the ring buffer has taken the introduction of this key */
+	u64 last;	/* of its last execution: ns since boot */
+	u64 program;	/* a short name of the key: what processes and lives know it by */
+};
+
+/* What a process runs. A forked child runs its parent's program and has executed nothing. */
+struct process {
+	u64 program;  /* exec_value.program, or a number that the exporter gave what ran before it */
+	u64 executed; /* when: ns since boot; 0: not by this process, or before the probe */
+};
+
+/* How the processes of a program ended, and how long they lived after executing it. */
+struct life {
+	u64 exits[OUTCOMES];
+	u64 lifetime_us; /* the sum */
+	u64 lifetimes[LIFETIME_BUCKETS];
+};
+
+struct histogram {
+	u64 sum;
+	u64 buckets[HISTOGRAM_BUCKETS];
+};
+
+/* An interpreter that binfmt_misc starts, as registered; cut, and filled with NULs. */
+struct misc_interpreter {
+	char name[64];
+};
+
+#define ERRORS 134 /* include/uapi/asm-generic/errno.h; more than the highest */
+
+/* What the exporter tells the probe while it runs. */
+struct settings {
+	s64 boot_time_ns;      /* when this machine was booted: ns since the epoch */
+	u32 misc_interpreters; /* how many there are */
+	u32 reserved;
 };
 
 /* What stat(2) says of a file, and what it does not. */

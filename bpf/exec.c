@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * The probe: counts every successful exec in `execs`, and sends one introduction
- * of each new key. An earlier hook, of which exporter/script_hook.py chooses one,
- * lets it know scripts by their own file. Compiled by BCC; -D gives EXECS_ENTRIES,
- * RING_PAGES, CPUS, HASH_KEY_0, HASH_KEY_1, ARGV_BYTES and ENV_BYTES.
+ * of each new key; follows processes from fork and exec to exit; counts failed execs.
+ * An earlier hook, of which exporter/script_hook.py chooses one, lets it know scripts
+ * by their own file. Compiled by BCC; -D gives EXECS_ENTRIES, PROCESSES_ENTRIES,
+ * RING_PAGES, CPUS, HASH_KEY_0, HASH_KEY_1, ARGV_BYTES, ENV_BYTES and, for what is
+ * switched on, COLLECT_ARGUMENTS, COLLECT_PROCESSES, COLLECT_TRAITS, COLLECT_PRELOAD.
  */
 #include "kernel_types.h"
 #include "event.h"
@@ -13,6 +15,9 @@
 #include "identity.h"
 #include "script.h"
 #include "introduction.h"
+#include "traits.h"
+#include "arguments.h"
+#include "process.h"
 
 BPF_TABLE("hash", struct exec_key, struct exec_value, execs, EXECS_ENTRIES);
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);
@@ -21,6 +26,12 @@ BPF_ARRAY(scratch, struct scratch, CPUS); /* per CPU; too large for the kernel's
 /* Not per CPU: between hook and tracepoint a task may move. Least recently used: failed execs never ask. */
 BPF_TABLE("lru_hash", u64, struct opened, opened, OPENED_ENTRIES);
 BPF_ARRAY(script_hook, u32, 1); /* whether there is one */
+BPF_ARRAY(settings, struct settings, 1);
+BPF_TABLE("hash", struct misc_interpreter, u8, misc_interpreters, 64);
+BPF_PERCPU_ARRAY(histograms, struct histogram, HISTOGRAMS *FORMATS); /* by name, then format */
+BPF_ARRAY(failures, u64, ERRORS); /* failed execs by errno; 0: one that has no number here */
+BPF_TABLE("hash", u32, struct process, processes, PROCESSES_ENTRIES);
+BPF_TABLE("hash", u64, struct life, lives, EXECS_ENTRIES); /* by exec_value.program */
 
 static __always_inline void count(u32 counter)
 {
@@ -88,6 +99,201 @@ static __always_inline struct file *recall(struct linux_binprm *bprm)
 
 #endif
 
+static __always_inline s64 boot_time(void)
+{
+	u32 zero = 0;
+	struct settings *told = settings.lookup(&zero);
+
+	return told ? told->boot_time_ns : 0;
+}
+
+#if defined(COLLECT_ARGUMENTS) && defined(HAVE_PROGRAM_FILE) && defined(HAVE_ARGUMENTS)
+
+static __always_inline enum format format_of(struct linux_binprm *bprm, struct scratch *space)
+{
+	u32 zero = 0;
+	struct settings *told;
+
+	if (!is_script(bprm))
+		return elf_format(space);
+	told = settings.lookup(&zero);
+	if (told && told->misc_interpreters && misc_interpreters.lookup(interpreter_name(bprm, space)))
+		return FORMAT_MISC;
+	return FORMAT_SCRIPT;
+}
+
+static __always_inline void observe(enum histogram_name name, enum format format, u64 value, u64 bucket)
+{
+	u32 index = name * FORMATS + format;
+	struct histogram *histogram = histograms.lookup(&index);
+
+	if (!histogram || bucket >= HISTOGRAM_BUCKETS) /* never: the verifier asks */
+		return;
+	__sync_fetch_and_add(&histogram->sum, value);
+	__sync_fetch_and_add(&histogram->buckets[bucket], 1);
+}
+
+static __always_inline void observe_arguments(struct task_struct *task, struct linux_binprm *bprm,
+					      struct scratch *space, s64 now)
+{
+	enum format format = format_of(bprm, space);
+	struct sizes sizes = sizes_of(task, bprm, space, now);
+
+	observe(HISTOGRAM_ARGUMENTS, format, sizes.arguments, BUCKET(ARGUMENTS_BOUNDS, sizes.arguments));
+	observe(HISTOGRAM_ARGUMENTS_BYTES, format, sizes.arguments_bytes,
+		BUCKET(ARGUMENTS_BYTES_BOUNDS, sizes.arguments_bytes));
+	observe(HISTOGRAM_ENVIRONMENT_BYTES, format, sizes.environment_bytes,
+		BUCKET(ENVIRONMENT_BYTES_BOUNDS, sizes.environment_bytes));
+	if (sizes.age_ms != AGE_UNKNOWN)
+		observe(HISTOGRAM_BINARY_AGE, format, sizes.age_ms, BUCKET(BINARY_AGE_BOUNDS, sizes.age_ms));
+}
+
+#else
+
+static __always_inline void observe_arguments(struct task_struct *task, struct linux_binprm *bprm,
+					      struct scratch *space, s64 now)
+{
+}
+
+#endif
+
+#ifdef HAVE_PROCESSES
+
+#ifdef COLLECT_PROCESSES
+
+static __always_inline void follow(u32 tgid, u64 program, u64 executed)
+{
+	struct process process = {.program = program, .executed = executed};
+
+	if (processes.update(&tgid, &process))
+		count(COUNTER_PROCESSES_UNTRACKED);
+}
+
+/* The process of `tgid` has executed a program. Nobody else changes its entry. */
+static __always_inline void follow_exec(u64 program, u64 executed)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct process *process = processes.lookup(&tgid);
+
+	if (!process) {
+		follow(tgid, program, executed);
+		return;
+	}
+	process->executed = executed;
+	process->program = program;
+}
+
+int on_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx->args[0];
+	struct process *process, ended;
+	struct life *life, none = {};
+	u32 tgid = READ(task, tgid);
+	u64 lifetime, bucket;
+
+	if (!is_last_thread(task))
+		return 0;
+	process = processes.lookup(&tgid);
+	if (!process)
+		return 0;
+	ended = *process;
+	if (processes.delete(&tgid)) /* another thread was the last one too, and quicker */
+		return 0;
+	life = lives.lookup(&ended.program);
+	if (!life) {
+		lives.insert(&ended.program, &none);
+		life = lives.lookup(&ended.program);
+		if (!life) {
+			count(COUNTER_EXITS_LOST);
+			return 0;
+		}
+	}
+	switch (outcome_of(task)) {
+	case OUTCOME_SUCCESS:
+		__sync_fetch_and_add(&life->exits[OUTCOME_SUCCESS], 1);
+		break;
+	case OUTCOME_FAILURE:
+		__sync_fetch_and_add(&life->exits[OUTCOME_FAILURE], 1);
+		break;
+	default:
+		__sync_fetch_and_add(&life->exits[OUTCOME_SIGNAL], 1);
+	}
+	if (!ended.executed)
+		return 0;
+	lifetime = (bpf_ktime_get_boot_ns() - ended.executed) / NS_PER_US;
+	bucket = BUCKET(LIFETIME_BOUNDS, lifetime);
+	if (bucket >= LIFETIME_BUCKETS) /* never: the verifier asks */
+		return 0;
+	__sync_fetch_and_add(&life->lifetime_us, lifetime);
+	__sync_fetch_and_add(&life->lifetimes[bucket], 1);
+	return 0;
+}
+
+#endif
+
+int on_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *parent = (struct task_struct *)ctx->args[0];
+	struct task_struct *child = (struct task_struct *)ctx->args[1];
+	u32 tgid = READ(child, tgid);
+
+	if (READ(child, pid) != tgid) {
+		count(COUNTER_FORKS_THREAD);
+		return 0;
+	}
+	count(COUNTER_FORKS_PROCESS);
+#ifdef COLLECT_PROCESSES
+	u32 parent_tgid = READ(parent, tgid);
+	struct process *process = processes.lookup(&parent_tgid);
+
+	if (process) /* else it is a kernel thread */
+		follow(tgid, process->program, 0);
+#endif
+	return 0;
+}
+
+#endif /* HAVE_PROCESSES */
+
+#if !defined(COLLECT_PROCESSES) || !defined(HAVE_PROCESSES)
+static __always_inline void follow_exec(u64 program, u64 executed)
+{
+}
+#endif
+
+static __always_inline int count_failure(s64 result)
+{
+	u32 error = -result;
+	u64 *value;
+
+	if (result >= 0)
+		return 0;
+	if (error >= ERRORS)
+		error = 0;
+	value = failures.lookup(&error);
+	if (value)
+		__sync_fetch_and_add(value, 1);
+	return 0;
+}
+
+/* fexit of a function of one argument: it, and then what the function returns */
+int on_exec_returned(u64 *arguments)
+{
+	return count_failure(arguments[1]);
+}
+
+#ifdef HAVE_KPROBE_ARGUMENT
+int on_exec_returned_kretprobe(struct pt_regs *registers)
+{
+	return count_failure(returned(registers));
+}
+#endif
+
+/* syscalls:sys_exit_execve and sys_exit_execveat: 8 bytes, the system call's number, and what it returns */
+int on_exec_returned_tracepoint(u64 *fields)
+{
+	return count_failure(fields[2]);
+}
+
 int on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx->args[0];
@@ -96,7 +302,8 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	struct scratch *space;
 	struct exec_key *key;
 	int cpu = bpf_get_smp_processor_id(), error;
-	u64 size;
+	u64 size, executed = bpf_ktime_get_boot_ns();
+	s64 now = boot_time() + executed;
 
 	count(COUNTER_PROBE_RUNS);
 	space = scratch.lookup(&cpu);
@@ -105,19 +312,27 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	space->script = recall(bprm);
 	key = &space->introduction.key;
 	identify_exec(task, bprm, key, space);
+#ifdef COLLECT_TRAITS
+	key->flags |= trait_flags(task, bprm, space, now);
+#endif
 
 	value = execs.lookup(key);
 	if (!value) {
+		first.program = name_of(key);
 		error = execs.insert(key, &first);
 		value = execs.lookup(key); /* another CPU may have been first */
 		if (!value) {
 			count(error == -E2BIG	 ? COUNTER_LOST_MAP_FULL
 			      : error == -ENOMEM ? COUNTER_LOST_NO_MEMORY
 						 : COUNTER_LOST_MAP_BUSY);
+			follow_exec(0, executed); /* what it runs is not known */
 			return 0;
 		}
 	}
 	__sync_fetch_and_add(&value->executions, 1);
+	value->last = executed;
+	follow_exec(value->program, executed);
+	observe_arguments(task, bprm, space, now);
 	if (value->introduced)
 		return 0;
 	/* until the ring buffer has taken the introduction, each further exec of the key tries again */

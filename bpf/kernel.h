@@ -33,6 +33,10 @@
 #define S_IFBLK 0060000
 #define S_IFREG 0100000
 #define S_IFSOCK 0140000
+#define S_ISUID 0004000
+#define S_ISGID 0002000
+#define S_IXGRP 0000010
+#define S_IWOTH 0000002
 #define PF_KTHREAD 0x00200000
 #define ANON_INODE_FS_MAGIC 0x09041934
 #define PIDFS_MAGIC 0x50494446
@@ -190,6 +194,16 @@ static __always_inline u64 first_argument(struct pt_regs *registers)
 {
 #ifdef ARGUMENT_DI
 	return READ(registers, di);
+#else
+	return READ(registers, regs[0]);
+#endif
+}
+
+/* What the function returns that a kretprobe stands on. */
+static __always_inline s64 returned(struct pt_regs *registers)
+{
+#ifdef ARGUMENT_DI
+	return READ(registers, ax);
 #else
 	return READ(registers, regs[0]);
 #endif

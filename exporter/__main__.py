@@ -7,32 +7,30 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 from prometheus_client import CollectorRegistry
 
 from exporter import __version__, catalogue_command, findings_command, memory, preflight, privilege
-from exporter.catalogue import Catalogue
 from exporter.cli import Options, parse
-from exporter.collect import ExecutionsCollector, ProbeCollector, Scrape
-from exporter.decode import Decoder
+from exporter.executions import no_rules
 from exporter.exposition import Exposition
 from exporter.logs import set_up_logging
 from exporter.notify import notify
-from exporter.novelty_collector import NoveltyCollector
 from exporter.outputs import output
-from exporter.probe import TRACEPOINT, Probe, ProbeSettings
+from exporter.pipeline import Pipeline, SeriesSettings
+from exporter.probe import Probe
+from exporter.program import TRACEPOINT, ProbeSettings
 from exporter.refusal import FAILED, Refusal
-from exporter.table import AnyFamily
 from exporter.trace import trace
+from exporter.upkeep import Upkeep, kept_up, tell
 from exporter.watch import Watch
 from exporter.web_file import WebFile
 
 log = logging.getLogger("exec_exporter")
 
-INTRODUCTIONS_INTERVAL_SECONDS = 60.0
 COMMANDS = {"trace": trace, "findings": findings_command.findings, "catalogue": catalogue_command.catalogue}
+ESSENTIAL = ("executions", "probe")  # collectors without which there is no use in a scrape
 
 
 def main() -> None:
@@ -63,17 +61,16 @@ def serve(options: Options) -> None:
     with closing(output(options)) as out:
         preflight.check()
         with closing(Watch(options)) as watch, closing(_probe(options, watch.hash_key)) as probe:
-            decoder = Decoder(probe.layouts)
-            catalogue = Catalogue(decoder, probe.introductions)
-            scrape = collectors(probe, catalogue, decoder, watch.collect)
-            registry = CollectorRegistry(auto_describe=False)
-            registry.register(scrape)
+            tell(probe)
             probe.attach()
-            kept = privilege.drop(lambda: list(probe.entries()), keep=watch.capabilities)
+            pipeline = Pipeline(probe, _series(options), watch.collect)
+            registry = CollectorRegistry(auto_describe=False)
+            registry.register(pipeline.scrape)
+            kept = privilege.drop(pipeline.try_out, keep=watch.capabilities)
             memory.give_back()
-            watch.start(catalogue, decoder, probe.missing)
-            with _taking_in(catalogue, probe):
-                doing = out.start(Exposition(registry.collect), lambda: _unready(probe, scrape))
+            watch.start(pipeline.catalogue, pipeline.decoder, probe.missing)
+            with kept_up(Upkeep(probe, pipeline), probe):
+                doing = out.start(Exposition(registry.collect), lambda: _unready(probe, pipeline))
                 log.info("%s; %s", doing, started(probe, kept))
                 notify("READY=1")
                 out.wait(stop)
@@ -84,15 +81,16 @@ def serve(options: Options) -> None:
 def started(probe: Probe, kept: frozenset[int]) -> str:
     """What the line at the start says of the probe."""
     lacks = ", ".join(f"{feature.name} ({feature.without})" for feature in probe.missing) or "nothing"
-    numbers = ", ".join(map(str, sorted(kept))) or "none"
-    return f"probe attached to {TRACEPOINT.decode()}; this kernel lacks {lacks}; capabilities kept: {numbers}"
+    capabilities = ", ".join(preflight.CAPABILITIES.get(number, str(number)) for number in sorted(kept)) or "none"
+    return f"probe attached to {TRACEPOINT.decode()}; this kernel lacks {lacks}; capabilities kept: {capabilities}"
 
 
-def _unready(probe: Probe, scrape: Scrape) -> str:
+def _unready(probe: Probe, pipeline: Pipeline) -> str:
     """Why a scrape is no good now, or nothing."""
     if not probe.attached:
         return "not attached"
-    return f"last reading failed: {', '.join(scrape.failing)}" if scrape.failing else ""
+    failing = [name for name in pipeline.scrape.failing if name in ESSENTIAL]
+    return f"last reading failed: {', '.join(failing)}" if failing else ""
 
 
 def config_check(options: Options) -> None:
@@ -107,12 +105,11 @@ def check(options: Options) -> None:
     WebFile(options.web_config_file)
     preflight.check()
     with closing(_probe(options)) as probe:
-        decoder = Decoder(probe.layouts)
-        catalogue = Catalogue(decoder, probe.introductions)
+        tell(probe)
         probe.attach()
+        pipeline = Pipeline(probe, _series(options))
         os.waitpid(os.posix_spawn("/proc/self/exe", [sys.executable, "-c", ""], {}), 0)
-        novelty = NoveltyCollector(None).collect
-        families = {family.name: family for family in collectors(probe, catalogue, decoder, novelty).collect()}
+        families = {family.name: family for family in pipeline.scrape.collect()}
         runs = families["exec_exporter_probe_runs"].samples[0].value if "exec_exporter_probe_runs" in families else 0
         print(f"exec_exporter {__version__}, BCC {probe.bcc_version}")
         print(f"probe: compiled, loaded, attached; {runs:.0f} executions seen")
@@ -120,6 +117,10 @@ def check(options: Options) -> None:
             print(f"scripts: known by their own file, caught by {probe.script_hook.kind}")
         else:
             print(f"scripts: named as they were invoked; {'; '.join(probe.script_hook.refused) or 'no hook'}")
+        if probe.failure_hook.kind:
+            print(f"failed executions: counted by {probe.failure_hook.kind}")
+        else:
+            print(f"failed executions: not counted; {'; '.join(probe.failure_hook.refused) or 'switched off'}")
         for feature in probe.missing:
             print(f"this kernel lacks {feature.name}: {feature.without}")
         if not runs:
@@ -127,42 +128,22 @@ def check(options: Options) -> None:
 
 
 def _probe(options: Options, hash_key: bytes = b"") -> Probe:
-    env_bytes = 0 if options.env == "none" else options.env_bytes
-    settings = ProbeSettings(options.map_entries, options.ring_buffer_pages, hash_key, options.argv_bytes, env_bytes)
-    return Probe(settings)
-
-
-def collectors(
-    probe: Probe, catalogue: Catalogue, decoder: Decoder, novelty: Callable[[], Iterable[AnyFamily]]
-) -> Scrape:
-    """Every collector there is, in the order in which a scrape asks them."""
-    return Scrape(
-        {
-            "executions": ExecutionsCollector(probe, catalogue, decoder.executions).collect,
-            "novelty": novelty,
-            "probe": ProbeCollector(probe, catalogue).collect,
-        }
+    return Probe(
+        ProbeSettings(
+            executions_entries=options.map_entries,
+            processes_entries=options.process_entries,
+            introductions_pages=options.ring_buffer_pages,
+            hash_key=hash_key,
+            argv_bytes=options.argv_bytes,
+            env_bytes=0 if options.env == "none" else options.env_bytes,
+            collect=options.collectors,
+        )
     )
 
 
-@contextmanager
-def _taking_in(catalogue: Catalogue, probe: Probe) -> Iterator[None]:
-    """Takes introductions in as they come, so that the ring buffer does not fill between scrapes."""
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.is_set():
-            if probe.wait(INTRODUCTIONS_INTERVAL_SECONDS):
-                catalogue.update()
-
-    thread = threading.Thread(target=run, name="introductions", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        probe.interrupt()
-        thread.join()
+def _series(options: Options) -> SeriesSettings:
+    rules = options.path_rules.apply if options.path_rules else no_rules
+    return SeriesSettings(options.series_limit, options.series_idle_seconds, rules)
 
 
 def _say(line: str, status: int) -> int:

@@ -8,9 +8,11 @@ import os
 SYS_BPF = {"x86_64": 321, "aarch64": 280}
 PROG_LOAD, RAW_TRACEPOINT_OPEN = 5, 17
 PROG_TYPE_TRACING, PROG_TYPE_LSM = 26, 29
-TRACE_FENTRY, LSM_MAC = 24, 27
+TRACE_FENTRY, TRACE_FEXIT, LSM_MAC = 24, 25, 27
 INSTRUCTION_BYTES = 8
 LICENSE = b"Dual MIT/GPL"
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _Load(ctypes.Structure):
@@ -51,7 +53,7 @@ def attach_to_function(instructions: bytes, program_type: int, attach_type: int,
     """
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_text = ctypes.create_string_buffer(LICENSE)
-    program = _bpf(
+    program = bpf(
         PROG_LOAD,
         _Load(
             prog_type=program_type,
@@ -64,15 +66,15 @@ def attach_to_function(instructions: bytes, program_type: int, attach_type: int,
         ),
     )
     try:
-        return _bpf(RAW_TRACEPOINT_OPEN, _Open(prog_fd=program))
+        return bpf(RAW_TRACEPOINT_OPEN, _Open(prog_fd=program))
     finally:
         os.close(program)  # the link holds it
 
 
-def _bpf(command: int, attributes: ctypes.Structure) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
+def bpf(command: int, attributes: ctypes.Structure) -> int:
+    """The system call. Raises OSError."""
     number = SYS_BPF[os.uname().machine]
-    result = int(libc.syscall(number, command, ctypes.byref(attributes), ctypes.sizeof(attributes)))
+    result = int(_libc.syscall(number, command, ctypes.byref(attributes), ctypes.sizeof(attributes)))
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result

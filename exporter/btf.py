@@ -6,7 +6,7 @@ The format is that of Documentation/bpf/btf.rst. Only what lays out structs is k
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -158,16 +158,22 @@ class BTF:
         found = self._aggregates.get(name)
         return found if found is not None or self._base is None else self._base.find(name)
 
+    def functions(self, names: Collection[str]) -> dict[str, int]:
+        """The ids of those of the kernel's functions that there are, by name."""
+        found = dict(self._base.functions(names)) if self._base else {}
+        wanted = {name.encode("ascii"): name for name in names if name not in found}
+        for index, at in enumerate(self._offsets if wanted else ()):
+            at_name, info, _ = TYPE.unpack_from(self._data, at)
+            if info >> 24 & 31 == FUNC and at_name >= self._first_string:
+                start = at_name - self._first_string
+                name = wanted.get(self._strings[start : self._strings.find(0, start)])
+                if name is not None:
+                    found[name] = self._first_id + index
+        return found
+
     def function(self, name: str) -> int | None:
         """The id of the kernel's function `name`; None if there is none."""
-        wanted = name.encode("ascii") + b"\0"
-        for index, at in enumerate(self._offsets):
-            at_name, info, _ = TYPE.unpack_from(self._data, at)
-            if info >> 24 & 31 != FUNC or at_name < self._first_string:
-                continue
-            if self._strings.startswith(wanted, at_name - self._first_string):
-                return self._first_id + index
-        return self._base.function(name) if self._base else None
+        return self.functions((name,)).get(name)
 
     def member(self, struct_name: str, member_name: str) -> Member | None:
         """The member of a named struct, looked for in its anonymous members too; None if there is none.

@@ -28,6 +28,7 @@ class Catalogue:
         self._touched: set[bytes] = set()
         self._lock = threading.Lock()
         self.observer: Observer | None = None
+        self.introduced = 0
         self.undecodable = 0
 
     def know(self, known: Mapping[bytes, Labels]) -> None:
@@ -42,6 +43,7 @@ class Catalogue:
                 try:
                     introduction = self._decoder.introduction(record)
                     key = self._decoder.key(introduction.key)
+                    self.introduced += 1
                 except DecodeError as error:
                     self.undecodable += 1
                     if self.undecodable == 1:
@@ -70,3 +72,9 @@ class Catalogue:
         found = self._touched.copy()
         self._touched -= found
         return found
+
+    def forget(self, key: bytes) -> None:
+        """Forgets a key that is no longer in the map: if it comes back it is introduced again."""
+        with self._lock:
+            self._labels.pop(key, None)
+            self._unnamed.pop(key, None)

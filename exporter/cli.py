@@ -55,6 +55,7 @@ class Options:
     textfile: Path | None
     textfile_seconds: int
     map_entries: int
+    process_entries: int
     ring_buffer_pages: int
     log_level: str
     log_format: str
@@ -113,8 +114,16 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         type=number(1, 1 << 24),
         default=32768,
-        help="combinations of file, interpreter and standard input that can be counted; about 140 bytes of kernel"
+        help="combinations of file, interpreter and standard input that can be counted; about 350 bytes of kernel"
         " memory each (default %(default)s)",
+    )
+    parser.add_argument(
+        "--bpf.process-entries",
+        dest="process_entries",
+        metavar="N",
+        type=number(1, 1 << 22),
+        default=32768,
+        help="processes that can be followed at once; about 80 bytes of kernel memory each (default %(default)s)",
     )
     parser.add_argument(
         "--bpf.ring-buffer-pages",

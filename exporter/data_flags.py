@@ -6,22 +6,16 @@ import argparse
 from collections.abc import Mapping
 
 from exporter.arguments import duration, number
+from exporter.metrics import COLLECTORS
 from exporter.refusal import USAGE, Refusal
 
-COLLECTORS: Mapping[str, str] = {
-    "executions": "programs executed; cannot be switched off",
-    "processes": "exits, lifetimes and running processes by path",
-    "arguments": "sizes of arguments and environments, and age of the binaries",
-    "forks": "processes and threads started",
-    "failures": "executions that failed, by error",
-    "traits": "executions that are a reason to look",
-    "novelty": "binaries that were never executed here before",
-    "probe": "the probe itself; cannot be switched off",
-    "preload": "the trait preload; reads the environment of every execution for LD_PRELOAD and LD_AUDIT, which costs"
-    " about a microsecond each",
-}
 ALWAYS = ("executions", "probe")
-OFF_BY_DEFAULT = ("preload",)
+PRELOAD = "preload"  # a part of the collector of traits, which costs more than all the rest
+SWITCHES: Mapping[str, str] = {
+    **COLLECTORS,
+    PRELOAD: "the trait preload; reads the environment of every execution for LD_PRELOAD and LD_AUDIT",
+}
+OFF_BY_DEFAULT = (PRELOAD,)
 
 
 def add_data_flags(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +40,7 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
         " (default %(default)s)",
     )
     collectors = parser.add_argument_group("collectors")
-    for name, what in COLLECTORS.items():
+    for name, what in SWITCHES.items():
         collectors.add_argument(
             f"--collector.{name}",
             dest=_destination(name),
@@ -58,7 +52,7 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
 def gather_collectors(options: argparse.Namespace, origins: Mapping[str, str]) -> frozenset[str]:
     """Takes the flags of the collectors out of `options`; returns those that are on. Raises Refusal."""
     found = set()
-    for name in COLLECTORS:
+    for name in SWITCHES:
         destination = _destination(name)
         on = vars(options).pop(destination)
         if on is False and name in ALWAYS:

@@ -21,10 +21,9 @@ class DecodeError(ValueError):
 
 @dataclass(frozen=True)
 class Layouts:
-    """The structs exec_key, exec_value and introduction of event.h, as ctypes."""
+    """The structs exec_key and introduction of event.h, as ctypes."""
 
     key: type[ctypes.Structure]
-    value: type[ctypes.Structure] | None
     introduction: type[ctypes.Structure]
 
 
@@ -141,11 +140,10 @@ _NUMBERS = (
 
 
 class Decoder:
-    """Decodes keys, values and introductions of the given layouts."""
+    """Decodes keys and introductions of the given layouts."""
 
     def __init__(self, layouts: Layouts) -> None:
         self._layouts = layouts
-        self._count = _place(layouts.value, "executions") if layouts.value else slice(0)
         self._key = _place(layouts.introduction, "key")
         self._text_offset = _place(layouts.introduction, "text").start
 
@@ -155,10 +153,6 @@ class Decoder:
             raise DecodeError(f"a key of {len(raw)} bytes, not {ctypes.sizeof(self._layouts.key)}")
         key: Any = self._layouts.key.from_buffer_copy(raw)
         return Key(STDIN_TYPES.get(key.stdin_type, "unknown"), key.flags)
-
-    def executions(self, value: bytes) -> int:
-        """The count in a value of the map."""
-        return int.from_bytes(value[self._count], "little")
 
     def identities(self, raw: bytes) -> tuple[Identity, Identity]:
         """Which file a key means, and which interpreter. Raises DecodeError for another size."""

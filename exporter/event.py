@@ -11,6 +11,8 @@ _HERE = Path(__file__).parent
 BPF_DIRECTORY = next(path for path in (_HERE / "bpf", _HERE.parent / "bpf") if path.is_dir())
 
 _ENUM = re.compile(r"enum (\w+) \{(.*?)\};", re.DOTALL)
+_BOUNDS = re.compile(r"^#define (\w+)_BOUNDS\(X\)(.*)$", re.MULTILINE)
+_BOUND = re.compile(r"X\((\d+)\)")
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 
@@ -27,10 +29,32 @@ def parse_enums(header: str) -> dict[str, dict[str, int]]:
     return enums
 
 
+def parse_bounds(header: str) -> dict[str, tuple[int, ...]]:
+    """The upper bounds of each histogram's buckets, by its name in lower case, in a C header."""
+    bounds = _BOUNDS.findall(_COMMENT.sub("", header).replace("\\\n", ""))
+    return {name.lower(): tuple(map(int, _BOUND.findall(text))) for name, text in bounds}
+
+
 @cache
 def enum(name: str) -> dict[str, int]:
     """The names and numbers of one of event.h's enums."""
-    return parse_enums((BPF_DIRECTORY / "event.h").read_text("ascii"))[name]
+    return parse_enums(_header())[name]
+
+
+@cache
+def bounds(name: str) -> tuple[int, ...]:
+    """The bounds of one of event.h's histograms, in the unit that the probe counts in."""
+    return parse_bounds(_header())[name]
+
+
+@cache
+def _header() -> str:
+    return (BPF_DIRECTORY / "event.h").read_text("ascii")
+
+
+def _values(enum_name: str, prefix: str) -> tuple[str, ...]:
+    """An enum's names as label values, in the order of their numbers; the last of them only counts the others."""
+    return tuple(name.removeprefix(prefix).lower() for name in list(enum(enum_name))[:-1])
 
 
 # Label values by number: "unknown", "file", ...
@@ -41,3 +65,6 @@ LOSS_CAUSES = {
     for name, number in enum("counter").items()
     if name.startswith("COUNTER_LOST_")
 }
+FORMATS = _values("format", "FORMAT_")
+OUTCOMES = _values("outcome", "OUTCOME_")
+HISTOGRAMS = _values("histogram_name", "HISTOGRAM_")

@@ -146,10 +146,21 @@ FEATURES = (
     ),
     Feature(
         "kprobe_argument",
-        "scripts cannot be caught by a kprobe",
+        "neither scripts nor failed executions can be caught by a kprobe",
         (
-            Layout(("pt_regs.di",), "ARGUMENT_DI"),  # x86_64
+            Layout(_members("pt_regs.{di,ax}"), "ARGUMENT_DI"),  # x86_64
             Layout(("pt_regs.regs",), "ARGUMENT_REGS"),  # arm64
+        ),
+    ),
+    Feature(
+        "processes",
+        "forks, exits, lifetimes and running processes are unknown",
+        (
+            Layout(
+                _members(
+                    "task_struct.{pid,tgid,signal,group_leader,exit_code} signal_struct.{live,flags,group_exit_code}"
+                )
+            ),
         ),
     ),
     Feature(

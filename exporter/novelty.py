@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from exporter import seed
 from exporter.accepted_file import AcceptedFile
+from exporter.already_running import running
 from exporter.catalogue import Catalogue
 from exporter.content import HOST, Content, Reader
 from exporter.decode import DecodeError, Decoder, Introduction, Key
@@ -285,7 +285,7 @@ class Novelty:
     def _begin(self, store: Store) -> None:
         """The first time with a catalogue: what runs now has run before."""
         if not store.get("seeded"):
-            contents = [self._reader.look(subject, lambda _: False) for subject in seed.running()]
+            contents = [self._reader.look(subject, lambda _: False) for subject in running()]
             now = time.time()
             with store.transaction():
                 for content in contents:

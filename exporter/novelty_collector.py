@@ -14,14 +14,14 @@ OFF = View("off", 0.0)
 
 
 class NoveltyCollector:
-    """Shows a view; None stands for novelty that is off."""
+    """Shows a view."""
 
-    def __init__(self, view: Callable[[], View] | None) -> None:
+    def __init__(self, view: Callable[[], View]) -> None:
         self._view = view
 
     def collect(self) -> Iterator[AnyFamily]:
         """Every reason and state is there from the first scrape."""
-        view = self._view() if self._view else OFF
+        view = self._view()
         novel, state = metrics.NOVEL.family(), metrics.BASELINE_STATE.family()
         for reason in Reason:
             novel.add_metric((reason,), view.totals.get(reason, 0))
@@ -41,3 +41,8 @@ class NoveltyCollector:
             family = metric.family()
             family.add_metric((), value)
             yield family
+
+
+def novelty_off() -> Iterator[AnyFamily]:
+    """What there is to show where nothing is found novel."""
+    return NoveltyCollector(lambda: OFF).collect()

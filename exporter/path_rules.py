@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from exporter.escape import escape, unescape
 from exporter.label import Labels
+from exporter.series import OTHER
 
-OTHER = "other"
 MAX_BYTES = 4096  # PATH_MAX
 MAX_TEXT = 1024
 EXPRESSION_MEMORY = 1 << 20  # bytes; beyond it RE2 is slower, and still linear

@@ -1,165 +1,78 @@
-"""The one module that imports BCC: it owns the probe's programs, maps, links and ring buffer."""
+"""The probes: what they attach, and what their maps hold."""
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
+import errno
 import logging
 import os
-import platform
-import re
-import select
-import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
-from exporter import bpf_syscall, script_hook
-from exporter.btf import BTF, BTFError
+from exporter import bpf_syscall, failure_hook, script_hook
+from exporter.bpf_map import Map
 from exporter.decode import Layouts
-from exporter.event import BPF_DIRECTORY, enum
-from exporter.kernel_headers import kernel_headers
-from exporter.kernel_types import Feature, KernelTypes, kernel_types
-from exporter.read import Map, read_entries
-from exporter.refusal import Refusal
+from exporter.program import PROGRAM, ProbeSettings, Program, native_stderr
+from exporter.read import read_entries
 from exporter.script_hook import FUNCTION, LSM_FUNCTION, Detach, Hook, HookError
 
 log = logging.getLogger(__name__)
 
-BTF_DIRECTORY = Path("/sys/kernel/btf")
-POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
-TRACEPOINT = b"sched_process_exec"
-PROGRAM = b"on_exec"
+EXITS = b"sched_process_exit", b"on_exit"
+FORKS = b"sched_process_fork", b"on_fork"
 
 
-@dataclass(frozen=True)
-class ProbeSettings:
-    """Sizes of the kernel's side.
-
-    `hash_key` is 16 secret bytes, without which names cannot be made to collide; made anew if empty.
-    `argv_bytes` and `env_bytes` of each record's arguments and environment are recorded: they hold secrets.
-    `without` names features that are left out, as on a kernel that lacks them; `script_hooks` are tried in turn.
-    """
-
-    executions_entries: int = 32768
-    introductions_pages: int = 256
-    hash_key: bytes = b""
-    argv_bytes: int = 0
-    env_bytes: int = 0
-    without: frozenset[str] = frozenset()
-    script_hooks: tuple[str, ...] = script_hook.KINDS
-
-
-class _Program:
-    """A BPF program on `sched_process_exec`, compiled and loaded when made, with a ring buffer of records.
-
-    Raises Refusal where this machine cannot run it.
-    """
-
-    def __init__(self, source: str, settings: ProbeSettings) -> None:
-        try:
-            import bcc
-        except ImportError as error:
-            raise _no_bcc(str(error)) from error
-        if not hasattr(bcc, "BPF"):  # PyPI's `bcc` is a package about crystals
-            raise _no_bcc(f"{getattr(bcc, '__file__', 'bcc')} is another package of that name")
-        self._lib = bcc.lib
-        self.bcc_version: str = bcc.__version__
-        self._btf, types = _kernel_types(settings.without)
-        self.missing: tuple[Feature, ...] = types.missing
-        self._bpf = _load(bcc.BPF, source, settings, types)
-        self._records: list[bytes] = []
-        self._bpf[b"records"].open_ring_buffer(self._receive)
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._poll = select.epoll()
-        self._poll.register(self._wake, select.EPOLLIN)
-        self._poll.register(self._bpf[b"records"].map_fd, select.EPOLLIN)
-        self._counters = {number: name for name, number in enum("counter").items() if name != "COUNTERS"}
-        introduction: Any = dict(self._bpf[b"scratch"].Leaf._fields_)["introduction"]
-        self.layouts = Layouts(dict(introduction._fields_)["key"], None, introduction)
-        self.attached = False
-
-    def attach(self) -> None:
-        """Starts counting. Raises Refusal where the kernel has no raw tracepoints."""
-        try:
-            with _native_stderr():
-                self._bpf.attach_raw_tracepoint(TRACEPOINT, PROGRAM)
-        except Exception as error:  # BCC raises nothing more specific
-            raise Refusal(
-                f"the kernel refused to attach to the raw tracepoint {TRACEPOINT.decode()}"
-                f" ({os.strerror(ctypes.get_errno())})",
-                "exec_exporter needs Linux 5.8 or newer with CONFIG_BPF_EVENTS=y",
-            ) from error
-        self.attached = True
-
-    def detach(self) -> None:
-        """Stops counting; what has been counted can still be read."""
-        if self.attached:
-            self._bpf.detach_raw_tracepoint(TRACEPOINT)
-            self.attached = False
-
-    def close(self) -> None:
-        """Stops counting and gives everything back to the kernel; may be called again."""
-        if not self._poll.closed:
-            self._poll.close()
-            os.close(self._wake)
-            self.detach()
-            self._bpf.cleanup()
-
-    def counters(self) -> dict[str, int]:
-        """The program's counters, summed over CPUs, by their names in event.h."""
-        table = self._bpf[b"counters"]
-        return {name: int(table.sum(number).value) for number, name in self._counters.items()}
-
-    def introductions(self) -> list[bytes]:
-        """The records that came since the last call. One caller at a time."""
-        self._bpf.ring_buffer_consume()
-        records, self._records = self._records, []
-        return records
-
-    def wait(self, timeout_seconds: float) -> bool:
-        """Waits until a record comes, `interrupt` is called or the time is over; whether one came."""
-        ready = [fd for fd, _ in self._poll.poll(timeout_seconds)]
-        if self._wake in ready:
-            with contextlib.suppress(BlockingIOError):
-                os.eventfd_read(self._wake)
-        return any(fd != self._wake for fd in ready)
-
-    def interrupt(self) -> None:
-        """Ends a `wait`: in another thread, or from a signal handler."""
-        os.eventfd_write(self._wake, 1)
-
-    def _receive(self, _context: int, data: int, size: int) -> int:
-        # Called by C, where an exception would be swallowed: nothing here can raise one.
-        self._records.append(ctypes.string_at(data, size))
-        return 0
-
-
-class Probe(_Program):
-    """The probe of the service: counts executions by key, and records each new key once."""
+class Probe(Program):
+    """The probe of the service: counts executions by key, records each new key once, and follows processes."""
 
     def __init__(self, settings: ProbeSettings) -> None:
         super().__init__("exec.c", settings)
-        executions = self._bpf[b"execs"]
-        key_size, value_size = ctypes.sizeof(executions.Key), ctypes.sizeof(executions.Leaf)
-        self._executions = Map(executions.map_fd, key_size, value_size, settings.executions_entries)
-        self.layouts = Layouts(executions.Key, executions.Leaf, self.layouts.introduction)
-        self._script_hooks = settings.script_hooks
+        self._settings = settings
+        self._collect = settings.collect - ({"processes", "forks"} if self.lacks("processes") else set())
+        self.maps = {name: self._map(name) for name in ("execs", "processes", "lives")}
+        self.structs = {name: self._bpf[name.encode()].Leaf for name in self.maps}
+        self.structs["histograms"] = self._bpf[b"histograms"].Leaf._type_  # of each CPU
+        self.layouts = Layouts(self._bpf[b"execs"].Key, self.layouts.introduction)
+        # exits first: whatever is followed is seen to end
+        self._beside = [EXITS] * ("processes" in self._collect) + [FORKS] * bool(self._collect & {"processes", "forks"})
+        for _, program in self._beside:
+            self._load_program(program, "RAW_TRACEPOINT")
         self.script_hook = Hook()
+        self.failure_hook = Hook()
+
+    def _map(self, name: str) -> Map:
+        table = self._bpf[name.encode()]
+        return Map(table.map_fd, ctypes.sizeof(table.Key), ctypes.sizeof(table.Leaf), table.max_entries)
+
+    def lacks(self, feature: str) -> bool:
+        """Whether this kernel lacks a feature, by its name."""
+        return feature in {missing.name for missing in self.missing}
+
+    def collects(self, name: str) -> bool:
+        """Whether something is counted beside executions: asked for, and known to this kernel."""
+        return name in self._collect
 
     def attach(self) -> None:
         """Starts counting, scripts by their own file if a hook for that can be had. Raises Refusal."""
-        if not {"script_hook", "program_file"}.intersection(feature.name for feature in self.missing):
+        if not (self.lacks("script_hook") or self.lacks("program_file")):
             self._hook_scripts()
+        if "failures" in self._collect:
+            self._hook_failures()
+        for tracepoint, program in self._beside:
+            self._attach_raw_tracepoint(tracepoint, program)
         super().attach()
 
     def detach(self) -> None:
         """Stops counting; what has been counted can still be read."""
+        if self.attached:
+            for tracepoint, _ in self._beside:
+                self._bpf.detach_raw_tracepoint(tracepoint)
         super().detach()
         self._bpf[b"script_hook"][0] = ctypes.c_uint32(0)
         self.script_hook.detach()
+        self.failure_hook.detach()
         self.script_hook = Hook(refused=self.script_hook.refused)
+        self.failure_hook = replace(self.failure_hook, detach=lambda: None)  # what it has counted can still be read
 
     def _hook_scripts(self) -> None:
         candidates: dict[str, Callable[[], Detach]] = {
@@ -167,17 +80,18 @@ class Probe(_Program):
             "kprobe": self._attach_kprobe,
             "lsm": self._attach_lsm,
         }
-        self.script_hook = script_hook.choose(((kind, candidates[kind]) for kind in self._script_hooks), self._fires)
+
+        def fires() -> bool:
+            opened = self._bpf[b"opened"]
+            opened.clear()
+            script_hook.canary()
+            return next(iter(opened.keys()), None) is not None
+
+        kinds = self._settings.script_hooks
+        self.script_hook = script_hook.choose(((kind, candidates[kind]) for kind in kinds), fires)
         self._bpf[b"script_hook"][0] = ctypes.c_uint32(1 if self.script_hook.kind else 0)
         for why in self.script_hook.refused:
             log.debug("scripts: %s", why)
-
-    def _fires(self) -> bool:
-        """Whether the hook that is attached now notices an exec."""
-        opened = self._bpf[b"opened"]
-        opened.clear()
-        script_hook.canary()
-        return next(iter(opened.keys()), None) is not None
 
     def _attach_fentry(self) -> Detach:
         return self._attach_function(FUNCTION, bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_FENTRY)
@@ -195,126 +109,71 @@ class Probe(_Program):
         return lambda: os.close(link)
 
     def _attach_kprobe(self) -> Detach:
-        if "kprobe_argument" in (feature.name for feature in self.missing):
+        if self.lacks("kprobe_argument"):
             raise HookError("the kernel's type information has no registers")
         script_hook.check_symbol(FUNCTION)
         try:
-            with _native_stderr():
+            with native_stderr():
                 self._bpf.attach_kprobe(event=FUNCTION.encode(), fn_name=b"on_creds_for_exec_kprobe")
         except Exception as error:  # BCC raises nothing more specific
             raise HookError(os.strerror(ctypes.get_errno())) from error
         return lambda: self._bpf.detach_kprobe(event=FUNCTION.encode(), fn_name=b"on_creds_for_exec_kprobe")
 
-    def entries(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yields the raw key and value of each entry of the map of executions. Raises OSError."""
-        return read_entries(self._lib, self._executions)
+    def _hook_failures(self) -> None:
+        kinds = self._settings.failure_hooks
+        candidates = failure_hook.candidates(self._btf, self._bpf, self._load_program)
 
-    @property
-    def capacity(self) -> int:
-        """How many entries the map of executions can have."""
-        return self._executions.max_entries
+        def fires() -> bool:
+            before = self.failures().get(errno.ENOEXEC, 0)
+            script_hook.canary()
+            return self.failures().get(errno.ENOEXEC, 0) > before
+
+        with native_stderr():
+            self.failure_hook = script_hook.choose(((kind, candidates[kind]) for kind in kinds), fires)
+        for why in self.failure_hook.refused:
+            log.debug("failed executions: %s", why)
+
+    def entries(self, name: str) -> Iterator[tuple[bytes, bytes]]:
+        """Yields the raw key and value of each entry of a map of `maps`. Raises OSError."""
+        return read_entries(self._lib, self.maps[name])
+
+    def take(self, name: str, key: bytes) -> bytes | None:
+        """Removes an entry of a map and returns its value; None: there is none. Raises OSError."""
+        return self.maps[name].take(key)
+
+    def capacity(self, name: str) -> int:
+        """How many entries a map can have."""
+        return self.maps[name].max_entries
+
+    def run_seconds(self) -> dict[str, float]:
+        """Time spent in each program, in seconds, as far as the kernel counts it (kernel.bpf_stats_enabled)."""
+        programs = {"exec": PROGRAM, **{program.decode().removeprefix("on_"): program for _, program in self._beside}}
+        return {name: self._run_seconds(program) for name, program in programs.items()}
+
+    def histograms(self) -> list[list[bytes]]:
+        """The raw histograms of each CPU, by histogram and then format."""
+        table = self._bpf[b"histograms"]
+        return [[bytes(one) for one in table[index]] for index in range(table.max_entries)]
+
+    def failures(self) -> dict[int, int]:
+        """Failed executions by errno; 0 for those that have no number there."""
+        return {number: value.value for number, value in enumerate(self._bpf[b"failures"].values()) if value.value}
+
+    def tell(self, boot_time_ns: int, misc_interpreters: Collection[bytes]) -> None:
+        """Tells the probe when this machine was booted, in ns since the epoch, and what binfmt_misc starts."""
+        names = self._bpf[b"misc_interpreters"]
+        wanted = {name[: ctypes.sizeof(names.Key) - 1] for name in misc_interpreters}
+        present = {bytes(key.name): key for key in names.keys()}  # noqa: SIM118 - BCC's table is no dict
+        for name in present.keys() - wanted:
+            del names[present[name]]
+        for name in wanted - present.keys():
+            names[names.Key(name)] = ctypes.c_uint8(1)
+        settings = self._bpf[b"settings"]
+        settings[0] = settings.Leaf(boot_time_ns, len(wanted), 0)
 
 
-class Tracer(_Program):
+class Tracer(Program):
     """The probe of `exec_exporter trace`: records every execution, and counts nothing."""
 
     def __init__(self, settings: ProbeSettings) -> None:
         super().__init__("trace.c", settings)
-
-
-def _load(bpf_class: Any, source: str, settings: ProbeSettings, types: KernelTypes) -> Any:
-    """Compiles a source of bpf/ against headers made for this kernel, and loads its program."""
-    key = settings.hash_key or os.urandom(16)
-    definitions = {
-        "EXECS_ENTRIES": settings.executions_entries,
-        "RING_PAGES": settings.introductions_pages,
-        "CPUS": _possible_cpus(),
-        "HASH_KEY_0": f"{int.from_bytes(key[:8], 'little')}ULL",
-        "HASH_KEY_1": f"{int.from_bytes(key[8:], 'little')}ULL",
-        "ARGV_BYTES": settings.argv_bytes,
-        "ENV_BYTES": settings.env_bytes,
-    }
-    with tempfile.TemporaryDirectory(prefix="exec_exporter-") as directory:
-        tree = Path(directory)
-        headers = kernel_headers(platform.release(), os.sysconf("SC_PAGE_SIZE"))
-        headers["include/kernel_types.h"] = types.header
-        for name, text in headers.items():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            (tree / name).write_text(text, "ascii")
-        flags = [f"-I{BPF_DIRECTORY}", f"-I{tree / 'include'}"]
-        flags += [f"-D{name}={value}" for name, value in definitions.items()]
-        try:
-            with _environment("BCC_KERNEL_SOURCE", directory), _native_stderr() as said:
-                bpf = bpf_class(src_file=bytes(BPF_DIRECTORY / source), cflags=flags)
-                bpf.load_func(PROGRAM, bpf_class.RAW_TRACEPOINT)
-        except Exception as error:  # BCC raises nothing more specific
-            raise _not_loaded("".join(said)) from error
-    return bpf
-
-
-def _possible_cpus() -> int:
-    """How many CPUs this machine can have: '0-3,8-11' is 12, since numbers may be left out."""
-    return int(re.findall(r"\d+", POSSIBLE_CPUS.read_text("ascii"))[-1]) + 1
-
-
-def _kernel_types(without: frozenset[str]) -> tuple[BTF, KernelTypes]:
-    path = BTF_DIRECTORY / "vmlinux"
-    try:
-        btf = BTF(path.read_bytes())
-        overlay = BTF_DIRECTORY / "overlay"
-        if overlay.exists():
-            btf = BTF(overlay.read_bytes(), btf)
-        return btf, kernel_types(btf, without)
-    except OSError as error:
-        raise Refusal(
-            f"cannot read the kernel's type information, {path} ({error.strerror})",
-            "run a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are since 2020",
-        ) from error
-    except BTFError as error:
-        raise Refusal(str(error), f"report this with the output of 'uname -a' and the size of {path}") from error
-
-
-def _no_bcc(why: str) -> Refusal:
-    return Refusal(
-        f"BCC for Python is not installed ({why})",
-        "install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora);"
-        " a virtual environment sees it when made by /usr/bin/python3 -m venv --system-site-packages",
-    )
-
-
-def _not_loaded(output: str) -> Refusal:
-    log.debug("BCC said: %s", output)
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if "error" in line.lower() or "failed" in line.lower()] or lines[-1:]
-    return Refusal(
-        f"the kernel or BCC refused the probe ({telling[0] if telling else 'no reason given'})",
-        "run with --log.level=debug and report what it prints, with the output of 'uname -a'",
-    )
-
-
-@contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
-@contextlib.contextmanager
-def _native_stderr() -> Iterator[list[str]]:
-    """Keeps what C code writes to descriptor 2 off the terminal; the list that it yields holds it afterwards."""
-    said: list[str] = []
-    with tempfile.TemporaryFile() as file:
-        saved = os.dup(2)
-        os.dup2(file.fileno(), 2)
-        try:
-            yield said
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            said.append(os.pread(file.fileno(), 1 << 20, 0).decode("utf-8", "replace"))

@@ -9,23 +9,14 @@ from __future__ import annotations
 import ctypes
 import errno
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from exporter.bpf_map import Map
 
 Buffer = ctypes.Array[ctypes.c_char]
 
 CHUNK = 4096  # entries
 UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, getattr(errno, "ENOTSUPP", 524))
-
-
-@dataclass(frozen=True)
-class Map:
-    """An open BPF map: its file descriptor, and the sizes of keys and values in bytes."""
-
-    fd: int
-    key_size: int
-    value_size: int
-    max_entries: int
 
 
 def read_entries(lib: Any, bpf_map: Map, chunk: int = CHUNK) -> Iterator[tuple[bytes, bytes]]:
@@ -70,7 +61,7 @@ def _read_batches(lib: Any, bpf_map: Map, size: int) -> Iterator[tuple[bytes, by
         if error in UNSUPPORTED and position is None:
             raise _BatchesUnsupported
         if error not in (0, errno.ENOENT):
-            raise OSError(error, "reading the map of executions")
+            raise OSError(error, "reading a map of the probe")
         yield from _split(keys.raw, values.raw, bpf_map, count.value)
         if error == errno.ENOENT:
             return
@@ -99,4 +90,4 @@ def _read_one_by_one(lib: Any, bpf_map: Map) -> Iterator[tuple[bytes, bytes]]:
             yield key.raw, value.raw
         result = lib.bpf_get_next_key(bpf_map.fd, key, key)
     if _error(result) != errno.ENOENT:
-        raise OSError(_error(result), "reading the map of executions")
+        raise OSError(_error(result), "reading a map of the probe")

@@ -7,7 +7,8 @@ from then on only the value is written anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from prometheus_client import generate_latest
 from prometheus_client.exposition import choose_encoder
@@ -18,7 +19,6 @@ from prometheus_client.utils import floatToGoString
 from exporter.table import AnyFamily, Table
 
 EXACT = 1_000_000  # generate_latest writes integers below it plainly, the others with an exponent
-ZERO = "0.0"
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class Renderer:
 
     def __init__(self, text_format: Format) -> None:
         self._format = text_format
-        self._prefixes: dict[str, dict[tuple[str, ...], str]] = {}
+        self._prefixes: dict[str, dict[Any, list[str]]] = {}
 
     def render(self, families: Iterable[AnyFamily]) -> bytes:
         """The exposition of the families, byte for byte as generate_latest would write it."""
         parts = []
         for family in families:
             if isinstance(family, Table):
-                parts.append(self._encode(Table(family.metric, {})))
+                parts.append(self._encode(replace(family, rows={})))
                 parts += self._lines(family)
             else:
                 parts.append(self._encode(family))
@@ -79,20 +79,25 @@ class Renderer:
     def _lines(self, table: Table) -> list[str]:
         prefixes = self._prefixes_of(table)
         return [
-            f"{prefixes[labels]}{value}.0\n"
-            if type(value) is int and 0 <= value < EXACT
-            else f"{prefixes[labels]}{floatToGoString(value)}\n"  # type: ignore[no-untyped-call]
-            for labels, value in table.rows.items()
+            f"{prefix}{value}.0\n" if type(value) is int and 0 <= value < EXACT else f"{prefix}{_go(value)}\n"
+            for labels, row in table.rows.items()
+            for prefix, value in zip(prefixes[labels], table.points(row), strict=True)
         ]
 
-    def _prefixes_of(self, table: Table) -> Mapping[tuple[str, ...], str]:
-        """Each line's text before the value. Those of series that are gone are dropped once they are the most."""
+    def _prefixes_of(self, table: Table) -> Mapping[Any, list[str]]:
+        """The texts before the values of each row. Those of rows that are gone are dropped once they are the most."""
         prefixes = self._prefixes.setdefault(table.metric.name, {})
-        new = {labels: 0 for labels in table.rows if labels not in prefixes}
+        new = {labels: row for labels, row in table.rows.items() if labels not in prefixes}
         if new:
-            lines = self._encode(Table(table.metric, new)).removesuffix("\n").split("\n")[-len(new) :]
-            prefixes.update(zip(new, (line.removesuffix(ZERO) for line in lines), strict=True))
+            each = len(table.points(next(iter(new.values()))))
+            lines = self._encode(replace(table, rows=new)).removesuffix("\n").split("\n")[-each * len(new) :]
+            texts = [line.rpartition(" ")[0] + " " for line in lines]
+            prefixes.update({labels: texts[each * index : each * (index + 1)] for index, labels in enumerate(new)})
         if len(prefixes) > 2 * len(table.rows):
             prefixes = {labels: prefixes[labels] for labels in table.rows}
             self._prefixes[table.metric.name] = prefixes
         return prefixes
+
+
+def _go(value: float) -> str:
+    return str(floatToGoString(value))  # type: ignore[no-untyped-call]

@@ -1,51 +1,67 @@
-"""What is running already when learning begins: it has been executed here before, if not while anybody watched."""
+"""What ran before the probe was attached: put into the map of processes, so that its end is seen."""
 
 from __future__ import annotations
 
+import logging
 import os
-import re
-import struct
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
-from exporter.decode import Identity
 from exporter.escape import escape
-from exporter.sighting import Facts, Process, Subject
+from exporter.label import UNKNOWN
 
-AT_BASE = 7  # linux/auxvec.h: where the ELF interpreter was mapped
-NOWHERE = Identity(0, (0, 0), 0, 0, 0)
+log = logging.getLogger(__name__)
+
+FIRST = 1 << 63  # of the numbers for programs; the probe gives none as high
+PASSES = 5
+INIT_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO, include/linux/proc_ns.h
+KTHREADD = 2
+
+Put = Callable[[int, int], bool]
+Remove = Callable[[int], None]
 
 
-def running(proc: Path = Path("/proc")) -> Iterator[Subject]:
-    """The programs and ELF interpreters of all processes that can be seen, each file once.
+def seed(put: Put, remove: Remove) -> dict[int, str]:
+    """Gives each process that runs a program by number; returns the paths by these numbers.
 
-    Files that have no name any more are left out.
+    `put(pid, program)` says false for a process that the probe knows by now. The probe is attached: what is started
+    meanwhile it sees, but not the child of a process that is not put in yet. So all are gone through until there are
+    no new ones. Raises OSError, as for a full map.
     """
-    seen = set()
-    for pid in psutil.pids():
-        for name, status, runs in _files(proc / str(pid)):
-            file = status.st_dev, status.st_ino, name
-            if file in seen or not status.st_nlink or not name.startswith(b"/"):
-                continue
-            seen.add(file)
-            device = os.major(status.st_dev), os.minor(status.st_dev)
-            facts = Facts(device, status.st_ino, status.st_ctime_ns, status.st_size, status.st_mode)
-            yield Subject(escape(name), "", name, NOWHERE, facts, Process(pid), runs=runs)
+    if str(Path("/proc/self/ns/pid").readlink()) != INIT_PID_NAMESPACE:
+        log.warning("not in the host's PID namespace: programs that run already are unknown until they execute others")
+        return {}
+    programs: dict[str, int] = {}
+    for _ in range(PASSES):
+        if not sum(_put(process, programs, put, remove) for process in psutil.process_iter()):
+            break
+    return {program: path for path, program in programs.items()}
 
 
-def _files(process: Path) -> Iterator[tuple[bytes, os.stat_result, bool]]:
-    """Name and status of the program of a process and of its ELF interpreter; whether it is the program."""
+def _put(process: psutil.Process, programs: dict[str, int], put: Put, remove: Remove) -> bool:
     try:
-        link = process / "exe"
-        yield os.readlink(os.fsencode(link)), link.stat(), True  # noqa: PTH115 - bytes
-        base = dict(struct.iter_unpack("@LL", (process / "auxv").read_bytes())).get(AT_BASE)
-        if base:
-            mapped = re.search(rb"^0*%x-.* ([0-9]+) +(/.*)$" % base, (process / "maps").read_bytes(), re.MULTILINE)
-            if mapped:
-                status = (process / "root" / os.fsdecode(mapped[2]).lstrip("/")).stat()
-                if status.st_ino == int(mapped[1]):
-                    yield mapped[2], status, False
-    except (OSError, struct.error):  # a kernel thread, ended, not ours to see, or of another word size
-        return
+        if KTHREADD in (process.pid, process.ppid()):
+            return False
+        path = path_of(process.pid)
+        if path is None or not put(process.pid, programs.setdefault(path, FIRST + len(programs))):
+            return False
+        if not process.is_running():  # it may have ended before it was put in
+            remove(process.pid)
+    except psutil.NoSuchProcess:
+        return False
+    return True
+
+
+def path_of(pid: int) -> str | None:
+    """The path label of the program that a process runs; None: it has none, or is gone."""
+    try:
+        exe = os.fsencode(Path(f"/proc/{pid}/exe").readlink())
+    except PermissionError:
+        return UNKNOWN
+    except OSError:
+        return None
+    if exe.startswith(b"/memfd:"):
+        return "[memfd]"
+    return "[deleted]" if exe.endswith(b" (deleted)") else escape(exe)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from prometheus_client.core import Metric as ClientFamily
 from prometheus_client.samples import Sample
+from prometheus_client.utils import INF, floatToGoString
 
 from exporter.metrics import Metric
 
@@ -21,7 +23,7 @@ class Table:
     """
 
     metric: Metric
-    rows: Mapping[Any, float]
+    rows: Mapping[Any, Any]
     unit: str = ""
 
     @property
@@ -36,14 +38,44 @@ class Table:
 
     @property
     def type(self) -> str:
-        """`counter` or `gauge`."""
+        """`counter`, `gauge` or `histogram`."""
         return self.metric.type
+
+    def points(self, value: Any) -> Sequence[float]:
+        """The values of the samples that a row has."""
+        return (value,)
 
     @property
     def samples(self) -> list[Sample]:
         """The rows as samples."""
         name, labels = self.metric.name, self.metric.labels
         return [Sample(name, dict(zip(labels, values, strict=True)), value) for values, value in self.rows.items()]
+
+
+@dataclass(frozen=True)
+class Histograms(Table):
+    """A family of histograms: the value of a row is the number in each of its buckets, and then the sum."""
+
+    def points(self, value: Any) -> Sequence[float]:
+        """The number up to each bound, the number of all, and the sum."""
+        *buckets, total = value
+        up_to = list(accumulate(buckets))
+        return [*up_to, up_to[-1], total]
+
+    @property
+    def samples(self) -> list[Sample]:
+        """The rows as samples, as HistogramMetricFamily has them."""
+        name, bounds = self.metric.name, [floatToGoString(bound) for bound in (*self.metric.bounds, INF)]  # type: ignore[no-untyped-call]
+        found = []
+        for values, row in self.rows.items():
+            labels = dict(zip(self.metric.labels, values, strict=True))
+            *up_to, count, total = self.points(row)
+            found += [
+                Sample(f"{name}_bucket", {**labels, "le": bound}, value)
+                for bound, value in zip(bounds, up_to, strict=True)
+            ]
+            found += [Sample(f"{name}_count", labels, count), Sample(f"{name}_sum", labels, total)]
+        return found
 
 
 AnyFamily = ClientFamily | Table

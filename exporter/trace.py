@@ -22,7 +22,8 @@ from exporter import preflight
 from exporter.arguments import Parser, number, power_of_two
 from exporter.decode import DecodeError, Decoder
 from exporter.fields import not_asked, unavailable
-from exporter.probe import ProbeSettings, Tracer
+from exporter.probe import Tracer
+from exporter.program import ProbeSettings
 from exporter.record import NAMES, VALUES, as_json
 from exporter.refusal import USAGE, Refusal
 from exporter.settings import Formatter, settle

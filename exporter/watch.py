@@ -18,13 +18,12 @@ from exporter.keeper import Keeper
 from exporter.kernel_types import Feature
 from exporter.learning import Learning
 from exporter.novelty import Novelty
-from exporter.novelty_collector import NoveltyCollector
+from exporter.novelty_collector import NoveltyCollector, novelty_off
 from exporter.packages import Packages
+from exporter.preflight import CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE
 from exporter.record import as_json
 from exporter.rpm import Rpm
 from exporter.table import AnyFamily
-
-CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE = 2, 19
 
 
 class Watch:
@@ -81,7 +80,7 @@ class Watch:
     def collect(self) -> Iterable[AnyFamily]:
         """The metrics of novel binaries."""
         novelty = self._novelty
-        return NoveltyCollector((lambda: novelty.view) if novelty else None).collect()
+        return NoveltyCollector(lambda: novelty.view).collect() if novelty else novelty_off()
 
     def close(self) -> None:
         """Writes down what has been seen, and ends."""

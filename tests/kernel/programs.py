@@ -7,16 +7,26 @@ import struct
 from contextlib import contextmanager
 from pathlib import Path
 
-# exit(0), in machine code
-_EXIT = {
-    "x86_64": (62, bytes.fromhex("31ff b83c000000 0f05")),
-    "aarch64": (183, bytes.fromhex("000080d2 a80b80d2 010000d4")),
-}
+MACHINES = {"x86_64": 62, "aarch64": 183}
 
 
-def static_elf(path, salt=b"", pie=False):
-    """The smallest static program that ends with status 0; `salt` makes its content another one."""
-    machine, code = _EXIT[platform.machine()]
+def _exit(status):
+    """exit(status), in machine code."""
+    if platform.machine() == "x86_64":
+        return b"\xbf" + struct.pack("<I", status) + bytes.fromhex("b83c000000 0f05")
+    return struct.pack("<I", 0xD2800000 | status << 5) + bytes.fromhex("a80b80d2 010000d4")
+
+
+def _fault():
+    """A read from address 0, in machine code."""
+    return bytes.fromhex("8b042500000000" if platform.machine() == "x86_64" else "000080d2 000040f9")
+
+
+def static_elf(path, salt=b"", pie=False, status=0):
+    """The smallest static program that ends with a status, or with SIGSEGV for None; `salt` makes its content another
+    one.
+    """
+    machine, code = MACHINES[platform.machine()], _fault() if status is None else _exit(status)
     base, start = 0 if pie else 0x400000, 64 + 56
     size = start + len(code)
     header = b"\x7fELF\2\1\1" + bytes(9)
@@ -48,17 +58,18 @@ def elf_interpreter(path):
     raise AssertionError(f"{path} is static")
 
 
-def execute(path, times=1, stdin="/dev/null", arguments=(b"x",)):
-    """Executes a file `times` times, each in a process of its own, and waits for it.
+def execute(path, times=1, stdin="/dev/null", arguments=(b"x",), environment=None, ends=0):
+    """Executes a file `times` times, each in a process of its own, and waits for it to end with a status or, negative,
+    by a signal.
 
     `stdin` is a path, an open descriptor or None for a closed one.
     """
     with _open(stdin) as descriptor:
         actions = [(os.POSIX_SPAWN_CLOSE, 0)] if descriptor is None else [(os.POSIX_SPAWN_DUP2, descriptor, 0)]
         for _ in range(times):
-            pid = os.posix_spawn(path, arguments, {}, file_actions=actions)
+            pid = os.posix_spawn(path, arguments, environment or {}, file_actions=actions)
             _, status = os.waitpid(pid, 0)
-            assert os.waitstatus_to_exitcode(status) == 0, path
+            assert os.waitstatus_to_exitcode(status) == ends, path
 
 
 def storm(paths, times, workers):

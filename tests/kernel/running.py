@@ -5,21 +5,20 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.__main__ import collectors
-from exporter.catalogue import Catalogue
-from exporter.decode import Decoder
 from exporter.label import Labels
-from exporter.novelty_collector import NoveltyCollector
-from exporter.probe import Probe, ProbeSettings
+from exporter.pipeline import Pipeline, SeriesSettings
+from exporter.probe import Probe
+from exporter.program import ProbeSettings
+from exporter.upkeep import tell
 
 
 class Running:
-    def __init__(self, probe):
+    def __init__(self, probe, series):
         self.probe = probe
-        decoder = Decoder(probe.layouts)
-        self.catalogue = Catalogue(decoder, probe.introductions)
+        self.pipeline = Pipeline(probe, series)
+        self.catalogue = self.pipeline.catalogue
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(collectors(probe, self.catalogue, decoder, NoveltyCollector(None).collect))
+        self._registry.register(self.pipeline.scrape)
 
     def scrape(self):
         text = generate_latest(self._registry).decode()
@@ -29,6 +28,9 @@ class Running:
 class Scraped:
     def __init__(self, samples):
         self._samples = samples
+
+    def samples(self, name):
+        return [sample for sample in self._samples if sample.name == name]
 
     def value(self, name, **labels):
         """The sum of all samples of that name that have those labels."""
@@ -43,15 +45,20 @@ class Scraped:
         }
 
     def sum_is_exact(self):
-        counted = self.value("exec_executions_total") + self.value("exec_exporter_executions_lost_total")
-        return counted == self.value("exec_exporter_probe_runs_total")
+        expired = self.value("exec_exporter_executions_expired_total")
+        lost = self.value("exec_exporter_executions_lost_total")
+        return self.value("exec_executions_total") + lost + expired == self.value("exec_exporter_probe_runs_total")
+
+
+DEFAULTS = SeriesSettings()
 
 
 @contextmanager
-def running(**settings):
+def running(series=DEFAULTS, **settings):
     probe = Probe(ProbeSettings(**settings))
     try:
+        tell(probe)
         probe.attach()
-        yield Running(probe)
+        yield Running(probe, series)
     finally:
         probe.close()

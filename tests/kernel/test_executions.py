@@ -236,9 +236,9 @@ def test_a_name_that_the_kernel_has_forgotten_and_read_again_is_still_the_same_k
     (tmp_path / "parent").mkdir()
     program = static_elf(tmp_path / "parent/a name that is too long to lie inside of its dentry")
     execute(program, PRIME)
-    keys = set(dict(exporter.probe.entries()))
+    keys = set(dict(exporter.probe.entries("execs")))
     Path("/proc/sys/vm/drop_caches").write_text("2")
     execute(program, PRIME)
     assert counts() == {(str(program), "", "null"): 2 * PRIME}
-    added = {exporter.catalogue.labels(key).path for key in set(dict(exporter.probe.entries())) - keys}
+    added = {exporter.catalogue.labels(key).path for key in set(dict(exporter.probe.entries("execs"))) - keys}
     assert str(program) not in added

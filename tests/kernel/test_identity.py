@@ -19,10 +19,10 @@ def keys(exporter):
     """Calls something and returns the keys that came into the map, of paths below a directory."""
 
     def keys(directory, action):
-        before = set(dict(exporter.probe.entries()))
+        before = set(dict(exporter.probe.entries("execs")))
         action()
         exporter.catalogue.update()
-        added = set(dict(exporter.probe.entries())) - before
+        added = set(dict(exporter.probe.entries("execs"))) - before
         return [key for key in added if exporter.catalogue.labels(key).path.startswith(str(directory))]
 
     return keys
@@ -102,7 +102,9 @@ def test_the_hash_of_a_path_is_keyed(tmp_path):
         with running(hash_key=hash_key) as exporter:
             execute(program)
             exporter.catalogue.update()
-            (key,) = [k for k, _ in exporter.probe.entries() if exporter.catalogue.labels(k).path == str(program)]
+            (key,) = [
+                k for k, _ in exporter.probe.entries("execs") if exporter.catalogue.labels(k).path == str(program)
+            ]
             return exporter.probe.layouts.key.from_buffer_copy(key).file.path_hash
 
     assert path_hash(b"0123456789abcdef") == path_hash(b"0123456789abcdef") == siphash_of_path(program)

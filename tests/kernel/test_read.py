@@ -3,7 +3,8 @@
 import bcc
 import pytest
 
-from exporter.read import Map, read_entries
+from exporter.bpf_map import Map
+from exporter.read import read_entries
 from tests.kernel.command import COMMAND, served
 from tests.kernel.programs import execute, static_elf
 from tests.kernel.running import running
@@ -26,8 +27,7 @@ def exporter(tmp_path_factory):
 @pytest.mark.parametrize("chunk", [1, 2, 7, PROGRAMS, 4096])
 def test_every_entry_is_read_once_whatever_fits_into_a_chunk(exporter, chunk):
     table = exporter.probe._bpf[b"execs"]
-    bpf_map = Map(table.map_fd, 72, 16, 32768)
-    found = list(read_entries(bcc.lib, bpf_map, chunk))
+    found = list(read_entries(bcc.lib, exporter.probe.maps["execs"], chunk))
     assert dict(found) == {bytes(key): bytes(value) for key, value in table.items()}
     assert len(found) == len(dict(found)) >= PROGRAMS
 
@@ -41,5 +41,5 @@ def test_without_batch_operations_it_reads_one_by_one(tmp_path):
 
 
 def test_a_map_that_cannot_be_read_is_an_error():
-    with pytest.raises(OSError, match="reading the map"):
+    with pytest.raises(OSError, match="reading a map"):
         list(read_entries(bcc.lib, Map(-1, 72, 16, 8)))

@@ -17,7 +17,8 @@ import pytest
 from exporter.decode import Decoder
 from exporter.escape import escape
 from exporter.fields import FIELDS, unavailable
-from exporter.probe import ProbeSettings, Tracer
+from exporter.probe import Tracer
+from exporter.program import ProbeSettings
 from exporter.record import as_json
 from tests.kernel.programs import dynamic_elf, static_elf
 from tests.kernel.test_executions import open_stdin

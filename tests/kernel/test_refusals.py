@@ -92,7 +92,7 @@ def test_without_ring_buffers():
 def test_without_raw_tracepoints():
     status, said = refused("--web.listen-address=127.0.0.1:0", command=[*SECCOMP, "17", *COMMAND])
     assert status == 1
-    assert "raw tracepoint sched_process_exec (Invalid argument): exec_exporter needs" in one_line(said)
+    assert "raw tracepoint sched_process_exit (Invalid argument): exec_exporter needs" in one_line(said)
 
 
 def test_with_a_program_that_the_kernel_refuses():

@@ -9,10 +9,6 @@ class Key(ctypes.Structure):
     _fields_ = [("flags", ctypes.c_uint32), ("file", ctypes.c_uint8 * 20), ("stdin_type", ctypes.c_uint32)]
 
 
-class Value(ctypes.Structure):
-    _fields_ = [("introduced", ctypes.c_uint64), ("executions", ctypes.c_uint64)]
-
-
 class File(ctypes.Structure):
     _fields_ = [
         *[(name, ctypes.c_uint64) for name in ("size", "inode", "backing_inode")],
@@ -40,11 +36,11 @@ class Introduction(ctypes.Structure):
     ]
 
 
-LAYOUTS = Layouts(Key, Value, Introduction)
+LAYOUTS = Layouts(Key, Introduction)
 
 
 def key(stdin_type=0, flags=0, file=1):
-    return bytes(Key(flags, (ctypes.c_uint8 * 20)(file), stdin_type))
+    return bytes(Key(flags, (ctypes.c_uint8 * 20)(*file.to_bytes(20, "little")), stdin_type))
 
 
 TEXTS = ("pathname", "interpreter_pathname", "cwd", "stdin_path", "script_path", "cmdpath", "interp", "argv", "env")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from exporter.already_running import running
 from exporter.content import HOST, Limits, Reader, Throttle
 from exporter.decode import Identity
 from exporter.escape import escape
 from exporter.packages import Owner, Packages
-from exporter.seed import running
 from exporter.sighting import Facts, Process, Subject
 
 NEVER = Process(1 << 30, 0, 0)

@@ -30,10 +30,6 @@ def test_a_key_of_another_size_is_refused():
         decoder.key(b"12345")
 
 
-def test_the_count_is_taken_from_where_the_layout_has_it():
-    assert decoder.executions((1).to_bytes(8, "little") + (1 << 40).to_bytes(8, "little")) == 1 << 40
-
-
 def test_an_introduction_has_its_texts_in_order():
     found = decoder.introduction(
         record(

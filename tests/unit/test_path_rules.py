@@ -159,6 +159,13 @@ def test_what_is_excluded_or_not_included_is_other(include, exclude, kept):
         assert rules.apply(Labels(path, "/ld", "tty")) == expected
 
 
+def test_a_glob_sees_characters_and_bytes_that_are_none_and_not_their_label():
+    rules = PathRules(include=["/a/?"])
+    for name in (b"/a/\xff", b"/a/\n", b"/a/\\", "/a/é".encode()):
+        assert rewritten(rules, escape(name)) == escape(name)
+    assert rewritten(rules, escape(b"/a/\xff\xff")) == "other"
+
+
 def test_globs_see_what_rules_have_made():
     rules = PathRules([rule("^/home/[^/]+/", "/home/*/")], exclude=["/home/[*]/bin/*"])
     assert rewritten(rules, "/home/a/bin/x") == "other"

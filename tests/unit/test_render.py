@@ -2,11 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.utils import floatToGoString
 
 from exporter import metrics
 from exporter.render import FORMATS, OPENMETRICS, TEXT, Renderer, negotiate
-from exporter.table import Table
+from exporter.table import Histograms, Table
 
 REFERENCE = {TEXT: generate_latest, OPENMETRICS: generate_openmetrics}
 LABEL_SETS = st.tuples(st.text(max_size=8), st.text(max_size=8), st.sampled_from(["file", "pipe"]))
@@ -34,6 +36,28 @@ def test_what_is_rendered_is_what_generate_latest_writes(text_format, scrapes):
         other.add_metric((), len(rows))
         families = [table(rows), other, table({("execs",): len(rows)}, metrics.MAP_ENTRIES)]
         assert renderer.render(families) == REFERENCE[text_format](Families(*families))
+
+
+@pytest.mark.parametrize("text_format", FORMATS)
+@given(
+    scrapes=st.lists(
+        st.dictionaries(st.tuples(st.text(max_size=8)), st.lists(st.integers(0, 1 << 40), min_size=10, max_size=10)),
+        min_size=1,
+        max_size=4,
+    ),
+    total=st.floats(0, 1e18),
+)
+def test_histograms_are_rendered_as_the_client_library_has_them(text_format, scrapes, total):
+    renderer = Renderer(text_format)
+    metric = metrics.LIFETIME
+    for rows in scrapes:
+        family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+        for labels, buckets in rows.items():
+            up_to = [sum(buckets[: index + 1]) for index in range(len(buckets))]
+            bounds = [floatToGoString(bound) for bound in (*metric.bounds, float("inf"))]
+            family.add_metric(labels, list(zip(bounds, up_to, strict=True)), total)
+        ours = Histograms(metric, {labels: (*buckets, total) for labels, buckets in rows.items()})
+        assert renderer.render([ours]) == REFERENCE[text_format](Families(family))
 
 
 @pytest.mark.parametrize("text_format", FORMATS)

@@ -1,38 +1,106 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.label import Labels
-from exporter.series import Series
-
-A, B, UNKNOWN = Labels("/a", "", "null"), Labels("/b", "", "null"), Labels("unknown", "unknown", "null")
+from exporter.series import OTHER, Levels, Limit, Totals
 
 
-def test_keys_with_the_same_labels_are_one_series():
-    series = Series()
-    series.update([(b"1", 5), (b"2", 7), (b"3", 1)], {b"1": A, b"2": A, b"3": B}.__getitem__)
-    assert series.executions == {A: 12, B: 1}
+def totals(most, **options):
+    return Totals(Limit(most), lambda _: OTHER, **options)
 
 
-def test_what_was_counted_before_the_name_came_stays_where_it_was():
-    series = Series()
-    series.update([(b"1", 5)], lambda _: UNKNOWN)
-    series.update([(b"1", 8)], lambda _: A)
-    assert series.executions == {UNKNOWN: 5, A: 3}
+def test_a_label_set_for_which_there_is_no_room_is_counted_in_other():
+    series = totals(2)
+    for name in ("a", "b", "c", "d", "a"):
+        series.add(name, (5,), 0)
+    assert series.rows == {"a": [10], "b": [5], OTHER: [10]}
+    assert series.folded == 10
 
 
+def test_what_is_other_by_itself_is_not_folded_and_takes_no_room():
+    series = totals(1)
+    series.add(OTHER, (5,), 0)
+    series.add("a", (1,), 0)
+    assert series.rows == {OTHER: [5], "a": [1]}
+    assert series.folded == 0
+
+
+def test_idle_series_end_and_make_room():
+    series = totals(1)
+    series.add("a", (5,), 10)
+    series.expire(10)
+    assert series.rows == {"a": [5]}
+    series.expire(11)
+    assert (series.rows, series.expired) == ({}, 5)
+    series.add("b", (2,), 12)
+    assert (series.rows, series.folded) == ({"b": [2]}, 0)
+
+
+def test_other_never_ends():
+    series = totals(0)
+    series.add("a", (5,), 0)
+    series.expire(100)
+    assert (series.rows, series.expired) == ({OTHER: [5]}, 0)
+
+
+def test_a_row_of_several_label_sets_takes_their_room():
+    limit = Limit(7)
+    series = Totals(limit, lambda _: OTHER, width=2, sets=4)
+    series.add("a", (1, 2), 0)
+    series.add("b", (3, 4), 0)
+    assert series.rows == {"a": [1, 2], OTHER: [3, 4]}
+    assert limit.used == 4
+    series.expire(1)
+    assert limit.used == 0
+
+
+names = st.sampled_from(["a", "b", "c", "d", "e", OTHER])
 steps = st.lists(
-    st.tuples(st.sampled_from([b"1", b"2", b"3"]), st.integers(0, 9), st.sampled_from([A, B, UNKNOWN])), max_size=40
+    st.one_of(st.tuples(names, st.integers(1, 9)), st.tuples(st.none(), st.integers(0, 40))), min_size=1, max_size=80
 )
 
 
-@given(steps)
-def test_no_series_goes_down_and_the_sum_is_that_of_the_map(history):
-    series, totals, names = Series(), {}, {}
-    before = {}
-    for key, added, name in history:
-        totals[key] = totals.get(key, 0) + added
-        names[key] = name
-        series.update(totals.items(), names.__getitem__)
-        assert all(series.executions[labels] >= count for labels, count in before.items())
-        assert sum(series.executions.values()) == sum(totals.values())
-        before = dict(series.executions)
+@given(most=st.integers(0, 4), history=steps)
+def test_no_series_goes_down_while_it_is_there_and_nothing_is_forgotten(most, history):
+    limit = Limit(most)
+    series, added = Totals(limit, lambda _: OTHER), 0
+    for now, (name, number) in enumerate(history):
+        before = {labels: row[0] for labels, row in series.rows.items()}
+        if name is None:
+            series.expire(now - number)
+        else:
+            series.add(name, (number,), now)
+            added += number
+        assert all(series.rows[labels][0] >= count for labels, count in before.items() if labels in series.rows)
+        assert name is None or before.keys() <= series.rows.keys()
+        assert sum(row[0] for row in series.rows.values()) + series.expired == added
+        assert limit.used == len(series.rows.keys() - {OTHER}) <= most
+
+
+def test_levels_show_what_there_is_and_0_for_what_was():
+    levels = Levels(Limit(2), OTHER)
+    levels.set({"a": 3, "b": 1}, 1)
+    levels.set({"b": 2}, 2)
+    assert levels.rows == {"a": 0, "b": 2}
+    levels.expire(2)
+    assert levels.rows == {"b": 2}
+    levels.set({"b": 1, "c": 4}, 3)
+    assert levels.rows == {"b": 1, "c": 4}
+
+
+def test_levels_without_room_are_added_up():
+    levels = Levels(Limit(1), OTHER)
+    levels.set({"a": 1, "b": 2, "c": 3}, 1)
+    assert levels.rows == {"a": 1, OTHER: 5}
+    levels.set({"b": 2}, 2)
+    assert levels.rows == {"a": 0, OTHER: 2}
+
+
+@pytest.mark.parametrize("most", [0, 1, 3])
+def test_levels_never_take_more_room_than_there_is(most):
+    limit = Limit(most)
+    levels = Levels(limit, OTHER)
+    for now in range(20):
+        levels.set({str(now % 7): 1, str(now % 5): 1, OTHER: 1}, now)
+        levels.expire(now - 3)
+        assert limit.used == len(levels.rows.keys() - {OTHER}) <= most

@@ -6,7 +6,7 @@ import pytest
 
 from exporter import cli, trace
 from exporter.config_file import COMMAND_LINE_ONLY
-from exporter.data_flags import ALWAYS, COLLECTORS
+from exporter.data_flags import ALWAYS, SWITCHES
 from exporter.refusal import Refusal
 from exporter.settings import flags, repeatable, variable
 
@@ -122,13 +122,18 @@ def test_a_list_replaces_that_of_a_lower_rank(tmp_path):
 
 def test_what_is_switched_on_below_can_be_switched_off_above(tmp_path):
     path = file(tmp_path, "collector: {preload: true, forks: false}")
-    assert parse([path]).collectors == set(COLLECTORS) - {"forks"}
-    assert parse([path, "--no-collector.preload", "--collector.forks"]).collectors == set(COLLECTORS) - {"preload"}
-    assert parse([path], {"EXEC_EXPORTER_COLLECTOR_PRELOAD": "0"}).collectors == set(COLLECTORS) - {"preload", "forks"}
+    assert parse([path]).collectors == set(SWITCHES) - {"forks"}
+    assert parse([path, "--no-collector.preload", "--collector.forks"]).collectors == set(SWITCHES) - {"preload"}
+    assert parse([path], {"EXEC_EXPORTER_COLLECTOR_PRELOAD": "0"}).collectors == set(SWITCHES) - {"preload", "forks"}
+
+
+def test_series_are_bounded_by_default():
+    assert (parse().series_limit, parse().series_idle_seconds) == (4000, 24 * 3600)
+    assert parse(["--series.idle=0"]).series_idle_seconds == 0
 
 
 def test_all_collectors_but_preload_are_on():
-    assert parse().collectors == set(COLLECTORS) - {"preload"}
+    assert parse().collectors == set(SWITCHES) - {"preload"}
 
 
 def test_the_file_can_be_named_by_its_variable(tmp_path):

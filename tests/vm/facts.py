@@ -4,7 +4,8 @@ import contextlib
 import json
 import platform
 
-from exporter.probe import Probe, ProbeSettings
+from exporter.probe import Probe
+from exporter.program import ProbeSettings
 from exporter.script_hook import KINDS
 
 MARK = "facts: "

@@ -1,0 +1,199 @@
+"""The map of executions, and the series that are made of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import NamedTuple
+
+from exporter import metrics
+from exporter.catalogue import Catalogue
+from exporter.decode import DecodeError, Decoder
+from exporter.label import Labels
+from exporter.series import OTHER, Limit, Totals
+from exporter.source import Source
+from exporter.table import AnyFamily, Table
+from exporter.trait_totals import TraitTotals
+from exporter.traits import traits_of
+from exporter.values import numbers
+
+NS_PER_SECOND = 1_000_000_000
+# A key is not taken out of the map while an execution may be on its way to it: that takes microseconds.
+AT_REST_NS = NS_PER_SECOND
+FILLING = 3 / 4  # of the map
+
+
+class _Entry(NamedTuple):
+    """An entry of the map: its value as it was last read, and the numbers in it."""
+
+    value: bytes
+    executions: int
+    last: int
+    program: int
+
+
+_NOTHING = _Entry(b"", 0, 0, 0)
+
+
+class _Meaning(NamedTuple):
+    """What a key means: its labels as they are, as they are shown, and its traits."""
+
+    real: Labels
+    shown: Labels
+    traits: tuple[str, ...]
+
+
+def no_rules(labels: Labels) -> Labels:
+    """Shows labels as they are."""
+    return labels
+
+
+class Executions:
+    """Adds up what is executed, by labels.
+
+    Several keys may have the same labels, and a key that got its name late had others before. What a key was counted
+    under stays there: only what has been added to it since goes to the labels it has now. So no series ever goes down,
+    and their sum is the sum of the map and of what was taken out of it.
+
+    `rules` make the labels that are shown; `idle_seconds` is how long a program is remembered that is not executed,
+    0 for ever. `boot_ns` and `boot_time_ns` give the time since boot and the time of boot, in ns.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        catalogue: Catalogue,
+        decoder: Decoder,
+        limit: Limit,
+        rules: Callable[[Labels], Labels] = no_rules,
+        idle_seconds: float = 0,
+        boot_ns: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+        boot_time_ns: Callable[[], int] = lambda: time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+    ) -> None:
+        self._source, self._catalogue, self._decoder, self._rules = source, catalogue, decoder, rules
+        self._idle_ns = int(idle_seconds * NS_PER_SECOND)
+        self._boot_ns, self._boot_time_ns = boot_ns, boot_time_ns
+        self._numbers = numbers(source.structs["execs"], "executions", "last", "program")
+        self._entries: dict[bytes, _Entry] = {}
+        self._meanings: dict[bytes, _Meaning] = {}
+        self._paths: dict[int, str] = {}
+        self.lock = threading.Lock()
+        self.limit = limit
+        self.totals: Totals[Labels] = Totals(limit, lambda labels: Labels(OTHER, OTHER, labels.stdin_type))
+        self.traits = TraitTotals()
+
+    def update(self) -> None:
+        """Adds what has been executed since the last time. Raises OSError.
+
+        The map is read first and the introductions after it, so that what was read has its name.
+        """
+        with self.lock:
+            self.update_locked()
+
+    def update_locked(self) -> None:
+        """As `update`, for who has the lock."""
+        entries = list(self._source.entries("execs"))
+        self._catalogue.update()
+        known = self._entries
+        for key, value in entries:
+            if known.get(key, _NOTHING)[0] != value:
+                self._count(key, value)
+
+    def _count(self, key: bytes, value: bytes) -> None:
+        entry = _Entry(value, *self._numbers(value))
+        added = entry.executions - self._entries.get(key, _NOTHING).executions
+        self._entries[key] = entry
+        meaning = self._meaning(key)
+        self._paths[entry.program] = meaning.shown.path
+        if added:
+            self.totals.add(meaning.shown, (added,), self.now())
+            self.traits.add(meaning.traits, meaning.shown, added, self._boot_time_ns() + entry.last)
+
+    def _meaning(self, key: bytes) -> _Meaning:
+        real = self._catalogue.labels(key)
+        meaning = self._meanings.get(key)
+        if meaning is None or meaning.real != real:
+            try:
+                traits = traits_of(self._decoder.key(key), real)
+            except DecodeError:
+                traits = ()
+            meaning = self._meanings[key] = _Meaning(real, self._rules(real), traits)
+        return meaning
+
+    @property
+    def entries(self) -> int:
+        """How many keys the map had when it was last read."""
+        return len(self._entries)
+
+    @property
+    def filling(self) -> bool:
+        """Whether the map needs room soon."""
+        return len(self._entries) > self._source.capacity("execs") * FILLING
+
+    def now(self) -> int:
+        """The time since boot, in ns."""
+        return self._boot_ns()
+
+    def idle_since(self) -> int:
+        """What was last executed before that time, in ns since boot, is idle; 0 where nothing ever is."""
+        return self.now() - self._idle_ns if self._idle_ns else 0
+
+    def path(self, program: int) -> str | None:
+        """The path, as shown, of the program of that number; None: it is not known."""
+        return self._paths.get(program)
+
+    def programs(self) -> set[int]:
+        """The numbers of the programs whose keys are in the map."""
+        return {entry.program for entry in self._entries.values()}
+
+    def forget_paths(self, keep: set[int]) -> None:
+        """Forgets the paths of all other programs."""
+        self._paths = {program: path for program, path in self._paths.items() if program in keep}
+
+    def keep_house(self) -> None:
+        """Takes idle keys out of the map, where it fills the oldest too; ends idle series. Raises OSError.
+
+        What is taken out stays counted. If it is executed again its key is introduced again.
+        """
+        with self.lock:
+            self.update_locked()
+            for key in self._to_take_out():
+                value = self._source.take("execs", key)
+                if value is not None and value != self._entries[key].value:
+                    self._count(key, value)
+                del self._entries[key], self._meanings[key]
+                self._catalogue.forget(key)
+            self.totals.expire(self.idle_since())
+
+    def _to_take_out(self) -> set[bytes]:
+        at_rest, idle = self.now() - AT_REST_NS, self.idle_since()
+        entries = self._entries
+        chosen = {key for key, entry in entries.items() if entry.last < idle}
+        if self.filling:
+            oldest = sorted(entries, key=lambda key: entries[key].last)
+            surplus = len(entries) - self._source.capacity("execs") // 2
+            chosen.update(key for key in oldest[:surplus] if entries[key].last < at_rest)
+        return chosen
+
+    def collect(self) -> Iterator[AnyFamily]:
+        """What was executed."""
+        self.update()
+        with self.lock:
+            rows = {labels: row[0] for labels, row in self.totals.rows.items()}
+        yield Table(metrics.EXECUTIONS, rows)
+        for metric, value in (
+            (metrics.FOLDED, self.totals.folded),
+            (metrics.EXPIRED, self.totals.expired),
+            (metrics.SERIES_LIMIT, self.limit.most),
+        ):
+            yield Table(metric, {(): value})
+
+    def collect_traits(self, without: Collection[str] = ()) -> Iterable[AnyFamily]:
+        """What of it was worth a look, but for the traits that nobody looks for. Asked after the executions."""
+        with self.lock:
+            counts = {(trait,): count for trait, count in self.traits.counts.items() if trait not in without}
+            return [
+                Table(metrics.TRAITS_SEEN, counts),
+                Table(metrics.TRAIT_LAST_SEEN, self.traits.last_seen()),
+            ]

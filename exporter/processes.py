@@ -1,0 +1,115 @@
+"""What becomes of processes: the maps of processes and of lives, and the series that are made of them."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from exporter import metrics
+from exporter.event import OUTCOMES
+from exporter.executions import Executions
+from exporter.label import UNKNOWN
+from exporter.metrics import US_PER_SECOND
+from exporter.series import OTHER, Levels, Totals
+from exporter.source import Source
+from exporter.table import AnyFamily, Histograms, Table
+from exporter.values import numbers
+
+WORD = 1 << 64
+NO_PROGRAM = 0  # of a process whose execution was lost
+LIFETIMES = len(metrics.LIFETIME.bounds) + 1
+# How many label sets a path has: one for each outcome, and that of the lifetimes.
+SETS = len(OUTCOMES) + 1
+
+
+class Processes:
+    """Adds up exits and lifetimes by path, and counts what runs.
+
+    `seeds` are the paths of what ran before the probe was attached, by the numbers that the map of processes has
+    for them. Programs are known by `executions`, whose lock and limit of series these series share.
+    """
+
+    def __init__(self, source: Source, executions: Executions, seeds: Mapping[int, str]) -> None:
+        self._source, self._executions = source, executions
+        self._seeds = {NO_PROGRAM: UNKNOWN, **seeds}
+        self._program = numbers(source.structs["processes"], "program")
+        self._numbers = numbers(source.structs["lives"], "exits", "lifetime_us", "lifetimes")
+        self._values: dict[bytes, bytes] = {}  # of each program in the map of lives, when it was last read
+        width = len(OUTCOMES) + 1 + LIFETIMES
+        self.totals: Totals[str] = Totals(executions.limit, lambda _: OTHER, width, SETS)
+        self.running: Levels[str] = Levels(executions.limit, OTHER)
+        self._programs: Counter[int] = Counter()
+
+    def update(self) -> None:
+        """Adds what has ended since the last time, and sees what runs. Raises OSError."""
+        with self._executions.lock:
+            self._update()
+
+    def _update(self) -> None:
+        now = self._executions.now()
+        self._programs = Counter(self._program(value) for _, value in self._source.entries("processes"))
+        lives = [(key, value) for key, value in self._source.entries("lives") if self._values.get(key) != value]
+        if any(self._path(program) is None for program in {*self._programs, *(_number(key) for key, _ in lives)}):
+            self._executions.update_locked()  # executed since it was read
+        for key, value in lives:
+            self._count(key, value, now)
+        running: Counter[str] = Counter()
+        for program, number in self._programs.items():
+            running[self._path(program) or UNKNOWN] += number
+        self.running.set(running, now)
+
+    def _path(self, program: int) -> str | None:
+        return self._seeds.get(program) or self._executions.path(program)
+
+    def _count(self, key: bytes, value: bytes, now: int) -> None:
+        new = self._numbers(value)
+        before = self._values.get(key)
+        old = self._numbers(before) if before else (0,) * len(new)
+        # the kernel's sums may have gone round: their differences have not
+        added = [(high - low) % WORD for high, low in zip(new, old, strict=True)]
+        self._values[key] = value
+        self.totals.add(self._path(_number(key)) or UNKNOWN, added, now)
+
+    @property
+    def entries(self) -> dict[str, int]:
+        """How many entries each map had when it was last read."""
+        return {"processes": self._programs.total(), "lives": len(self._values)}
+
+    def keep_house(self) -> None:
+        """Takes lives of programs out of their map that nobody knows any more; ends idle series. Raises OSError.
+
+        A program is known while its key is in the map of executions or a process runs it.
+        """
+        with self._executions.lock:
+            self._update()
+            keep = self._executions.programs() | set(self._programs)
+            for key in [key for key in self._values if _number(key) not in keep]:
+                value = self._source.take("lives", key)
+                if value is not None and value != self._values[key]:
+                    self._count(key, value, self._executions.now())
+                del self._values[key]
+            self._executions.forget_paths(keep)
+            self._seeds = {program: path for program, path in self._seeds.items() if program in {NO_PROGRAM, *keep}}
+            before = self._executions.idle_since()
+            self.totals.expire(before)
+            self.running.expire(before)
+
+    def collect(self) -> Iterator[AnyFamily]:
+        """How processes ended, how long they lived, and what runs. Asked after the executions."""
+        self.update()
+        with self._executions.lock:
+            rows = {path: tuple(row) for path, row in self.totals.rows.items()}
+            running = {(path,): number for path, number in self.running.rows.items()}
+        exits, lifetimes = {}, {}
+        for path, row in rows.items():
+            exits.update({(path, outcome): number for outcome, number in zip(OUTCOMES, row, strict=False)})
+            lifetime_us, *buckets = row[len(OUTCOMES) :]
+            lifetimes[path,] = (*buckets, lifetime_us / US_PER_SECOND)
+        yield Table(metrics.EXITS, exits)
+        yield Histograms(metrics.LIFETIME, lifetimes)
+        yield Table(metrics.RUNNING, running)
+
+
+def _number(key: bytes) -> int:
+    return int.from_bytes(key, sys.byteorder)

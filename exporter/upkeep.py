@@ -1,0 +1,74 @@
+"""What is done between scrapes: introductions are taken in as they come, the probe is told the time, room is made."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from exporter.misc_interpreters import misc_interpreters
+from exporter.pipeline import Pipeline
+from exporter.probe import Probe
+
+log = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 15.0
+FILLING_SECONDS = 1.0
+
+
+def tell(probe: Probe) -> None:
+    """Tells the probe what it cannot know: the time, which may have been set, and what binfmt_misc starts."""
+    probe.tell(time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME), misc_interpreters())
+
+
+class Upkeep:
+    """Keeps up a pipeline. What fails is logged once, until it works again."""
+
+    def __init__(self, probe: Probe, pipeline: Pipeline, interval_seconds: float = INTERVAL_SECONDS) -> None:
+        self._probe, self._pipeline, self._interval_seconds = probe, pipeline, interval_seconds
+        self._last = time.monotonic()
+        self._introduced = 0  # until then
+        self._failing = False
+
+    def step(self) -> None:
+        """Waits for introductions or until the house is to be kept, and does what there is to do."""
+        try:
+            came = self._probe.wait(max(0.0, self._due() - time.monotonic()))
+            if came:
+                self._pipeline.catalogue.update()
+            if time.monotonic() >= self._due():
+                self._last, self._introduced = time.monotonic(), self._pipeline.catalogue.introduced
+                tell(self._probe)
+                self._pipeline.keep_house()
+            self._failing = False
+        except Exception as error:
+            if not self._failing:
+                log.error("upkeep fails: %s: %s", type(error).__name__, error, exc_info=log.isEnabledFor(logging.DEBUG))
+            self._failing = True
+
+    def _due(self) -> float:
+        """When the house is to be kept: soon, where the map fills or many new programs have come."""
+        many = self._probe.capacity("execs") // 8
+        soon = self._pipeline.filling or self._pipeline.catalogue.introduced - self._introduced > many
+        return self._last + (FILLING_SECONDS if soon else self._interval_seconds)
+
+
+@contextmanager
+def kept_up(upkeep: Upkeep, probe: Probe) -> Iterator[None]:
+    """Does it in a thread of its own."""
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            upkeep.step()
+
+    thread = threading.Thread(target=run, name="upkeep", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        probe.interrupt()
+        thread.join()

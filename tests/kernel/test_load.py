@@ -1,0 +1,136 @@
+"""Under more programs, processes and forks than there is room for: sums stay exact, and what is bounded stays so."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import psutil
+import yaml
+
+from exporter.pipeline import SeriesSettings
+from exporter.upkeep import Upkeep, kept_up
+from tests.kernel.programs import execute, static_elf
+from tests.kernel.running import running
+
+STRESS_SECONDS = 20
+NOBODY = 65534
+FEW = 32  # the stressors themselves, their parents, and operations that had begun when the time was over
+PROGRAMS = 50_000
+WORKERS = 2
+FOLDED = ("exec_exporter_executions_folded_total", "exec_exporter_executions_expired_total")
+
+
+def stress(directory, *stressors):
+    """Runs stress-ng as nobody, which its exec stressor insists on; returns what it says it did, by stressor."""
+    report = directory / "report"
+    options = [option for stressor in stressors for option in (f"--{stressor}", "1")]
+    subprocess.run(
+        ["stress-ng", "--quiet", *options, "--timeout", f"{STRESS_SECONDS}s", "--metrics", "--yaml", report],
+        check=True,
+        timeout=STRESS_SECONDS * 6,
+        cwd=directory,
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=[],
+    )
+    return {metric["stressor"]: metric["bogo-ops"] for metric in yaml.safe_load(report.read_text())["metrics"]}
+
+
+def test_stress_of_exec_fork_and_vfork(tmp_path):
+    os.chown(tmp_path, NOBODY, NOBODY)
+    for directory in tmp_path.parents[:2]:
+        directory.chmod(0o755)
+    with running() as exporter:
+        done = stress(tmp_path, "exec", "fork", "vfork")
+        exporter.probe.detach()
+        scraped = exporter.scrape()
+    (path,) = {labels.path for labels in scraped.executions() if labels.path.endswith("/stress-ng")}
+    assert scraped.sum_is_exact()
+    assert scraped.value("exec_executions_total", path=path) > 100
+    assert min(done.values()) > 100
+    # each of its operations is a process of stress-ng, and there are few beside them
+    assert 0 <= scraped.value("exec_exits_total", path=path) - sum(done.values()) <= FEW
+    assert scraped.value("exec_forks_total", task="process") >= sum(done.values())
+    assert scraped.value("exec_exporter_executions_lost_total") == 0
+    assert scraped.value("exec_exporter_processes_untracked_total") == 0
+    assert scraped.value("exec_running_processes", path=path) == 0
+
+
+def executed_by_workers(directory, program):
+    """Executes PROGRAMS names of one file, each once, from WORKERS processes; a name is removed after its turn."""
+    children = []
+    for worker in range(WORKERS):
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                for number in range(worker, PROGRAMS, WORKERS):
+                    path = directory / f"program-{number}"
+                    path.hardlink_to(program)
+                    execute(path)
+                    path.unlink()
+                status = 0
+            finally:
+                os._exit(status)
+        children.append(child)
+    return children
+
+
+def test_fifty_thousand_programs(tmp_path):
+    """More than the map has room for, each gone after it was executed."""
+    limit = 1000
+    with running(SeriesSettings(limit=limit)) as exporter:
+        me = psutil.Process()
+        with kept_up(Upkeep(exporter.probe, exporter.pipeline), exporter.probe):
+            children = executed_by_workers(tmp_path, static_elf(tmp_path / "program"))
+            exporter.scrape()
+            memory = []
+            while children:
+                pid, status = os.waitpid(children[0], os.WNOHANG)
+                if pid:
+                    assert status == 0
+                    children.pop(0)
+                scraped = exporter.scrape()
+                assert scraped.value("exec_exporter_series") <= limit
+                memory.append(me.memory_info().rss)
+        exporter.probe.detach()
+        scraped = exporter.scrape()
+    assert scraped.sum_is_exact()
+    assert scraped.value("exec_exporter_executions_lost_total") == 0, "the map was full"
+    assert scraped.value("exec_exporter_map_entries", map="execs") <= 32768
+    named = sum(scraped.executions(tmp_path).values())
+    assert named <= limit
+    assert named + sum(map(scraped.value, FOLDED)) >= PROGRAMS
+    half = len(memory) // 2
+    assert max(memory[half:]) - max(memory[:half]) < 32 << 20
+
+
+def test_programs_that_come_and_go_stay_exact(tmp_path):
+    """Keys are taken out of the map while they are executed again, as fast as it can be done."""
+    programs = [static_elf(tmp_path / f"elf-{number}", salt=bytes([number])) for number in range(7)]
+    with running(SeriesSettings(idle_seconds=0.01)) as exporter:
+        for turn in range(300):
+            execute(programs[turn % 7])
+            if turn % 3 == 0:
+                exporter.pipeline.keep_house()
+        exporter.probe.detach()
+        exporter.pipeline.keep_house()
+        scraped = exporter.scrape()
+    assert scraped.value("exec_exporter_executions_expired_total") > 0
+    assert scraped.sum_is_exact()
+
+
+def test_what_is_idle_is_taken_out_of_every_map(tmp_path):
+    program = static_elf(tmp_path / "static")
+    with running(SeriesSettings(idle_seconds=0.001)) as exporter:
+        execute(program, 5)
+        exporter.scrape()
+        exporter.probe.detach()
+        exporter.pipeline.keep_house()
+        scraped = exporter.scrape()
+        assert scraped.executions(tmp_path) == {}
+        assert scraped.value("exec_exporter_map_entries", map="execs") == 0
+        # what ran before still runs
+        assert scraped.value("exec_exporter_map_entries", map="lives") <= len(list(Path("/proc").glob("[0-9]*")))
+        assert not scraped.value("exec_exits_total", path=str(program))
+        assert scraped.sum_is_exact()

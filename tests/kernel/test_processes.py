@@ -1,0 +1,213 @@
+"""Exits, lifetimes and running processes: known work, and what wait(2) and the clock say of it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from tests.kernel.programs import execute, static_elf
+from tests.kernel.running import running
+
+OUTCOMES = ("success", "failure", "signal")
+
+
+def exits(scraped, path):
+    return tuple(scraped.value("exec_exits_total", path=str(path), outcome=outcome) for outcome in OUTCOMES)
+
+
+def run(scraped, path):
+    return scraped.value("exec_running_processes", path=str(path))
+
+
+def becomes(number, exporter, path):
+    """Whether so many processes run soon: Popen returns a moment before the execution is complete."""
+    end = time.monotonic() + 30
+    while run(exporter.scrape(), path) != number and time.monotonic() < end:
+        os.sched_yield()
+    return run(exporter.scrape(), path) == number
+
+
+def lifetimes(scraped, path):
+    return scraped.value("exec_lifetime_seconds_count", path=str(path))
+
+
+def copy_of(name, directory):
+    """A program under a path that nobody else executes."""
+    path = directory / name
+    shutil.copyfile(os.path.realpath(sys.executable if name == "python3" else shutil.which(name)), path)
+    path.chmod(0o755)
+    return path
+
+
+@contextmanager
+def started(command, number=1, **options):
+    """Processes that run, and are killed in the end."""
+    processes = [subprocess.Popen(command, **options) for _ in range(number)]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_exits_by_outcome(exporter, tmp_path):
+    good, bad, broken = (
+        static_elf(tmp_path / "good"),
+        static_elf(tmp_path / "bad", status=3),
+        static_elf(tmp_path / "broken", status=None),
+    )
+    execute(good, 11)
+    execute(bad, 23, ends=3)
+    execute(broken, 7, ends=-signal.SIGSEGV)
+    scraped = exporter.scrape()
+    assert exits(scraped, good) == (11, 0, 0)
+    assert exits(scraped, bad) == (0, 23, 0)
+    assert exits(scraped, broken) == (0, 0, 7)
+    assert [lifetimes(scraped, path) for path in (good, bad, broken)] == [11, 23, 7]
+
+
+def test_lifetimes_of_101_processes_that_sleep_50_ms(exporter, tmp_path):
+    sleep = copy_of("sleep", tmp_path)
+    begun = time.monotonic()
+    for _ in range(101):
+        subprocess.run([sleep, "0.05"], check=True)
+    lasted = time.monotonic() - begun
+    scraped = exporter.scrape()
+    assert lifetimes(scraped, sleep) == 101
+    assert scraped.value("exec_lifetime_seconds_bucket", path=str(sleep), le="0.01") == 0
+    assert scraped.value("exec_lifetime_seconds_bucket", path=str(sleep), le="+Inf") == 101
+    assert 101 * 0.05 <= scraped.value("exec_lifetime_seconds_sum", path=str(sleep)) <= lasted
+    assert exits(scraped, sleep) == (101, 0, 0)
+
+
+def test_what_runs(exporter, tmp_path):
+    sleep = copy_of("sleep", tmp_path)
+    with started([sleep, "1000"], 7):
+        assert becomes(7, exporter, sleep)
+    scraped = exporter.scrape()
+    assert run(scraped, sleep) == 0
+    assert exits(scraped, sleep) == (0, 0, 7)
+
+
+def test_a_forked_child_runs_what_its_parent_runs_and_has_executed_nothing(exporter, tmp_path):
+    shell = copy_of("dash" if shutil.which("dash") else "bash", tmp_path)
+    program = "exec 3<&0; (read x <&3; exit 5) & (read x <&3; exit 5) & (read x <&3; exit 5) & echo; wait"
+    with started([shell, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as (process,):
+        process.stdout.readline()
+        assert run(exporter.scrape(), shell) == 4
+        process.stdin.close()
+        assert process.wait() == 0
+    scraped = exporter.scrape()
+    assert exits(scraped, shell) == (1, 3, 0)
+    assert lifetimes(scraped, shell) == 1
+    assert run(scraped, shell) == 0
+
+
+def test_a_process_belongs_to_what_it_executed_last(exporter, tmp_path):
+    shell, program = copy_of("bash", tmp_path), static_elf(tmp_path / "last", status=4)
+    process = subprocess.run([shell, "-c", f"exec {program}"], check=False)
+    assert process.returncode == 4
+    scraped = exporter.scrape()
+    assert exits(scraped, shell) == (0, 0, 0)
+    assert exits(scraped, program) == (0, 1, 0)
+    assert sum(scraped.executions(tmp_path).values()) == 2
+    assert run(scraped, shell) == run(scraped, program) == 0
+
+
+PYTHON_HOME = {"PYTHONHOME": sys.base_prefix}
+PYTHON = """
+import ctypes, os, sys, threading
+libc = ctypes.CDLL(None)
+SYS_exit = {"x86_64": 60, "aarch64": 93}[os.uname().machine]
+def leader_is_gone():
+    stat = f"/proc/self/task/{os.getpid()}/stat"
+    while open(stat).read().rpartition(") ")[2][0] != "Z":
+        os.sched_yield()
+def other():
+    sys.stdin.read()
+    %s
+threading.Thread(target=other).start()
+%s
+"""
+
+
+@pytest.mark.parametrize(
+    ("other", "leader", "statuses"),
+    [
+        # which thread's status wait(2) gives then depends on the kernel: the leader's or the last one's
+        ("leader_is_gone(); libc.syscall(SYS_exit, 0)", "libc.syscall(SYS_exit, 3)", {0, 3}),
+        ("leader_is_gone(); os._exit(9)", "libc.syscall(SYS_exit, 0)", {9}),
+        ("leader_is_gone(); os.kill(os.getpid(), 9)", "libc.syscall(SYS_exit, 0)", {-9}),
+        ("pass", "os._exit(0)", {0}),
+    ],
+    ids=["each by itself", "exit_group", "killed", "the leader ends all"],
+)
+def test_a_process_with_threads_ends_once_and_as_wait_says(exporter, tmp_path, other, leader, statuses):
+    python = copy_of("python3", tmp_path)
+    with started([python, "-c", PYTHON % (other, leader)], stdin=subprocess.PIPE, env=PYTHON_HOME) as (process,):
+        process.stdin.close()
+        status = process.wait()
+    assert status in statuses
+    scraped = exporter.scrape()
+    assert exits(scraped, python) == (status == 0, status > 0, status < 0)
+    assert lifetimes(scraped, python) == 1
+    assert run(scraped, python) == 0
+
+
+def test_an_exec_from_a_thread_that_is_not_the_leader_is_the_process(exporter, tmp_path):
+    python, program = copy_of("python3", tmp_path), static_elf(tmp_path / "last", status=4)
+    code = PYTHON % (f"os.execv({str(program)!r}, ['x'])", "pass")
+    with started([python, "-c", code], stdin=subprocess.PIPE, env=PYTHON_HOME) as (process,):
+        process.stdin.close()
+        assert process.wait() == 4
+    scraped = exporter.scrape()
+    assert exits(scraped, python) == (0, 0, 0)
+    assert exits(scraped, program) == (0, 1, 0)
+
+
+def test_what_ran_before_the_probe_is_seen_to_run_and_to_end(tmp_path):
+    sleep = copy_of("sleep", tmp_path)
+    with started([sleep, "1000"], 5) as processes, running() as exporter:
+        assert run(exporter.scrape(), sleep) == 5
+        for process in processes[:2]:
+            process.kill()
+            process.wait()
+        scraped = exporter.scrape()
+        assert run(scraped, sleep) == 3
+        assert exits(scraped, sleep) == (0, 0, 2)
+        assert lifetimes(scraped, sleep) == 0, "nobody knows when they were executed"
+        assert scraped.executions(tmp_path) == {}
+
+
+def test_with_a_map_of_processes_that_is_full_they_are_counted_and_nothing_else_is_wrong(tmp_path):
+    program = static_elf(tmp_path / "static")
+    with running(processes_entries=1) as exporter:
+        before = exporter.scrape()
+        execute(program, 13)
+        exporter.probe.detach()
+        scraped = exporter.scrape()
+    assert scraped.value("exec_exporter_map_entries", map="processes") <= 1
+    assert scraped.value("exec_exporter_processes_untracked_total") > 0
+    assert before.value("exec_exporter_map_capacity", map="processes") == 1
+    assert sum(scraped.executions(tmp_path).values()) == 13
+    assert scraped.sum_is_exact()
+
+
+def test_what_is_switched_off_is_not_attached_and_not_shown(tmp_path):
+    with running(collect=frozenset()) as exporter:
+        execute(static_elf(tmp_path / "static"), 13)
+        scraped = exporter.scrape()
+        assert sum(scraped.executions(tmp_path).values()) == 13
+        assert {s.labels["collector"] for s in scraped.samples("exec_exporter_collector_success")} == {
+            "executions",
+            "probe",
+        }
+        assert {s.labels["program"] for s in scraped.samples("exec_exporter_probe_run_seconds_total")} == {"exec"}
+    for name in ("exec_exits_total", "exec_running_processes", "exec_forks_total", "exec_traits_total"):
+        assert not scraped.samples(name)

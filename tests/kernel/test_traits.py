@@ -1,0 +1,231 @@
+"""Each trait goes up by exactly the number of executions that have it, and no other moves."""
+
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from exporter.traits import TRAITS
+from tests.kernel.programs import dynamic_elf, elf_interpreter, execute, script, static_elf
+from tests.kernel.quiet import grown, while_nobody_else_executes
+from tests.kernel.running import running
+from tests.kernel.tracing import mount, own_mounts
+
+PRIME = 13
+# What a program that a test has just made has in any case.
+FRESH = {"fresh_binary": PRIME}
+COLLECT = frozenset({"traits", "preload"})
+
+
+@pytest.fixture(scope="module")
+def exporter():
+    with running(collect=COLLECT) as exporter:
+        yield exporter
+
+
+def traits(exporter, work, executions=PRIME):
+    """By how much each trait went up, of those that did, while nobody but `work` executed anything."""
+    before, after = while_nobody_else_executes(exporter, work, executions)
+    found = {trait: grown(before, after, "exec_traits_total", trait=trait) for trait in TRAITS}
+    return {trait: number for trait, number in found.items() if number}
+
+
+def test_an_old_program_of_the_system_has_none(exporter):
+    assert traits(exporter, lambda: execute(os.path.realpath(shutil.which("true")), PRIME)) == {}
+
+
+def test_a_program_that_was_just_made(exporter, tmp_path):
+    assert traits(exporter, lambda: execute(static_elf(tmp_path / "static"), PRIME)) == FRESH
+
+
+def test_where_it_was_seen_last(exporter, tmp_path):
+    program, begun = static_elf(tmp_path / "static"), time.time()
+    execute(program, PRIME)
+    name = "exec_trait_last_seen_timestamp_seconds"
+    scraped = exporter.scrape()
+    (seen,) = [s for s in scraped.samples(name) if s.labels["path"] == str(program)]
+    assert seen.labels == {"trait": "fresh_binary", "path": str(program), "interpreter": "", "stdin_type": "null"}
+    assert begun - 0.1 <= seen.value <= time.time() + 0.1
+    assert len(scraped.samples(name)) <= 100
+
+
+def test_memfd(exporter, tmp_path):
+    def work():
+        descriptor = os.memfd_create("x", 0)
+        os.write(descriptor, static_elf(tmp_path / "static").read_bytes())
+        execute(f"/proc/self/fd/{descriptor}", PRIME)
+        os.close(descriptor)
+
+    assert traits(exporter, work) == {"memfd": PRIME, **FRESH}
+
+
+def test_deleted(exporter, tmp_path):
+    def work():
+        program = static_elf(tmp_path / "static")
+        descriptor = os.open(program, os.O_PATH)
+        program.unlink()
+        execute(f"/proc/self/fd/{descriptor}", PRIME)
+        os.close(descriptor)
+
+    assert traits(exporter, work) == {"deleted": PRIME, **FRESH}
+
+
+def test_setuid_and_setgid(exporter, tmp_path):
+    program = static_elf(tmp_path / "static")
+    for mode, expected in ((0o4755, PRIME), (0o2755, PRIME), (0o2745, 0)):
+        program.chmod(mode)
+        found = traits(exporter, lambda: execute(program, PRIME))
+        assert found == ({"setuid": expected, **FRESH} if expected else FRESH), oct(mode)
+
+
+def test_in_a_world_writable_directory_as_root_and_as_somebody(exporter, tmp_path):
+    directory = tmp_path / "open"
+    directory.mkdir()
+    directory.chmod(0o1777)
+    for parent in tmp_path, *tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    program = static_elf(directory / "static")
+
+    def as_somebody():
+        for _ in range(PRIME):
+            pid = os.fork()
+            if not pid:
+                os.setresuid(65534, 65534, 65534)
+                os.execv(program, ["x"])
+            assert os.waitpid(pid, 0)[1] == 0
+
+    as_root = {"world_writable_directory": PRIME, "world_writable_directory_as_root": PRIME, **FRESH}
+    assert traits(exporter, lambda: execute(program, PRIME)) == as_root
+    assert traits(exporter, as_somebody) == {"world_writable_directory": PRIME, **FRESH}
+
+
+def test_below_a_directory_that_is_in_a_world_writable_one_is_another_matter(exporter, tmp_path):
+    (tmp_path / "open/own").mkdir(parents=True)
+    (tmp_path / "open").chmod(0o1777)
+    assert traits(exporter, lambda: execute(static_elf(tmp_path / "open/own/static"), PRIME)) == FRESH
+
+
+def test_in_the_upper_layer_of_an_overlay_and_in_the_lower(exporter, tmp_path):
+    for name in ("lower", "upper", "work", "merged"):
+        (tmp_path / "base" / name).mkdir(parents=True)
+    base = tmp_path / "base"
+
+    def work(layer):
+        # in a mount namespace of its own
+        pid = os.fork()
+        if not pid:
+            status = 1
+            try:
+                own_mounts()
+                mount("none", base, "tmpfs")
+                for name in ("lower", "upper", "work", "merged"):
+                    (base / name).mkdir()
+                static_elf(base / "lower/program")
+                data = f"lowerdir={base}/lower,upperdir={base}/upper,workdir={base}/work"
+                mount("none", base / "merged", "overlay", data=data)
+                if layer == "upper":
+                    static_elf(base / "merged/program", salt=b"x")
+                execute(base / "merged/program", PRIME)
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(pid, 0)[1] == 0
+
+    if exporter.probe.lacks("overlay_backing"):
+        pytest.skip("this kernel does not show what is below an overlay")
+    assert traits(exporter, lambda: work("upper")) == {"container_upper_layer": PRIME, **FRESH}
+    assert traits(exporter, lambda: work("lower")) == FRESH
+
+
+def test_a_program_that_the_kernel_starts(exporter, tmp_path):
+    helper = static_elf(tmp_path / "helper")
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(0o755)
+    pattern = Path("/proc/sys/kernel/core_pattern")
+    before = pattern.read_text()
+
+    def crash():
+        pid = os.fork()
+        if not pid:
+            resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
+            os.kill(os.getpid(), signal.SIGQUIT)
+        assert os.WCOREDUMP(os.waitpid(pid, 0)[1])
+
+    pattern.write_text(f"|/proc/{os.getpid()}/root{helper}")
+    try:
+        found = traits(exporter, crash, 1)
+    finally:
+        pattern.write_text(before)
+    assert found == {"kernel_invoked": 1, "fresh_binary": 1}
+
+
+def test_the_loader_started_directly(exporter, tmp_path):
+    program = dynamic_elf(tmp_path / "dynamic")
+    loader = elf_interpreter(program)
+    assert traits(exporter, lambda: execute(loader, PRIME, arguments=(loader, str(program)))) == {
+        "loader_direct": PRIME
+    }
+
+
+def test_a_shell_that_reads_from_a_socket(exporter, tmp_path):
+    shell = os.path.realpath("/bin/sh")
+    handler = script(tmp_path / "handler")
+
+    def work(path):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.shutdown(socket.SHUT_WR)
+            execute(path, PRIME, stdin=theirs.fileno())
+
+    assert traits(exporter, lambda: work(shell)) == {"shell_socket_stdin": PRIME}
+    found = traits(exporter, lambda: work(handler))
+    assert found.pop("fresh_binary", PRIME) == PRIME  # a script as invoked has no file whose age is known
+    assert found == {"shell_socket_stdin": PRIME}
+
+
+@pytest.mark.parametrize("variable", ["LD_PRELOAD", "LD_AUDIT"])
+def test_preload(exporter, tmp_path, variable):
+    program = static_elf(tmp_path / "static")
+    many = {f"V{number}": "x" * number for number in range(100)}
+    for environment, expected in (
+        ({variable: "/x.so"}, True),
+        ({**many, variable: "/x.so", "Z": ""}, True),
+        ({variable: ""}, False),
+        ({f"X{variable}": "/x.so", "A": f"{variable}=/x.so", f"{variable}X": "/x.so", "LD_LIBRARY_PATH": "/"}, False),
+    ):
+        found = traits(exporter, lambda: execute(program, PRIME, environment=environment))  # noqa: B023 - called at once
+        assert found == ({"preload": PRIME, **FRESH} if expected else FRESH), environment.keys()
+
+
+def test_preload_is_not_looked_for_unless_it_is_asked_for(tmp_path):
+    with running() as exporter:
+        execute(static_elf(tmp_path / "static"), PRIME, environment={"LD_PRELOAD": "/x.so"})
+        names = {sample.labels["trait"] for sample in exporter.scrape().samples("exec_traits_total")}
+    assert names == set(TRAITS) - {"preload"}
+
+
+def test_a_path_that_is_too_long_to_be_followed(exporter, tmp_path):
+    """1,400 directories of two letters, entered one by one: the kernel takes no such path in one piece."""
+
+    def work():
+        here = os.open(".", os.O_PATH)
+        try:
+            os.chdir(tmp_path)
+            for _ in range(1400):
+                Path("dd").mkdir(exist_ok=True)
+                os.chdir("dd")
+            execute(static_elf(Path("static")), PRIME)
+        finally:
+            os.chdir(here)
+            os.close(here)
+
+    try:
+        assert traits(exporter, work) == {"path_truncated": PRIME, **FRESH}
+    finally:
+        subprocess.run(["rm", "-rf", tmp_path / "dd"], check=True)  # deeper than Python's own removal goes

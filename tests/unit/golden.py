@@ -1,0 +1,71 @@
+"""A whole exposition, of maps that are written by hand. `python -m tests.unit.golden` writes the golden file anew."""
+
+import re
+from pathlib import Path
+
+from exporter import counts
+from exporter.collect import Scrape
+from exporter.novelty_collector import NoveltyCollector
+from exporter.probe_collector import ProbeCollector
+from exporter.render import TEXT, Renderer
+from exporter.view import View
+from tests.unit.maps import SECOND, Histogram, Maps, Process, processes_of
+
+GOLDEN = Path(__file__).parent / "golden.prom"
+# What is another one in each run and on each machine.
+CHANGING = (
+    (re.compile(r"(?m)^(exec_exporter_collector_duration_seconds\S+) .*"), r"\1 0.001"),
+    (re.compile(r'version="[^"]*",python_version="[^"]*"'), 'version="1.2.3",python_version="3.11.2"'),
+    (re.compile(r'python_version="[^"]*",version="[^"]*"'), 'python_version="3.11.2",version="1.2.3"'),
+)
+SEED = 1 << 63
+VIEW = View(
+    state="watching",
+    learning_end=1795503513.0,
+    totals={"new_path": 2, "reinstalled": 7},
+    open={("4435ae0f49b902f0", "new_path", '/tmp/a "quote"', "/lib64/ld-linux-x86-64.so.2"): 1795503514.5},
+    open_findings=1,
+    programs=1200,
+    evictions=3,
+    errors=1,
+    deferred=4,
+)
+
+
+def exposition():
+    """What a scrape shows."""
+    maps = Maps()
+    executions, processes = processes_of(maps, seeds={SEED: "/usr/lib/systemd/systemd"})
+    maps.maps["processes"][b"\1\0\0\0"] = Process(0, SEED)
+    maps.now = 5 * SECOND
+    maps.execute(1, 12, path="usr/bin/true", stdin_type=6)
+    maps.execute(2, 3, path='tmp/a "quote", a \\ and a \n', stdin_type=3, pid=7)
+    maps.execute(3, 1, path="memfd:x", stdin_type=4, flags=8, pid=8)
+    for outcome, pid in enumerate((9, 10)):
+        maps.execute(1, 1, pid=pid, stdin_type=6)
+        maps.end(pid, outcome, lifetime_us=2_500_000, bucket=4)
+    maps.failed = {2: 31, 8: 1, 116: 2}
+    maps.counts.update(COUNTER_FORKS_PROCESS=40, COUNTER_FORKS_THREAD=13, COUNTER_LOST_MAP_FULL=2)
+    maps.counts["COUNTER_PROBE_RUNS"] = maps.runs + 2
+    for histogram in maps.cpus:
+        histogram[0] = Histogram(sum=3000, buckets=(1, 2, 0, 4))
+    scrape = Scrape(
+        {
+            "executions": executions.collect,
+            "processes": processes.collect,
+            "arguments": counts.FormatHistograms(maps).collect,
+            "forks": lambda: counts.forks(maps),
+            "failures": lambda: counts.failures(maps),
+            "traits": executions.collect_traits,
+            "novelty": NoveltyCollector(lambda: VIEW).collect,
+            "probe": ProbeCollector(maps, executions._catalogue, executions, processes).collect,
+        }
+    )
+    text = Renderer(TEXT).render(scrape.collect()).decode()
+    for pattern, replacement in CHANGING:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(exposition(), "utf-8")

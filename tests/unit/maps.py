@@ -1,0 +1,120 @@
+"""Maps as the kernel would have them, kept as plain dictionaries: what readers of maps are fed in tests."""
+
+import ctypes
+
+from exporter.catalogue import Catalogue
+from exporter.decode import Decoder
+from exporter.event import FORMATS, HISTOGRAMS, enum
+from exporter.executions import Executions
+from exporter.processes import Processes
+from exporter.script_hook import Hook
+from exporter.series import Limit
+from tests.unit.layouts import LAYOUTS, key, record
+
+SECOND = 10**9
+
+
+class Value(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in ("program", "introduced", "executions", "last")]
+
+
+class Process(ctypes.Structure):
+    _fields_ = [("executed", ctypes.c_uint64), ("program", ctypes.c_uint64)]
+
+
+class Life(ctypes.Structure):
+    _fields_ = [
+        ("lifetime_us", ctypes.c_uint64),
+        ("lifetimes", ctypes.c_uint64 * 10),
+        ("exits", ctypes.c_uint64 * 3),
+    ]
+
+
+class Histogram(ctypes.Structure):
+    _fields_ = [("sum", ctypes.c_uint64), ("buckets", ctypes.c_uint64 * 12)]
+
+
+class Maps:
+    """Executions put in by hand, at a time that is set by hand."""
+
+    def __init__(self, capacity=1000):
+        self.structs = {"execs": Value, "processes": Process, "lives": Life, "histograms": Histogram}
+        self.maps = {"execs": {}, "processes": {}, "lives": {}}
+        self.now = 0
+        self.runs = self.lost = 0
+        self.records = []
+        self.failure_hook = Hook("tracepoint")
+        self.failed = {}
+        self.counts = dict.fromkeys(enum("counter"), 0)
+        self.cpus = [[Histogram(), Histogram()] for _ in range(len(HISTOGRAMS) * len(FORMATS))]
+        self.attached, self.bcc_version, self.missing = True, "0.26.0", ()
+        self._capacity = capacity
+
+    def execute(self, number, times=1, path=None, pid=None, introduce=True, **flags):
+        """Executes the program of that number, and introduces it where it is new."""
+        raw = key(file=number, **flags)
+        self.runs += times
+        value = self.maps["execs"].get(raw)
+        if value is None and len(self.maps["execs"]) >= self._capacity:
+            self.lost += times
+            return
+        if value is None:
+            value = self.maps["execs"][raw] = Value(program=number + 1)
+            if introduce:
+                self.records.append(record(raw, pathname=(path or f"program-{number}").encode() + b"\0"))
+        value.executions += times
+        value.last = self.now
+        if pid is not None:
+            self.maps["processes"][pid.to_bytes(4, "little")] = Process(self.now, number + 1)
+
+    def end(self, pid, outcome=0, lifetime_us=1, bucket=0):
+        process = self.maps["processes"].pop(pid.to_bytes(4, "little"))
+        life = self.maps["lives"].setdefault(process.program.to_bytes(8, "little"), Life())
+        life.exits[outcome] += 1
+        life.lifetime_us += lifetime_us
+        life.lifetimes[bucket] += 1
+
+    def entries(self, name):
+        return [(raw, bytes(value)) for raw, value in self.maps[name].items()]
+
+    def take(self, name, raw):
+        value = self.maps[name].pop(raw, None)
+        return None if value is None else bytes(value)
+
+    def capacity(self, _):
+        return self._capacity
+
+    def introductions(self):
+        records, self.records = self.records, []
+        return records
+
+    def failures(self):
+        return self.failed
+
+    def counters(self):
+        return self.counts
+
+    def histograms(self):
+        return [[bytes(cpu) for cpu in cpus] for cpus in self.cpus]
+
+    def run_seconds(self):
+        return {"exec": 1.5, "exit": 0.25, "fork": 0.0}
+
+
+def executions_of(maps, limit=1000, idle_seconds=0, catalogue=None, **options):
+    decoder = Decoder(LAYOUTS)
+    return Executions(
+        maps,
+        catalogue or Catalogue(decoder, maps.introductions),
+        decoder,
+        Limit(limit),
+        idle_seconds=idle_seconds,
+        boot_ns=lambda: maps.now,
+        boot_time_ns=lambda: 1000 * SECOND,
+        **options,
+    )
+
+
+def processes_of(maps, seeds=(), **options):
+    executions = executions_of(maps, **options)
+    return executions, Processes(maps, executions, dict(seeds))
