@@ -41,6 +41,15 @@ EXTRA_FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 
+NOT_ASKED = "not asked for"
+
+
+def not_asked(argv_bytes: int, env: str) -> dict[str, str]:
+    """Why, by field, for each field that is recorded only if asked for, and is not."""
+    wanted = {"argv": bool(argv_bytes), "env": env != "none"}
+    return {field: NOT_ASKED for field, asked in wanted.items() if not asked}
+
+
 def unavailable(missing: Iterable[Feature]) -> dict[str, str]:
     """Why, by field, for each field that a kernel without these features cannot give."""
     names = {feature.name for feature in missing}

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 from exporter import preflight
 from exporter.arguments import Parser, number, power_of_two
 from exporter.decode import DecodeError, Decoder
-from exporter.fields import unavailable
+from exporter.fields import not_asked, unavailable
 from exporter.probe import Tracer
 from exporter.program import ProbeSettings
 from exporter.record import NAMES, VALUES, as_json
@@ -29,7 +29,6 @@ from exporter.refusal import USAGE, Refusal
 from exporter.settings import Formatter, settle
 
 MAX_RECORDED_BYTES = 1 << 16
-NOT_ASKED = "not asked for"
 
 
 @dataclass(frozen=True)
@@ -141,11 +140,7 @@ def trace(arguments: list[str]) -> None:
 def _records(tracer: Tracer, options: TraceOptions, stopped: list[int]) -> Iterator[dict[str, Any]]:
     """Every execution, until told to stop; then what has come before that."""
     decoder = Decoder(tracer.layouts)
-    lacking = unavailable(tracer.missing)
-    if not options.argv_bytes:
-        lacking = {"argv": NOT_ASKED, **lacking}
-    if options.env == "none":
-        lacking = {"env": NOT_ASKED, **lacking}
+    lacking = {**not_asked(options.argv_bytes, options.env), **unavailable(tracer.missing)}
     boot_time = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     last = False
     while not last:

@@ -87,7 +87,7 @@ def started(*arguments, **options):
 
 
 def test_one_line_at_the_start_and_one_at_the_end():
-    with started("--web.listen-address=127.0.0.1:0") as (process, said):
+    with started("--web.listen-address=127.0.0.1:0", "--catalogue.path=") as (process, said):
         waited_until(lambda: "msg=" in said())
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_SECONDS) == 0
@@ -196,7 +196,7 @@ def test_a_textfile_is_kept_up_to_date_whole_and_for_all_to_read(tmp_path):
     directory = tmp_path / "textfile"
     directory.mkdir()
     path = directory / "exec.prom"
-    with started(f"--textfile={path}", "--textfile.interval=1", umask=0o077) as (process, said):
+    with started(f"--textfile={path}", "--textfile.interval=1", "--catalogue.path=", umask=0o077) as (process, said):
         waited_until(lambda: "msg=" in said())
         execute(program, 5)
         waited_until(lambda: f'path="{program}",stdin_type="null"}} 5.0\n' in path.read_text())
