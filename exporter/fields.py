@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from exporter.kernel_types import Feature
 
@@ -36,9 +37,17 @@ EXTRA_FIELDS: dict[str, tuple[str, ...]] = {
     "env_bytes": ("arguments",),
     "ppid": ("parent",),
     "start_time": ("start_time",),
+    "cgroup": (),
     "backing_dev": ("program_file", "overlay_backing"),
     "backing_inode": ("program_file", "overlay_backing"),
 }
+
+
+def lacks_cgroup(own: Path = Path("/proc/self/cgroup")) -> dict[str, str]:
+    """Why there are no ids of cgroups, as `unavailable` says it: without cgroup v2 all processes have the same."""
+    if any(line.startswith("0::") for line in own.read_text("utf-8", "surrogateescape").splitlines()):
+        return {}
+    return {"cgroup": "cgroup v2 is not mounted on this machine"}
 
 
 def unavailable(missing: Iterable[Feature]) -> dict[str, str]:
