@@ -26,16 +26,32 @@ def pytest_collection_finish(session):
         alone()
 
 
-@pytest.fixture(scope="module")
-def exporter():
-    """One probe for a module's tests: each looks only at paths of its own."""
+@pytest.fixture(scope="session")
+def compiled():
+    """One probe for all tests that can share it; it is detached until they attach it."""
     with running() as exporter:
+        exporter.probe.detach()
         yield exporter
 
 
 @pytest.fixture(scope="module")
-def trace():
+def exporter(compiled):
+    """That probe, attached for a module's tests: each looks only at paths of its own."""
+    compiled.probe.attach()
+    yield compiled
+    compiled.probe.detach()
+
+
+@pytest.fixture(scope="session")
+def tracer():
     settings = ProbeSettings(introductions_pages=2048, argv_bytes=RECORDED, env_bytes=RECORDED)
     with closing(Tracer(settings)) as tracer:
-        tracer.attach()
-        yield Trace(tracer)
+        yield tracer
+
+
+@pytest.fixture(scope="module")
+def trace(tracer):
+    tracer.attach()
+    yield Trace(tracer)
+    tracer.detach()
+    tracer.introductions()
