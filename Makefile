@@ -8,21 +8,21 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 PYTEST := $(SUDO) $(VENV)/bin/python -m pytest
 CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 
-.PHONY: run test bench test-guests test-kernels test-debian13 unit lint format readme clean
+.PHONY: run test bench test-guests test-kernels test-debian13 unit lint format readme dashboards clean install uninstall
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
-test: lint $(CACHE)/promtool $(CACHE)/test-tools
-	$(PYTEST) tests/unit tests/kernel $(ARGS)
+test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager alertmanager-templates test-ready vm-ready)
+	$(PYTEST) tests/unit tests/kernel tests/vm tests/e2e $(ARGS)
 
-# Other kernels, in emulated machines: the oldest and the newest, and what a machine may lack. Takes some minutes.
-test-guests: lint $(CACHE)/promtool $(CACHE)/vm-ready
+# Other kernels alone: the types of all, and the oldest and the newest in emulated machines.
+test-guests: lint $(CACHE)/vm-ready
 	$(PYTEST) tests/vm -v $(ARGS)
 
-# The whole matrix of them; writes the table in the README. Takes an hour.
-test-kernels: lint $(CACHE)/promtool $(CACHE)/vm-ready $(CACHE)/ports-ready
+# The whole matrix, and machines that lack something; writes the table in the README. Takes half an hour.
+test-kernels: lint $(CACHE)/vm-ready $(CACHE)/ports-ready
 	$(SUDO) env KERNELS=all $(VENV)/bin/python -m pytest tests/vm -v $(ARGS)
 
 # The commands of the README, in Debian 13's user space on this machine's kernel.
@@ -34,7 +34,7 @@ bench: $(VENV)/test-ready
 	$(SUDO) $(VENV)/bin/python -m tests.bench $(ARGS)
 
 # No root, no BCC, no kernel.
-unit: $(VENV)/test-ready
+unit: $(VENV)/test-ready $(CACHE)/promtool
 	$(VENV)/bin/python -m pytest tests/unit $(ARGS)
 
 lint: $(VENV)/test-ready
@@ -52,8 +52,34 @@ format: $(VENV)/test-ready
 readme: $(VENV)/run-ready
 	$(VENV)/bin/python -m exporter.metrics
 
+# The dashboards that are committed, from the code; with OUT, RUNBOOKS and JOB all of dashboards/ for a site of its own.
+dashboards: $(VENV)/test-ready
+	$(VENV)/bin/python -m dashboards $(if $(OUT),--output='$(OUT)') $(if $(RUNBOOKS),--runbooks='$(RUNBOOKS)') $(if $(JOB),--job='$(JOB)')
+
 clean:
 	rm -rf $(VENV) $(CACHE)
+
+# As a service of systemd, which is not enabled or started by this.
+APP := /opt/exec_exporter
+UNIT := /etc/systemd/system/exec_exporter.service
+
+install: $(VENV)/bin/python
+	$(SUDO) $(PYTHON) -m venv --system-site-packages --clear $(APP)
+	$(SUDO) $(APP)/bin/python -m pip install --quiet .
+	$(SUDO) ln -sf $(APP)/bin/exec_exporter /usr/local/bin/exec_exporter
+	$(SUDO) install -D -m 644 exporter/systemd/exec_exporter.service $(UNIT)
+	$(SUDO) install -D -m 644 exporter/systemd/sysusers.conf /etc/sysusers.d/exec_exporter.conf
+	$(SUDO) install -D -m 644 exporter/systemd/tmpfiles.conf /etc/tmpfiles.d/exec_exporter.conf
+	$(SUDO) systemd-sysusers exec_exporter.conf
+	$(SUDO) systemd-tmpfiles --create exec_exporter.conf
+	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl daemon-reload; fi
+	@echo "installed; start it with: systemctl enable --now exec_exporter"
+
+# The user, /etc/exec_exporter and /var/lib/exec_exporter stay.
+uninstall:
+	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl disable --now exec_exporter; fi
+	$(SUDO) rm -rf $(APP) /usr/local/bin/exec_exporter $(UNIT) /etc/sysusers.d/exec_exporter.conf /etc/tmpfiles.d/exec_exporter.conf
+	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl daemon-reload; fi
 
 # BCC is the distribution's, and only its own Python sees it.
 $(VENV)/bin/python:
@@ -74,19 +100,19 @@ $(VENV)/run-ready: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/test-ready: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --editable '.[test]'
+	$(VENV)/bin/python -m pip install --quiet --editable '.[test,dashboards]'
 	@touch $@ $(VENV)/run-ready
 
-# Out of Debian's packages without installing them: that would start a Prometheus here. Newer releases have promtool in
-# a package of its own.
-$(CACHE)/promtool:
+# Out of Debian's packages without installing them: that would start services here. Newer releases have promtool in a
+# package of its own.
+$(addprefix $(CACHE)/,prometheus promtool prometheus-alertmanager amtool):
 	@mkdir -p $(CACHE)
 	@if command -v $(@F) > /dev/null; then ln -sf "$$(command -v $(@F))" $@; exit; fi; \
 	apt-cache show prometheus > /dev/null 2>&1 || $(SUDO) apt-get update -qq; \
-	cd $(CACHE) && for package in $(@F) prometheus; do \
-	    apt-get download -qq $$package 2> /dev/null && \
-	    dpkg-deb --fsys-tarfile $${package}_*.deb | tar -x --strip-components=3 ./usr/bin/$(@F) && break; \
-	done; rm -f *.deb; test -x $(@F) || { echo "make: no $(@F) in Debian's packages" >&2; exit 1; }
+	directory=$$(mktemp -d) && for package in $(@F) prometheus prometheus-alertmanager; do \
+	    (cd $$directory && apt-get download -qq $$package 2> /dev/null && dpkg-deb --fsys-tarfile $${package}_*.deb) | \
+	    tar -x --strip-components=3 -C $(CACHE) ./usr/bin/$(@F) 2> /dev/null && break; \
+	done; rm -rf "$$directory"; test -x $@ || { echo "make: no $(@F) in Debian's packages" >&2; exit 1; }
 
 # Debian 12 has virtiofsd in qemu-system-common; later it is a package of its own.
 VIRTIOFSD = $(shell apt-cache show virtiofsd > /dev/null 2>&1 && echo virtiofsd)
@@ -103,9 +129,15 @@ define install
 	@touch $@
 endef
 
-# What tests put load on the machine with.
-$(CACHE)/test-tools:
-	$(call install,stress-ng,stress-ng)
+# Debian's Alertmanager does not start without them.
+$(CACHE)/alertmanager-templates: | $(CACHE)/prometheus-alertmanager
+	@directory=$$(mktemp -d) && (cd $$directory && apt-get download -qq prometheus-alertmanager 2> /dev/null && \
+	    dpkg-deb -x prometheus-alertmanager_*.deb .) && \
+	    cp -r $$directory/usr/share/prometheus/alertmanager $@; rm -rf "$$directory"; test -d $@
+
+# What the probe and the service are tested with: loads, and systemd.
+$(CACHE)/test-ready:
+	$(call install,stress-ng systemd-analyze setpriv setcap wrk,stress-ng systemd util-linux libcap2-bin wrk)
 
 # What boots other kernels. Where there is no apt-get those tests are skipped, and say so.
 $(CACHE)/vm-ready:

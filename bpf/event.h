@@ -50,6 +50,7 @@ enum counter {
 	COUNTER_LOST_MAP_FULL,
 	COUNTER_LOST_NO_MEMORY,
 	COUNTER_LOST_MAP_BUSY,
+	COUNTER_LOST_PREEMPTED,	 /* the kernel counts it, where a task can be preempted in the probe */
 	COUNTER_RECORDS_REFUSED, /* the ring buffer was full */
 	COUNTER_FORKS_PROCESS,
 	COUNTER_FORKS_THREAD,

@@ -11,7 +11,7 @@ from contextlib import closing
 
 from prometheus_client import CollectorRegistry
 
-from exporter import __version__, memory, preflight, privilege
+from exporter import __version__, catalogue_command, findings_command, memory, preflight, privilege
 from exporter.cli import Options, parse
 from exporter.executions import no_rules
 from exporter.exposition import Exposition
@@ -24,18 +24,21 @@ from exporter.program import TRACEPOINT, ProbeSettings
 from exporter.refusal import FAILED, Refusal
 from exporter.trace import trace
 from exporter.upkeep import Upkeep, kept_up, tell
+from exporter.watch import Watch
 from exporter.web_file import WebFile
 
 log = logging.getLogger("exec_exporter")
 
+COMMANDS = {"trace": trace, "findings": findings_command.findings, "catalogue": catalogue_command.catalogue}
 ESSENTIAL = ("executions", "probe")  # collectors without which there is no use in a scrape
 
 
 def main() -> None:
     """The command `exec_exporter`."""
     try:
-        if sys.argv[1:2] == ["trace"]:
-            trace(sys.argv[2:])
+        command = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
+        if command:
+            command(sys.argv[2:])
             return
         options = parse(sys.argv[1:])
         set_up_logging(options.log_level, options.log_format)
@@ -57,14 +60,15 @@ def serve(options: Options) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with closing(output(options)) as out:
         preflight.check()
-        with closing(_probe(options)) as probe:
+        with closing(Watch(options)) as watch, closing(_probe(options, watch.hash_key)) as probe:
             tell(probe)
             probe.attach()
-            pipeline = Pipeline(probe, _series(options))
+            pipeline = Pipeline(probe, _series(options), watch.collect)
             registry = CollectorRegistry(auto_describe=False)
             registry.register(pipeline.scrape)
-            kept = privilege.drop(pipeline.try_out)
+            kept = privilege.drop(pipeline.try_out, keep=watch.capabilities)
             memory.give_back()
+            watch.start(pipeline.catalogue, pipeline.decoder, probe.missing)
             with kept_up(Upkeep(probe, pipeline), probe):
                 doing = out.start(Exposition(registry.collect), lambda: _unready(probe, pipeline))
                 log.info("%s; %s", doing, started(probe, kept))
@@ -77,8 +81,8 @@ def serve(options: Options) -> None:
 def started(probe: Probe, kept: frozenset[int]) -> str:
     """What the line at the start says of the probe."""
     lacks = ", ".join(f"{feature.name} ({feature.without})" for feature in probe.missing) or "nothing"
-    numbers = ", ".join(map(str, sorted(kept))) or "none"
-    return f"probe attached to {TRACEPOINT.decode()}; this kernel lacks {lacks}; capabilities kept: {numbers}"
+    capabilities = ", ".join(preflight.CAPABILITIES.get(number, str(number)) for number in sorted(kept)) or "none"
+    return f"probe attached to {TRACEPOINT.decode()}; this kernel lacks {lacks}; capabilities kept: {capabilities}"
 
 
 def _unready(probe: Probe, pipeline: Pipeline) -> str:
@@ -123,12 +127,15 @@ def check(options: Options) -> None:
             raise Refusal("the probe is attached and sees no executions", "report this with the output of 'uname -a'")
 
 
-def _probe(options: Options) -> Probe:
+def _probe(options: Options, hash_key: bytes = b"") -> Probe:
     return Probe(
         ProbeSettings(
             executions_entries=options.map_entries,
             processes_entries=options.process_entries,
             introductions_pages=options.ring_buffer_pages,
+            hash_key=hash_key,
+            argv_bytes=options.argv_bytes,
+            env_bytes=0 if options.env == "none" else options.env_bytes,
             collect=options.collectors,
         )
     )

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from exporter.decode import DecodeError, Decoder
+from exporter.decode import DecodeError, Decoder, Introduction, Key
 from exporter.label import UNKNOWN, Labels, labels_of
 
 log = logging.getLogger(__name__)
 
+Observer = Callable[[bytes, Key, Introduction, bytes], None]
+
 
 class Catalogue:
-    """The labels of each key. `introductions` gives the records that have come since it was last asked."""
+    """The labels of each key. `introductions` gives the records that have come since it was last asked.
+
+    `observer`, if there is one, is called with each introduction: raw key, key, introduction, record. It must not wait.
+    """
 
     def __init__(self, decoder: Decoder, introductions: Callable[[], list[bytes]]) -> None:
         self._decoder = decoder
         self._introductions = introductions
         self._labels: dict[bytes, Labels] = {}
         self._unnamed: dict[bytes, Labels] = {}
+        self._touched: set[bytes] = set()
         self._lock = threading.Lock()
+        self.observer: Observer | None = None
         self.introduced = 0
         self.undecodable = 0
+
+    def know(self, known: Mapping[bytes, Labels]) -> None:
+        """Takes in what keys mean that need no introduction."""
+        with self._lock:
+            self._labels = {**known, **self._labels}
 
     def update(self) -> None:
         """Takes in what has been introduced. A record that makes no sense is counted, and said once."""
@@ -30,16 +42,22 @@ class Catalogue:
             for record in self._introductions():
                 try:
                     introduction = self._decoder.introduction(record)
+                    key = self._decoder.key(introduction.key)
                     self.introduced += 1
-                    self._labels[introduction.key] = labels_of(self._decoder.key(introduction.key), introduction)
-                    self._unnamed.pop(introduction.key, None)
                 except DecodeError as error:
                     self.undecodable += 1
                     if self.undecodable == 1:
                         log.error("an introduction could not be read: %s; further ones are only counted", error)
+                    continue
+                self._labels[introduction.key] = labels_of(key, introduction)
+                self._unnamed.pop(introduction.key, None)
+                if self.observer:
+                    self.observer(introduction.key, key, introduction, record)
 
     def labels(self, key: bytes) -> Labels:
         """The labels of a raw key; path and interpreter are `unknown` as long as it is not introduced."""
+        if self.observer:
+            self._touched.add(key)
         found = self._labels.get(key) or self._unnamed.get(key)
         if found is None:
             try:
@@ -47,6 +65,12 @@ class Catalogue:
             except DecodeError:
                 found = Labels(UNKNOWN, UNKNOWN, UNKNOWN)
             self._unnamed[key] = found
+        return found
+
+    def touched(self) -> set[bytes]:
+        """The keys whose labels somebody has asked for since the last call, because they were executed again."""
+        found = self._touched.copy()
+        self._touched -= found
         return found
 
     def forget(self, key: bytes) -> None:

@@ -14,6 +14,7 @@ from exporter.arguments import Parser, number, power_of_two
 from exporter.config_file import Config
 from exporter.data_flags import add_data_flags, gather_collectors
 from exporter.logs import FORMATS, LEVELS
+from exporter.novelty_flags import add_novelty_flags
 from exporter.path_rules import PathRules
 from exporter.settings import Formatter, Setting, Settings, settle
 from exporter.web_flags import add_web_flags, check_web_flags
@@ -65,6 +66,19 @@ class Options:
     series_limit: int
     series_idle_seconds: float
     path_rules: PathRules
+    catalogue_path: str
+    catalogue_entries: int
+    learning_seconds: float
+    learning_packages: bool
+    content_hash: bool
+    content_bytes: int
+    content_rate: int
+    accepted_file: Path | None
+    findings_series: int
+    rootfs: str
+    argv_bytes: int
+    env: str
+    env_bytes: int
 
 
 def parser() -> argparse.ArgumentParser:
@@ -93,6 +107,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_web_flags(parser)
     add_data_flags(parser)
+    add_novelty_flags(parser)
     parser.add_argument(
         "--bpf.map-entries",
         dest="map_entries",

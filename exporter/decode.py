@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter.event import STDIN_TYPES, enum
 
@@ -36,6 +37,30 @@ class Key:
     def has(self, flag: str) -> bool:
         """Whether KEY_<FLAG> is set."""
         return bool(self.flags & _KEY_FLAGS[f"KEY_{flag.upper()}"])
+
+
+class Identity(NamedTuple):
+    """What tells a file from every other that has been or will be at its path. `ctime` is in ns since the epoch.
+
+    Of a file on an overlay all but the path is that of the file below. Nothing but `path_hash` is known of a script as
+    invoked.
+    """
+
+    inode: int
+    dev: tuple[int, int]
+    generation: int
+    ctime: int
+    path_hash: int
+
+    @property
+    def file(self) -> bytes:
+        """16 bytes that stay the same when the file gets other names, permissions or contents."""
+        return struct.pack(">QII", self.inode, self.dev[0] << 20 | self.dev[1], self.generation)
+
+    @property
+    def rest(self) -> bytes:
+        """The other 16 bytes."""
+        return struct.pack(">qQ", self.ctime, self.path_hash)
 
 
 @dataclass(frozen=True)
@@ -129,6 +154,13 @@ class Decoder:
         key: Any = self._layouts.key.from_buffer_copy(raw)
         return Key(STDIN_TYPES.get(key.stdin_type, "unknown"), key.flags)
 
+    def identities(self, raw: bytes) -> tuple[Identity, Identity]:
+        """Which file a key means, and which interpreter. Raises DecodeError for another size."""
+        if len(raw) != ctypes.sizeof(self._layouts.key):
+            raise DecodeError(f"a key of {len(raw)} bytes, not {ctypes.sizeof(self._layouts.key)}")
+        key: Any = self._layouts.key.from_buffer_copy(raw)
+        return _identity(key.file), _identity(key.interpreter)
+
     def introduction(self, record: bytes) -> Introduction:
         """A record of the ring buffer. Raises DecodeError for one that does not hold what it says it holds."""
         if len(record) < self._text_offset:
@@ -203,6 +235,10 @@ def _path(names: bytes | None, flags: int, cut: bool) -> Path | None:
 def _device(number: int) -> tuple[int, int]:
     """The kernel's encoding: 20 bits of minor number."""
     return number >> 20, number & 0xFFFFF
+
+
+def _identity(raw: Any) -> Identity:
+    return Identity(raw.inode, _device(raw.dev), raw.generation, raw.ctime, raw.path_hash)
 
 
 def _file(facts: Any) -> File | None:

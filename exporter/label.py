@@ -24,13 +24,13 @@ def labels_of(key: Key, introduction: Introduction | None) -> Labels:
         return Labels(UNKNOWN, UNKNOWN, key.stdin_type)
     if key.has("script"):
         script = introduction.script_path
-        path = _label(script) if script else _invoked(introduction)
+        path = path_label(script) if script else _invoked(introduction)
         return Labels(path, escape(introduction.interp or b""), key.stdin_type)
     interpreter = introduction.interpreter_pathname
-    return Labels(_label(introduction.pathname), _label(interpreter) if interpreter else "", key.stdin_type)
+    return Labels(path_label(introduction.pathname), path_label(interpreter) if interpreter else "", key.stdin_type)
 
 
-def _label(path: Path) -> str:
+def path_label(path: Path) -> str:
     """A file's path, or what stands for the paths of files that have none: those would be without number."""
     if path.orphan:
         return "[memfd]" if path.name.startswith(b"memfd:") else "[disconnected]"

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from exporter import script_hook
 from exporter.casts import PROGRAM_TYPES
+from exporter.classify import QUIET, Reason
 from exporter.errors import ERRORS
 from exporter.event import FORMATS, LOSS_CAUSES, OUTCOMES, STDIN_TYPES, bounds
 from exporter.fields import FIELDS
@@ -50,8 +51,10 @@ COLLECTORS: Mapping[str, str] = {
     "forks": "processes and threads started",
     "failures": "executions that failed, by error",
     "traits": "executions that are a reason to look",
+    "novelty": "binaries that were never executed here before",
     "probe": "the probe itself; cannot be switched off",
 }
+BASELINE_STATES = ("learning", "watching", "lost", "off")
 MAPS = ("execs", "processes", "lives")
 
 EXECUTIONS = Metric(
@@ -217,6 +220,47 @@ FIELD_AVAILABLE = Metric(
     ("field",),
     {"field": tuple(FIELDS)},
 )
+NOVEL = Metric(
+    "exec_novel_binaries_total",
+    "counter",
+    "Files that were executed here for the first time, by what is new about them.",
+    ("reason",),
+    {"reason": tuple(Reason)},
+)
+NOVEL_FIRST_SEEN = Metric(
+    "exec_novel_binary_first_seen_timestamp_seconds",
+    "gauge",
+    "When an open finding was first executed; of the newest (--findings.series).",
+    ("id", "reason", "path", "interpreter"),
+    {"reason": tuple(reason for reason in Reason if reason not in QUIET)},
+)
+BASELINE_STATE = Metric(
+    "exec_exporter_baseline_state",
+    "gauge",
+    "What novel binaries are told by: 1 for the state that it is in.",
+    ("state",),
+    {"state": BASELINE_STATES},
+)
+LEARNING_END = Metric(
+    "exec_exporter_learning_end_timestamp_seconds",
+    "gauge",
+    "When learning has ended, or will end if the exporter runs on; 0 if it is off.",
+)
+FINDINGS_OPEN = Metric("exec_exporter_findings_open", "gauge", "Findings that nobody has accepted.")
+CATALOGUE_PROGRAMS = Metric("exec_exporter_catalogue_programs", "gauge", "Programs that the catalogue remembers.")
+CATALOGUE_EVICTIONS = Metric(
+    "exec_exporter_catalogue_evictions_total",
+    "counter",
+    "Programs and findings that the catalogue has forgotten because it was full (--catalogue.max-entries).",
+)
+CATALOGUE_ERRORS = Metric(
+    "exec_exporter_catalogue_errors_total", "counter", "Times that the catalogue could not be read or written."
+)
+NOVELTY_DEFERRED = Metric(
+    "exec_exporter_novelty_deferred_total",
+    "counter",
+    "Introductions that novelty had no room for; their programs are looked at later, without their records.",
+)
 COLLECTOR_SUCCESS = Metric(
     "exec_exporter_collector_success",
     "gauge",
@@ -264,6 +308,15 @@ METRICS = (
     COLLECTOR_DURATION,
     PROBE_INFO,
     BUILD_INFO,
+    NOVEL,
+    NOVEL_FIRST_SEEN,
+    BASELINE_STATE,
+    LEARNING_END,
+    FINDINGS_OPEN,
+    CATALOGUE_PROGRAMS,
+    CATALOGUE_EVICTIONS,
+    CATALOGUE_ERRORS,
+    NOVELTY_DEFERRED,
 )
 
 

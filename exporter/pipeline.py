@@ -13,6 +13,7 @@ from exporter.collect import Scrape
 from exporter.decode import Decoder
 from exporter.executions import Executions, no_rules
 from exporter.label import Labels
+from exporter.novelty_collector import novelty_off
 from exporter.probe import Probe
 from exporter.probe_collector import ProbeCollector
 from exporter.processes import Processes
@@ -33,11 +34,13 @@ class SeriesSettings:
 
 
 class Pipeline:
-    """The readers of a probe's maps, and the collectors that a scrape asks."""
+    """The readers of a probe's maps, and the collectors that a scrape asks; `novelty` is one that has no map."""
 
-    def __init__(self, probe: Probe, settings: SeriesSettings) -> None:
-        decoder = Decoder(probe.layouts)
-        self._probe = probe
+    def __init__(
+        self, probe: Probe, settings: SeriesSettings, novelty: Callable[[], Iterable[AnyFamily]] = novelty_off
+    ) -> None:
+        self.decoder = decoder = Decoder(probe.layouts)
+        self._probe, self._novelty = probe, novelty
         self.catalogue = Catalogue(decoder, probe.introductions)
         self._executions = Executions(
             probe, self.catalogue, decoder, Limit(settings.limit), settings.rules, settings.idle_seconds
@@ -62,6 +65,7 @@ class Pipeline:
         return {
             "executions": self._executions.collect,
             **{name: collect for name, collect in beside.items() if probe.collects(name)},
+            "novelty": self._novelty,
             "probe": ProbeCollector(probe, self.catalogue, self._executions, processes).collect,
         }
 

@@ -87,6 +87,11 @@ class Program:
         self.layouts = Layouts(dict(introduction._fields_)["key"], introduction)
         self.attached = False
 
+    @property
+    def typed_loads(self) -> bool:
+        """Whether the kernel's memory is read with typed loads."""
+        return self.program_type == TYPED_TRACEPOINT
+
     def attach(self) -> None:
         """Starts counting. Raises Refusal where the kernel has no raw tracepoints."""
         self._attach_raw_tracepoint(TRACEPOINT, PROGRAM)
@@ -95,7 +100,7 @@ class Program:
     def _attach_raw_tracepoint(self, tracepoint: bytes, program: bytes) -> None:
         try:
             with native_stderr():
-                if program == PROGRAM and self.program_type == TYPED_TRACEPOINT:
+                if program == PROGRAM and self.typed_loads:
                     self._bpf.raw_tracepoint_fds[tracepoint] = bpf_syscall.attach(self._bpf.funcs[program].fd)
                 else:
                     self._bpf.attach_raw_tracepoint(tracepoint, program)
@@ -129,14 +134,27 @@ class Program:
             self._bpf.cleanup()
 
     def counters(self) -> dict[str, int]:
-        """The program's counters, summed over CPUs, by their names in event.h."""
+        """The program's counters, summed over CPUs, by their names in event.h.
+
+        Since 7.0 (a46023d5616e "tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with SRCU-fast") a task can
+        be preempted while it runs the program, and the kernel skips it for what executes meanwhile on that CPU.
+        """
         table = self._bpf[b"counters"]
-        return {name: int(table.sum(number).value) for number, name in self._counters.items()}
+        counters = {name: int(table.sum(number).value) for number, name in self._counters.items()}
+        skipped = self._statistic(PROGRAM, "recursion_misses")
+        counters["COUNTER_LOST_PREEMPTED"] += skipped
+        counters["COUNTER_PROBE_RUNS"] += skipped
+        return counters
+
+    def _statistic(self, program: bytes, name: str) -> int:
+        """What the kernel says of a program that is loaded; 0 where it has no such statistic."""
+        info = Path(f"/proc/self/fdinfo/{self._bpf.funcs[program].fd}").read_text("ascii")
+        found = re.search(rf"^{name}:\s*(\d+)$", info, re.MULTILINE)
+        return int(found[1]) if found else 0
 
     def _run_seconds(self, program: bytes) -> float:
         """Time spent in a program that is loaded, in seconds."""
-        info = Path(f"/proc/self/fdinfo/{self._bpf.funcs[program].fd}").read_text("ascii")
-        return int(info.partition("run_time_ns:")[2].split()[0]) / 1e9
+        return self._statistic(program, "run_time_ns") / 1e9
 
     def introductions(self) -> list[bytes]:
         """The records that came since the last call. One caller at a time."""

@@ -26,15 +26,19 @@ class Served:
 
 
 @contextmanager
-def served(*arguments, command=COMMAND):
-    """Starts the command on a free port, waits until it says that it counts, and ends it with SIGTERM."""
+def served(*arguments, command=COMMAND, status=0):
+    """Starts the command on a free port, waits until it says that it counts, and ends it with SIGTERM.
+
+    `status` is what it has to end with: other than 0 if the test ends it otherwise.
+    """
+    catalogue = [] if any(argument.startswith("--catalogue.path") for argument in arguments) else ["--catalogue.path="]
     process = subprocess.Popen(
-        [*command, "--web.listen-address=127.0.0.1:0", *arguments], stderr=subprocess.PIPE, text=True
+        [*command, "--web.listen-address=127.0.0.1:0", *catalogue, *arguments], stderr=subprocess.PIPE, text=True
     )
     try:
         yield Served(process, _port(process))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(DEADLINE_SECONDS) == 0
+        assert process.wait(DEADLINE_SECONDS) == status
     finally:
         if process.poll() is None:
             process.kill()
@@ -50,7 +54,7 @@ def _port(process):
         if not chunk:
             break
         said += chunk
-        found = re.search(r"on port (\d+)", said)
+        found = re.search(r"serving https?://[^ ]*:(\d+)/", said)
         if found:
             return int(found[1])
     raise AssertionError(f"exec_exporter did not start: {said}")
@@ -58,7 +62,8 @@ def _port(process):
 
 def refused(*arguments, command=COMMAND, **options):
     """Runs a command that must end at once; returns its status and what it said on standard error."""
+    options = {"stdout": subprocess.PIPE, **options}
     result = subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False, **options
+        [*command, *arguments], stderr=subprocess.PIPE, text=True, timeout=DEADLINE_SECONDS, check=False, **options
     )
     return result.returncode, result.stderr

@@ -1,4 +1,3 @@
-import fcntl
 import os
 from contextlib import closing
 from pathlib import Path
@@ -7,7 +6,9 @@ import pytest
 
 from exporter.probe import Tracer
 from exporter.program import ProbeSettings
+from tests.alone import alone
 from tests.kernel.running import running
+from tests.kernel.scale import EMULATED
 from tests.kernel.tracing import RECORDED, Trace
 
 
@@ -20,18 +21,17 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=f"the kernel tier needs root, this is uid {os.geteuid()}"))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def alone():
-    """One run of the kernel tier at a time: what one leaves behind another would find."""
-    with Path("/run/exec_exporter-tests.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def pytest_collection_finish(session):
+    """What one run leaves behind another would find. Waits here, where no test's time runs."""
+    if os.geteuid() == 0 and any(Path(__file__).parent in item.path.parents for item in session.items):
+        alone()
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["typed loads", "no typed loads"])
+# A guest reads as its kernel lets the probe; here both ways are tried.
+@pytest.fixture(scope="session", params=[True] if EMULATED else [True, False], ids=lambda typed: f"typed={typed}")
 def typed_loads(request):
-    """Both ways in which the probe can read the kernel's memory."""
-    if request.param and not kernel_has_casts():
+    """Whether the probe reads the kernel's memory with typed loads."""
+    if request.param and not EMULATED and not kernel_has_casts():
         pytest.skip("no typed loads here: the kernel's type information has no bpf_rdonly_cast")
     return request.param
 
@@ -40,16 +40,32 @@ def kernel_has_casts():
     return b"\0bpf_rdonly_cast\0" in Path("/sys/kernel/btf/vmlinux").read_bytes()
 
 
-@pytest.fixture(scope="module")
-def exporter(typed_loads):
-    """One probe for a module's tests: each looks only at paths of its own."""
+@pytest.fixture(scope="session")
+def compiled(typed_loads):
+    """One probe for all tests that can share it; it is detached until they attach it."""
     with running(typed_loads=typed_loads) as exporter:
+        exporter.probe.detach()
         yield exporter
 
 
 @pytest.fixture(scope="module")
-def trace(typed_loads):
+def exporter(compiled):
+    """That probe, attached for a module's tests: each looks only at paths of its own."""
+    compiled.probe.attach()
+    yield compiled
+    compiled.probe.detach()
+
+
+@pytest.fixture(scope="session")
+def tracer(typed_loads):
     settings = ProbeSettings(introductions_pages=2048, argv_bytes=RECORDED, env_bytes=RECORDED, typed_loads=typed_loads)
     with closing(Tracer(settings)) as tracer:
-        tracer.attach()
-        yield Trace(tracer)
+        yield tracer
+
+
+@pytest.fixture(scope="module")
+def trace(tracer):
+    tracer.attach()
+    yield Trace(tracer)
+    tracer.detach()
+    tracer.introductions()

@@ -13,6 +13,8 @@ from tests.kernel.bpf_objects import bpf_objects, gone
 from tests.kernel.command import COMMAND, served
 from tests.kernel.programs import execute, script, static_elf
 
+pytestmark = pytest.mark.native
+
 PROMTOOL = Path(__file__).parents[2] / ".cache/promtool"
 HOSTILE = [
     b"invalid-\xff\xfe-utf8",

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from exporter import counts
 from exporter.collect import Scrape
+from exporter.novelty_collector import NoveltyCollector
 from exporter.probe_collector import ProbeCollector
 from exporter.render import TEXT, Renderer
+from exporter.view import View
 from tests.unit.maps import SECOND, Histogram, Maps, Process, processes_of
 
 GOLDEN = Path(__file__).parent / "golden.prom"
@@ -17,6 +19,17 @@ CHANGING = (
     (re.compile(r'python_version="[^"]*",version="[^"]*"'), 'python_version="3.11.2",version="1.2.3"'),
 )
 SEED = 1 << 63
+VIEW = View(
+    state="watching",
+    learning_end=1795503513.0,
+    totals={"new_path": 2, "reinstalled": 7},
+    open={("4435ae0f49b902f0", "new_path", '/tmp/a "quote"', "/lib64/ld-linux-x86-64.so.2"): 1795503514.5},
+    open_findings=1,
+    programs=1200,
+    evictions=3,
+    errors=1,
+    deferred=4,
+)
 
 
 def exposition():
@@ -44,6 +57,7 @@ def exposition():
             "forks": lambda: counts.forks(maps),
             "failures": lambda: counts.failures(maps),
             "traits": executions.collect_traits,
+            "novelty": NoveltyCollector(lambda: VIEW).collect,
             "probe": ProbeCollector(maps, executions._catalogue, executions, processes).collect,
         }
     )

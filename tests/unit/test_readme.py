@@ -5,6 +5,7 @@ import textwrap
 from pathlib import Path
 
 from exporter import cli, metrics, trace
+from exporter.classify import QUIET, Reason
 from exporter.label import Labels
 from exporter.path_presets import PRESETS
 
@@ -43,4 +44,12 @@ def test_the_example_of_a_configuration_file_is_taken_and_does_what_it_says(tmp_
 
 
 def test_it_names_every_preset():
-    assert re.findall(r"^\| `([a-z]+)` \|", README[README.index("| preset |") :], re.MULTILINE) == list(PRESETS)
+    table = README[README.index("| preset |") :].partition("\n\n")[0]
+    assert re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE) == list(PRESETS)
+
+
+def test_it_explains_every_reason_and_says_which_are_findings():
+    table = README[README.index("| reason |") :].partition("\n\n")[0]
+    rows = re.findall(r"^\| `([a-z_]+)` \|.*\| (yes|counted only) \|$", table, re.MULTILINE)
+    assert {reason for reason, _ in rows} == set(Reason)
+    assert {reason for reason, kind in rows if kind == "counted only"} == QUIET

@@ -14,7 +14,7 @@ SERVICE = flags(cli.parser())
 IN_FILE = {name: action for name, action in SERVICE.items() if name not in COMMAND_LINE_ONLY}
 
 
-CANDIDATES = ["/tmp/any.prom", "127.0.0.1:1", "true", "false", "debug", "json", "64", "90s"]
+CANDIDATES = ["/tmp/any.prom", "127.0.0.1:1", "true", "false", "debug", "json", "64", "90s", "4096", "names"]
 SAME_AS_DEFAULT = [f"collector.{name}" for name in ALWAYS]
 
 

@@ -1,0 +1,115 @@
+"""The service with a catalogue of the test's own, and what it finds, told by its metrics, its commands and its file."""
+
+import itertools
+import json
+import os
+import sqlite3
+import subprocess
+import threading
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.kernel.command import COMMAND, served
+from tests.kernel.programs import execute, static_elf
+
+DEADLINE_SECONDS = 30
+_salts = itertools.count()
+
+
+def until(condition, seconds=DEADLINE_SECONDS):
+    """Waits until it gives something true, and returns that."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+def new_elf(path):
+    """A program that has never been anywhere before."""
+    return static_elf(path, salt=os.urandom(16) + str(next(_salts)).encode())
+
+
+class Host:
+    """A service that watches. `catalogue` is its file."""
+
+    def __init__(self, service, catalogue, directory):
+        self.service, self.catalogue, self._directory = service, catalogue, directory
+        self.said = b""  # on standard error; nobody reading it would hold the service up
+        threading.Thread(target=self._listen, args=(os.dup(service.process.stderr.fileno()),), daemon=True).start()
+
+    def _listen(self, descriptor):
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            while chunk := file.read(4096):
+                self.said += chunk
+
+    def samples(self):
+        text = self.service.get().decode()
+        return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+    def value(self, name, **labels):
+        return sum(s.value for s in self.samples() if s.name == name and labels.items() <= s.labels.items())
+
+    def state(self):
+        return next(
+            s.labels["state"] for s in self.samples() if s.name == "exec_exporter_baseline_state" and s.value == 1
+        )
+
+    def open(self, below=""):
+        """The open findings as metrics: reason by path, of paths that begin so."""
+        return {
+            s.labels["path"]: s.labels["reason"]
+            for s in self.samples()
+            if s.name == "exec_novel_binary_first_seen_timestamp_seconds" and s.labels["path"].startswith(str(below))
+        }
+
+    def rows(self, below=""):
+        """All findings as the catalogue's file has them: reason, content and record by path. Asked of SQLite itself."""
+        with closing(sqlite3.connect(f"file:{self.catalogue}?mode=ro", uri=True)) as db:
+            found = db.execute("SELECT path, reason, content, record FROM findings").fetchall()
+        return [
+            (path, reason, bytes(content).hex(), json.loads(record))
+            for path, reason, content, record in found
+            if path.startswith(str(below))
+        ]
+
+    def programs(self):
+        """The paths of all programs in the catalogue's file."""
+        with closing(sqlite3.connect(f"file:{self.catalogue}?mode=ro", uri=True)) as db:
+            return {path for (path,) in db.execute("SELECT path FROM programs")}
+
+    def catch_up(self):
+        """Returns once everything that was executed before has been judged: what comes after it has been too."""
+        canary = new_elf(self._directory / f"canary-{next(_salts)}")
+        execute(canary)
+        until(lambda: any(row[0] == str(canary) for row in self.rows(self._directory)))
+
+    def found(self, below, action):
+        """What comes of an action: reason by path."""
+        before = {row[0] for row in self.rows(below)}
+        action()
+        self.catch_up()
+        return {path: reason for path, reason, *_ in self.rows(below) if path not in before}
+
+    def command(self, *arguments, status=0):
+        """Runs `exec_exporter` with the service's catalogue; returns what it printed, or said if it fails."""
+        command = [*COMMAND, *arguments, f"--catalogue.path={self.catalogue}"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert result.returncode == status, result.stderr
+        return result.stderr if status else result.stdout
+
+
+@contextmanager
+def watching(directory, *arguments, learning="0s", catalogue=None, state="watching", status=0):
+    """Starts the service; returns once it is in that state. Findings of others do not crowd out the test's."""
+    catalogue = catalogue or directory / "catalogue.db"
+    canaries = Path(directory) / "canaries"
+    canaries.mkdir(exist_ok=True)
+    options = [f"--catalogue.path={catalogue}", f"--learning.duration={learning}", "--findings.series=10000"]
+    with served(*options, *arguments, status=status) as service:
+        host = Host(service, catalogue, canaries)
+        until(lambda: host.state() == state)
+        yield host

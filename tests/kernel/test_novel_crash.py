@@ -1,0 +1,144 @@
+"""Nothing that was found is lost or found twice, whatever happens to the process, the disk or the file."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from contextlib import closing
+
+import pytest
+
+from tests.kernel.command import served
+from tests.kernel.novel import Host, new_elf, until, watching
+from tests.kernel.programs import execute
+from tests.kernel.tracing import mount
+
+KILLS = int(os.environ.get("NOVEL_KILLS", "8"))
+
+
+def ids_shown(host, below):
+    return {
+        sample.labels["id"]
+        for sample in host.samples()
+        if sample.name == "exec_novel_binary_first_seen_timestamp_seconds"
+        and sample.labels["path"].startswith(str(below))
+    }
+
+
+def test_kill_in_a_storm_of_new_programs_loses_and_doubles_nothing(tmp_path):
+    """Programs come all the time; those executed while nobody watched are executed again, as programs are."""
+    storm = tmp_path / "storm"
+    storm.mkdir()
+    executed, stop = [], threading.Event()
+
+    def run():
+        while not stop.is_set():
+            program = new_elf(storm / f"program-{len(executed)}")
+            execute(program)
+            executed.append(program)
+            time.sleep(0.002)
+
+    with watching(tmp_path):  # learning is over from here on
+        pass
+    load = threading.Thread(target=run)
+    load.start()
+    shown, counted = set(), 0
+    try:
+        for number in range(KILLS):
+            with watching(tmp_path, status=-signal.SIGKILL) as host:
+                assert shown <= ids_shown(host, storm), "what was shown once is there after kill -9"
+                assert host.value("exec_novel_binaries_total", reason="new_path") >= counted
+                time.sleep(0.05 * (number % 12))  # at any moment
+                shown |= ids_shown(host, storm)
+                counted = host.value("exec_novel_binaries_total", reason="new_path")
+                host.service.process.kill()
+            with closing(sqlite3.connect(tmp_path / "catalogue.db")) as db:
+                assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    finally:
+        stop.set()
+        load.join()
+    with watching(tmp_path) as host:
+        for program in executed:
+            execute(program)
+        host.catch_up()
+        rows = host.rows(storm)
+        assert sorted(row[0] for row in rows) == sorted(map(str, executed)), "each once"
+        assert shown <= ids_shown(host, storm)
+        assert host.value("exec_exporter_catalogue_errors_total") == 0
+        assert not list(tmp_path.glob("*.damaged-*"))
+
+
+def test_a_full_disk(tmp_path):
+    """On a disk of 2 MB that something else fills: executions are counted, and findings come when there is room."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount("none", disk, "tmpfs", data="size=2m")
+    try:
+        with watching(tmp_path, catalogue=disk / "catalogue.db") as host:
+            first, second = new_elf(tmp_path / "first"), new_elf(tmp_path / "second")
+            assert host.found(tmp_path / "first", lambda: execute(first)) == {str(first): "new_path"}
+            with pytest.raises(OSError, match="No space"):
+                (disk / "fill").write_bytes(bytes(4 << 20))
+            programs = [new_elf(tmp_path / f"many-{number}") for number in range(300)]  # more than the journal has left
+            for program in (second, *programs):
+                execute(program)
+            until(lambda: host.value("exec_exporter_catalogue_errors_total") >= 2)
+            assert host.value("exec_executions_total", path=str(second)) == 1
+            assert host.said.decode().count("the catalogue ") == 1, host.said.decode()
+            (disk / "fill").unlink()
+            until(lambda: len(host.rows(tmp_path / "many-")) == 300)
+            assert host.open(second) == {str(second): "new_path"}
+            assert "can be written again" in host.said.decode()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_a_damaged_catalogue_is_set_aside_and_learning_begins_anew(tmp_path):
+    program = new_elf(tmp_path / "program")
+    with watching(tmp_path) as host:
+        assert host.found(program, lambda: execute(program)) == {str(program): "new_path"}
+    (tmp_path / "catalogue.db").write_bytes(b"damaged")
+    with watching(tmp_path, learning="1h", state="lost") as host:
+        for path in (program, new_elf(tmp_path / "another")):
+            execute(path)
+        until(lambda: host.value("exec_executions_total", path=str(tmp_path / "another")) == 1)
+        assert host.open(tmp_path) == {}, "no alert for every binary"
+        assert host.value("exec_exporter_catalogue_errors_total") == 1
+    assert len(list(tmp_path.glob("catalogue.db.damaged-*"))) == 1
+    with watching(tmp_path, learning="1ms") as host:
+        assert host.found(tmp_path / "another", lambda: execute(tmp_path / "another")) == {}
+
+
+def test_a_catalogue_that_is_damaged_or_taken_away_while_it_is_used(tmp_path):
+    with watching(tmp_path, learning="1h", state="learning") as host:
+        for name in ("catalogue.db", "catalogue.db-wal", "catalogue.db-shm"):
+            (tmp_path / name).unlink()
+        until(lambda: host.state() == "lost")
+        program = new_elf(tmp_path / "program")
+        execute(program)
+        until(lambda: host.value("exec_executions_total", path=str(program)) == 1)
+        assert host.value("exec_exporter_catalogue_errors_total") == 1
+        assert (tmp_path / "catalogue.db").exists()
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    """Executions are counted as ever; that nothing is found is said once, and is a state."""
+    (tmp_path / "blocked").write_text("a file, where a directory would have to be")
+    with watching(tmp_path, catalogue=tmp_path / "blocked/catalogue.db", state="lost") as host:
+        program = new_elf(tmp_path / "program")
+        execute(program, 3)
+        until(lambda: host.value("exec_executions_total", path=str(program)) == 3)
+        until(lambda: host.value("exec_exporter_catalogue_errors_total") >= 3)
+        assert host.said.decode().count("the catalogue ") == 1
+        assert host.open() == {}
+
+
+def test_without_a_catalogue_novelty_is_off(tmp_path):
+    with served("--catalogue.path=") as service:
+        host = Host(service, None, tmp_path)
+        assert host.state() == "off"
+        reasons = {s.labels["reason"]: s.value for s in host.samples() if s.name == "exec_novel_binaries_total"}
+        assert len(reasons) == 9
+        assert set(reasons.values()) == {0}

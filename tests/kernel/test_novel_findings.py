@@ -1,0 +1,322 @@
+"""Novel binaries are found, each with its right path, content and reason, at once and only once."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.novel import new_elf, until, watching
+from tests.kernel.programs import execute, script
+from tests.kernel.tracing import MS_BIND, child, mount, own_mounts
+
+PLANTED_SECONDS = 2.0
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("watched")
+    with watching(directory) as host:
+        yield host
+
+
+def sha256(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def digest_of(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def a_sleep():
+    """A program that was never anywhere before and takes its time."""
+    return Path(shutil.which("sleep")).read_bytes() + os.urandom(16)
+
+
+def execute_in_memory(content):
+    descriptor = os.memfd_create("some name")
+    os.write(descriptor, content)
+    os.execve(descriptor, ["sleep", "0.5"], {})
+
+
+def test_a_freshly_compiled_program_is_one_finding_until_it_is_accepted(tmp_path):
+    source = tmp_path / "hello.c"
+    source.write_text("int main(void) { return 0; }\n")
+    program = tmp_path / "hello"
+    compiled = shutil.which("cc")
+    with watching(tmp_path) as host:
+        if compiled:
+            subprocess.run([compiled, "-o", program, source], check=True)
+        else:
+            new_elf(program)
+        execute(program)
+        executed = time.monotonic()
+        until(lambda: host.open(program), PLANTED_SECONDS)
+        assert time.monotonic() - executed < PLANTED_SECONDS
+        assert host.open(program) == {str(program): "new_path"}
+        ((_, reason, content, record),) = host.rows(program)
+        assert (reason, content) == ("new_path", sha256(program))
+        assert (record["pathname"], record["inode"]) == (str(program), program.stat().st_ino)
+        counted = host.value("exec_novel_binaries_total", reason="new_path")
+        assert host.found(tmp_path / "hello", lambda: execute(program, 3, stdin=None)) == {}
+        # the canary is the only other one of ours; others may execute something as well
+        assert host.value("exec_novel_binaries_total", reason="new_path") >= counted + 1
+    with watching(tmp_path) as host:
+        assert host.open(program) == {str(program): "new_path"}
+        assert host.value("exec_novel_binaries_total", reason="new_path") >= counted
+        assert host.found(tmp_path / "hello", lambda: execute(program)) == {}
+        assert len(host.rows(program)) == 1
+        listed = host.command("findings", "list")
+        (line,) = [line for line in listed.splitlines() if str(program) in line]
+        host.command("findings", "accept", line.split()[0], "--reason", "built here")
+        until(lambda: not host.open(program), 5)
+        assert host.found(tmp_path / "hello", lambda: execute(program)) == {}
+        assert host.open(program) == {}
+
+
+def test_dropped_program(host, tmp_path):
+    program = new_elf(tmp_path / "dropped")
+    assert host.found(program, lambda: execute(program)) == {str(program): "new_path"}
+    assert host.rows(program)[0][2] == sha256(program)
+
+
+def test_a_copy_of_a_known_program_under_another_name(host, tmp_path):
+    known = new_elf(tmp_path / "known")
+    execute(known)
+    copy = tmp_path / "copy"
+    shutil.copy(known, copy)
+    assert host.found(copy, lambda: execute(copy)) == {str(copy): "relocated"}
+
+
+def test_content_that_changed_in_place_or_by_rename(host, tmp_path):
+    first, second = new_elf(tmp_path / "first"), new_elf(tmp_path / "second")
+    for program in (first, second):
+        execute(program)
+    host.catch_up()
+    before = sha256(first)
+    new_elf(first)
+    new_elf(tmp_path / "new").rename(second)
+    for program in (first, second):
+        execute(program)
+    host.catch_up()
+    assert ("new_path", before) in [row[1:3] for row in host.rows(first)]
+    for program in (first, second):
+        assert {(row[1], row[2]) for row in host.rows(program)} >= {("content_changed", sha256(program))}
+        assert len(host.rows(program)) == 2
+
+
+def test_changed_content_with_a_change_time_set_back(host, tmp_path):
+    """What setting back the clock would do, without that: debugfs writes the inode's change time on its filesystem."""
+    image, mounted = tmp_path / "image", tmp_path / "mounted"
+    mounted.mkdir()
+    with image.open("wb") as file:
+        file.truncate(8 << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    program = mounted / "program"
+
+    def on_it(action):
+        subprocess.run(["mount", "-o", "loop", image, mounted], check=True)
+        try:
+            action()
+            host.catch_up()
+            return program.stat()
+        finally:
+            subprocess.run(["umount", mounted], check=True)
+
+    before = on_it(lambda: (new_elf(program), execute(program)))
+    on_it(lambda: new_elf(program))  # in place: the same inode and generation
+    long_ago = time.strftime("%Y%m%d%H%M%S", time.gmtime(before.st_ctime - 365 * 86400))
+    subprocess.run(
+        ["debugfs", "-w", "-R", f"set_inode_field program ctime {long_ago}", image], check=True, capture_output=True
+    )
+    after = on_it(lambda: execute(program))
+    assert (after.st_ino, after.st_ctime < before.st_ctime) == (before.st_ino, True)
+    assert sorted(row[1] for row in host.rows(program)) == ["content_changed", "new_path"]
+
+
+def test_a_program_in_memory(host, tmp_path):
+    content = a_sleep()
+    for _ in range(3):
+        child(lambda _: execute_in_memory(content))
+        host.catch_up()
+    ((path, reason, record),) = [(row[0], row[1], row[3]) for row in host.rows() if row[2] == digest_of(content)]
+    assert (path, reason, record["memfd"]) == ("[memfd]", "memfd", True)
+
+
+def test_a_program_in_memory_that_has_ended_before_it_could_be_read(host, tmp_path):
+    """Its size is all that is left."""
+    content = new_elf(tmp_path / "content").read_bytes() + os.fsencode(tmp_path)
+    child(lambda _: execute_in_memory(content))
+    host.catch_up()
+    contents = {row[2]: row[1] for row in host.rows("[memfd]")}
+    assert contents.get(digest_of(content)) == "memfd" or contents.get(len(content).to_bytes(8, "big").hex()) == "memfd"
+
+
+def test_a_script_in_memory(host, tmp_path):
+    content = f"#!/bin/sh\n# {tmp_path}\nsleep 0.5\n".encode()
+    digest = hashlib.sha256(content).hexdigest()
+
+    def execute_it(_):
+        descriptor = os.memfd_create("a script", 0)
+        os.write(descriptor, content)
+        os.execve(descriptor, ["x"], {})
+
+    child(execute_it)
+    host.catch_up()
+    assert [(row[0], row[1]) for row in host.rows() if row[2] == digest] == [("[memfd]", "memfd")]
+
+
+def test_a_program_without_a_name_when_it_is_executed(host, tmp_path):
+    program = tmp_path / "program"
+    program.write_bytes(a_sleep())
+    program.chmod(0o755)
+    digest = sha256(program)
+
+    def execute_it(_):
+        descriptor = os.open(program, os.O_RDONLY | os.O_CLOEXEC)
+        program.unlink()
+        os.execve(descriptor, ["sleep", "0.5"], {})
+
+    child(execute_it)
+    host.catch_up()
+    assert [(row[0], row[1]) for row in host.rows() if row[2] == digest] == [("[deleted]", "deleted")]
+
+
+def test_a_program_that_is_deleted_after_its_start(host, tmp_path):
+    program = tmp_path / "sleep"
+    program.write_bytes(a_sleep())
+    program.chmod(0o755)
+    digest = sha256(program)
+    process = subprocess.Popen([program, "60"])
+    try:
+        # what was closed on exec is closed before the kernel reports the execution
+        until(lambda: "State:\tS" in Path(f"/proc/{process.pid}/status").read_text())
+        program.unlink()
+        host.catch_up()
+        assert [row[:3] for row in host.rows(program)] == [(str(program), "deleted", digest)]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_new_script(host, tmp_path):
+    path = script(tmp_path / "script", argument="-e")
+    path.write_text(path.read_text() + f"# {tmp_path}\n")
+    assert host.found(path, lambda: execute(path)) == {str(path): "script"}
+    ((_, _, content, record),) = host.rows(path)
+    assert content == sha256(path)
+    assert record["interp"] == "/bin/sh"
+
+
+def test_a_new_interpreter_of_a_script(host, tmp_path):
+    """Nothing but the kernel ever executes it."""
+    interpreter = new_elf(tmp_path / "interpreter")
+    path = script(tmp_path / "script", interpreter)
+    found = host.found(tmp_path, lambda: execute(path))
+    assert found == {str(path): "script", str(interpreter): "new_path"}
+
+
+def test_a_script_that_changes(host, tmp_path):
+    path = script(tmp_path / "script")
+    path.write_text(f"#!/bin/sh\n# {tmp_path}\n")
+    execute(path)
+    host.catch_up()
+    path.write_text(f"#!/bin/sh\n# {tmp_path} otherwise\n")
+    # the probe of a kernel without a hook for scripts knows them as invoked: a scrape has to see that it ran again
+    until(lambda: execute(path) or (host.samples() and len(host.rows(path)) == 2))
+    assert {(row[1], row[2]) for row in host.rows(path)} >= {("content_changed", sha256(path))}
+
+
+def test_a_file_written_to_the_upper_layer_of_a_container(host, tmp_path):
+    for name in ("lower", "upper", "work", "merged"):
+        (tmp_path / name).mkdir()
+    merged = tmp_path / "merged"
+    image = new_elf(tmp_path / "lower/image")
+
+    def execute_it(name):
+        def action(_):
+            own_mounts()
+            layers = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+            mount("none", merged, "overlay", data=layers)
+            if name == "written":
+                shutil.copy(tmp_path / "there", merged / name)
+            os.execve(merged / name, ["x"], {})
+
+        child(action)
+
+    new_elf(tmp_path / "there")
+    assert host.found(merged, lambda: execute_it("image")) == {str(merged / "image"): "new_path"}
+    assert host.found(merged, lambda: execute_it("written")) == {str(merged / "written"): "upper_layer"}
+    assert image.exists()
+
+
+def test_an_inode_number_that_is_used_again_within_a_tick_of_the_clock(host, tmp_path):
+    """On ext4, which gives it away at once: another generation, and nothing else, tells the files apart."""
+    image, mounted = tmp_path / "image", tmp_path / "mounted"
+    mounted.mkdir()
+    with image.open("wb") as file:
+        file.truncate(8 << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, mounted], check=True)
+    try:
+        for number in range(60):  # some will fall into one tick
+            program = new_elf(mounted / f"program-{number}")
+            execute(program)
+            program.unlink()
+            new_elf(program)
+            execute(program)
+        host.catch_up()
+        found = {}
+        for path, reason, content, record in host.rows(mounted):
+            found.setdefault(path, []).append((record["inode"], record["ctime"], record["generation"], reason, content))
+        assert len(found) == 60
+        same = 0
+        for path, pair in found.items():
+            assert len(pair) == 2, pair
+            first, second = pair
+            assert {first[3], second[3]} == {"new_path", "content_changed"}
+            assert sha256(path) in (first[4], second[4])
+            same += first[:2] == second[:2] and first[2] != second[2]
+        assert same, "the number was used again in the same tick at least once"
+    finally:
+        subprocess.run(["umount", mounted], check=True)
+
+
+def test_a_program_in_a_container_and_in_a_chroot(host, tmp_path):
+    """The content is that of the file there, not of one on the host that has its path."""
+    root = tmp_path / "root"
+    (root / "bin").mkdir(parents=True)
+    inside = new_elf(root / "bin/inside")
+
+    def in_chroot(_):
+        own_mounts()
+        mount(root, root, flags=MS_BIND)
+        os.chroot(root)
+        os.execve("/bin/inside", ["x"], {})
+
+    child(in_chroot)
+    host.catch_up()
+    assert [row[:3] for row in host.rows(inside)] == [(str(inside), "new_path", sha256(inside))]
+
+
+def test_setuid_in_a_writable_directory_is_not_learnt(tmp_path):
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o1777)
+    for path in (tmp_path, *tmp_path.parents[:2]):
+        path.chmod(0o755)
+    setuid, plain, content = new_elf(open_to_all / "setuid"), new_elf(open_to_all / "plain"), a_sleep()
+    setuid.chmod(0o4755)
+
+    with watching(tmp_path, learning="1h", state="learning") as host:
+        execute(plain)
+        execute(setuid)
+        child(lambda _: execute_in_memory(content))
+        until(lambda: host.open(setuid) == {str(setuid): "new_path"})
+        until(lambda: digest_of(content) in {row[2] for row in host.rows("[memfd]")})
+        assert host.open(plain) == {}
+    with watching(tmp_path, learning="1ms") as host:
+        assert host.found(plain, lambda: execute(plain)) == {}

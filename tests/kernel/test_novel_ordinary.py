@@ -1,0 +1,282 @@
+"""An ordinary day after learning raises nothing, replayed for real: upgrades, restarts of containers, a reboot."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.novel import new_elf, until, watching
+from tests.kernel.programs import execute
+from tests.kernel.tracing import child, mount, own_mounts
+
+RESTARTS = 50
+LINKS = 1000
+REPETITIONS = 20
+PACKAGE = "exec-exporter-test"
+REINSTALLED = ("mawk", "sensible-utils")
+QUIET = {"reinstalled", "metadata_only"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """What was there while it learnt: a tool of a package, a script, a container's image, a disk."""
+    directory = tmp_path_factory.mktemp("ordinary")
+    directory.chmod(0o755)
+    for name in ("lower", "empty", "merged", "disk", "links", "opt"):
+        (directory / name).mkdir()
+    new_elf(directory / "lower/program")
+    new_elf(directory / "opt/program")
+    (directory / "opt/job").write_text(f"#!/bin/sh\n# {directory}\ntrue\n")
+    (directory / "opt/job").chmod(0o755)
+    with (directory / "image").open("wb") as file:
+        file.truncate(8 << 20)
+    subprocess.run(["mkfs.ext4", "-q", directory / "image"], check=True)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def host(place):
+    """A service that has learnt a day in which everything happened once."""
+    with watching(place, learning="1h", state="learning") as host, installed(place, "1"):
+        container(place)
+        with disk(place, loop=0):
+            execute(new_elf(place / "disk/program"))
+            until(lambda: str(place / "disk/program") in host.programs())
+        execute(place / "opt/program")
+        execute(place / "opt/job")
+        execute(f"/opt/{PACKAGE}/tool")
+        apt_reinstall("hostname")
+        subprocess.run(["mawk", "BEGIN{}"], check=True)
+        # learning itself has no findings to wait for: its programs are in the catalogue
+        until(lambda: str(place / "opt/job") in host.programs())
+        until(lambda: f"/opt/{PACKAGE}/tool" in host.programs())
+    with watching(place, learning="1ms") as host:
+        yield host
+    subprocess.run(["dpkg", "--purge", PACKAGE], check=True, capture_output=True)
+
+
+@contextmanager
+def own_cgroup():
+    """Puts what is started into a cgroup of its own, by which its findings are told from those of others."""
+    (mounted,) = [
+        line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines() if line.split()[2] == "cgroup2"
+    ][:1]
+    group = Path(mounted) / f"exec_exporter-test-{os.getpid()}"
+    before = next(
+        line.partition("::")[2] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")
+    )
+    group.mkdir()
+    (group / "cgroup.procs").write_text(str(os.getpid()))
+    try:
+        yield group.stat().st_ino
+    finally:
+        (Path(mounted + before) / "cgroup.procs").write_text(str(os.getpid()))
+        until(lambda: not (group / "cgroup.procs").read_text().split())
+        group.rmdir()
+
+
+def findings_of(host, action):
+    """The findings of what an action executes, and of nobody else: path and reason."""
+    with own_cgroup() as group:
+        before = {(row[0], row[2]) for row in host.rows()}
+        action()
+        host.catch_up()
+    return [
+        (path, reason, record.get("argv"))
+        for path, reason, content, record in host.rows()
+        if (path, content) not in before and record.get("cgroup") == group and "/canary-" not in path
+    ]
+
+
+def quiet(host):
+    return {reason: host.value("exec_novel_binaries_total", reason=reason) for reason in QUIET}
+
+
+def apt_reinstall(*packages):
+    command = ["apt-get", "install", "--reinstall", "-y", "-qq", "-o", "DPkg::Lock::Timeout=120", *packages]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for attempt in range(2):
+        result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        if result.returncode == 0:
+            return
+        if attempt == 0:
+            subprocess.run(["apt-get", "update", "-qq"], capture_output=True, check=True)
+    raise AssertionError(result.stderr)
+
+
+def build(directory, version):
+    """A Debian package with a program and a maintainer script; its program's content is another in each version."""
+    tree = directory / f"package-{version}"
+    (tree / f"opt/{PACKAGE}").mkdir(parents=True)
+    (tree / "DEBIAN").mkdir()
+    tool = new_elf(tree / f"opt/{PACKAGE}/tool")
+    digest = hashlib.md5(tool.read_bytes()).hexdigest()
+    (tree / "DEBIAN/md5sums").write_text(f"{digest}  opt/{PACKAGE}/tool\n")
+    (tree / "DEBIAN/control").write_text(
+        f"Package: {PACKAGE}\nVersion: {version}\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\n"
+        "Description: for a test\n"
+    )
+    for name in ("preinst", "postinst", "prerm"):
+        (tree / f"DEBIAN/{name}").write_text(f"#!/bin/sh\n# {version} {directory}\ntrue\n")
+        (tree / f"DEBIAN/{name}").chmod(0o755)
+    archive = directory / f"{PACKAGE}-{version}.deb"
+    subprocess.run(["dpkg-deb", "--build", "--root-owner-group", tree, archive], check=True, capture_output=True)
+    return archive
+
+
+def install(archive):
+    subprocess.run(["dpkg", "-i", archive], check=True, capture_output=True)
+
+
+@contextmanager
+def installed(directory, version):
+    install(build(directory, version))
+    yield
+
+
+def container(place, held=0, program="program"):
+    """Starts a container from the same image, as far as files go; its overlay has another device number each time."""
+
+    def action(tell):
+        own_mounts()
+        for number in range(held):  # device numbers that are free would be used again
+            (place / f"held-{number}").mkdir(exist_ok=True)
+            mount("none", place / f"held-{number}", "tmpfs")
+        mount("none", place / "merged", "overlay", data=f"lowerdir={place}/lower:{place}/empty")
+        tell({"dev": (place / "merged").stat().st_dev})
+        os.execve(place / "merged" / program, ["x"], {})
+
+    return child(action)[1]["dev"]
+
+
+@contextmanager
+def disk(place, loop):
+    """Mounts the disk as it would be after a reboot: `loop` others have come before it and changed its number."""
+    others = []
+    try:
+        for _ in range(loop):
+            made = subprocess.run(["losetup", "--find", "--show", place / "image"], capture_output=True, check=True)
+            others.append(made.stdout.decode().strip())
+        mine = subprocess.run(["losetup", "--find", "--show", place / "image"], capture_output=True, check=True)
+        others.append(mine.stdout.decode().strip())
+        subprocess.run(["mount", others[-1], place / "disk"], check=True)
+        try:
+            yield (place / "disk").stat().st_dev
+        finally:
+            subprocess.run(["umount", place / "disk"], check=True)
+    finally:
+        for device in others:
+            subprocess.run(["losetup", "--detach", device], check=True)
+
+
+def test_a_finding_would_be_seen(host, place):
+    """The other tests of this file prove something only because this one finds something."""
+    planted = new_elf(place / "planted")
+    assert findings_of(host, lambda: execute(planted)) == [(str(planted), "new_path", None)]
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="there is no apt-get")
+def test_packages_are_reinstalled(host):
+    before = quiet(host)
+
+    def day():
+        apt_reinstall(*REINSTALLED)
+        subprocess.run(["mawk", "BEGIN{}"], check=True)
+
+    assert findings_of(host, day) == []
+    assert quiet(host)["reinstalled"] > before["reinstalled"], "mawk lies in another file now"
+
+
+def test_a_package_is_upgraded(host, place):
+    """Its program has other content at the same path, and its maintainer scripts were never there before."""
+    before = quiet(host)
+    archive = build(place, "2")
+
+    def upgrade():
+        install(archive)
+        execute(f"/opt/{PACKAGE}/tool")
+
+    assert findings_of(host, upgrade) == []
+    assert quiet(host)["reinstalled"] > before["reinstalled"]
+
+
+def test_a_file_of_a_package_that_somebody_else_changed_is_found_and_explained(host, place):
+    tool = new_elf(place / "evil").rename(f"/opt/{PACKAGE}/tool")
+    assert findings_of(host, lambda: execute(tool)) == [(str(tool), "content_changed", None)]
+    (found,) = [one for one in json.loads(host.command("findings", "list", "--json")) if one["path"] == str(tool)]
+    assert (found["package"]["package"], found["package"]["digest"]) == (PACKAGE, "differs")
+    assert found["sha256"] == hashlib.sha256(tool.read_bytes()).hexdigest()
+
+
+def test_the_same_again_and_again(host, place):
+    def day():
+        for _ in range(REPETITIONS):
+            for stdin in ("/dev/null", "/dev/zero", str(place / "opt/job"), None):
+                execute(place / "opt/program", stdin=stdin)
+                execute(place / "opt/job", stdin=stdin)
+
+    assert findings_of(host, day) == []
+
+
+def test_chmod_chown_a_hard_link_and_a_copy_in_its_place(host, place):
+    program, before = place / "opt/program", quiet(host)
+
+    def day():
+        program.chmod(0o711)
+        execute(program)
+        os.chown(program, 1, 1)
+        execute(program)
+        (place / "opt/hard link").hardlink_to(program)
+        execute(place / "opt/hard link")
+        execute(program)
+        host.catch_up()  # what has already lost a name again is told by its change time from what it was
+        shutil.copy2(program, place / "opt/new")
+        (place / "opt/new").rename(program)
+        execute(program)
+
+    assert findings_of(host, day) == []
+    after = quiet(host)
+    assert after["metadata_only"] >= before["metadata_only"] + 3
+    assert after["reinstalled"] >= before["reinstalled"] + 1
+
+
+def test_a_container_is_restarted(host, place):
+    devices = set()
+
+    def day():
+        for number in range(RESTARTS):
+            devices.add(container(place, held=number % 7))
+
+    assert findings_of(host, day) == []
+    assert len(devices) > 1
+
+
+def test_a_reboot_changes_device_numbers(host, place):
+    devices = set()
+
+    def day():
+        for loop in range(3):
+            with disk(place, loop) as device:
+                devices.add(device)
+                execute(place / "disk/program")
+                host.catch_up()
+
+    assert findings_of(host, day) == []
+    assert len(devices) == 3
+
+
+def test_a_script_through_very_many_symbolic_links(host, place):
+    job = place / "opt/job"
+
+    def day():
+        for number in range(LINKS):
+            link = place / f"links/{number}"
+            link.symlink_to(job)
+            execute(link)
+
+    assert findings_of(host, day) == []
