@@ -130,7 +130,7 @@ def observers(directory, name):
 
 
 def block(program, executions):
-    """CPU seconds of so many executions, the processes and this one: they do not grow with what else the machine does."""
+    """CPU seconds of so many executions: unlike the time that they take, they hardly grow with the machine's load."""
     with pinned():
         started = _cpu_of_storm()
         execute(program, executions, arguments=(program.name.encode(),))
