@@ -8,7 +8,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 PYTEST := $(SUDO) $(VENV)/bin/python -m pytest
 CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 
-.PHONY: run test test-guests test-kernels test-debian13 unit lint format readme dashboards clean install uninstall
+.PHONY: run test bench test-guests test-kernels test-debian13 unit lint format readme dashboards clean install uninstall
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run-ready
@@ -28,6 +28,10 @@ test-kernels: lint $(CACHE)/vm-ready $(CACHE)/ports-ready
 # The commands of the README, in Debian 13's user space on this machine's kernel.
 test-debian13: $(VENV)/test-ready $(CACHE)/ports-ready
 	$(SUDO) $(VENV)/bin/python -m tests.vm.debian13
+
+# What an execution and a scrape cost, beside others that do the like. Twenty minutes; ARGS=--quick takes two.
+bench: $(VENV)/test-ready
+	$(SUDO) $(VENV)/bin/python -m tests.bench $(ARGS)
 
 # No root, no BCC, no kernel.
 unit: $(VENV)/test-ready $(CACHE)/promtool

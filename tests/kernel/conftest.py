@@ -8,6 +8,7 @@ from exporter.probe import Tracer
 from exporter.program import ProbeSettings
 from tests.alone import alone
 from tests.kernel.running import running
+from tests.kernel.scale import EMULATED
 from tests.kernel.tracing import RECORDED, Trace
 
 
@@ -26,10 +27,23 @@ def pytest_collection_finish(session):
         alone()
 
 
+def ways_of_reading():
+    """How the probe can read the kernel's memory: by typed loads, where there are casts for them, and without."""
+    btf = Path("/sys/kernel/btf/vmlinux")
+    typed = btf.exists() and b"\0bpf_rdonly_cast\0" in btf.read_bytes()
+    return [True, False][not typed : 1 if EMULATED and typed else 2]
+
+
+@pytest.fixture(scope="session", params=ways_of_reading(), ids=lambda typed: "typed" if typed else "untyped")
+def typed_loads(request):
+    """Each of the ways in which the probe can read the kernel's memory here; the best one where all takes long."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
-def compiled():
+def compiled(typed_loads):
     """One probe for all tests that can share it; it is detached until they attach it."""
-    with running() as exporter:
+    with running(typed_loads=typed_loads) as exporter:
         exporter.probe.detach()
         yield exporter
 
@@ -43,8 +57,8 @@ def exporter(compiled):
 
 
 @pytest.fixture(scope="session")
-def tracer():
-    settings = ProbeSettings(introductions_pages=2048, argv_bytes=RECORDED, env_bytes=RECORDED)
+def tracer(typed_loads):
+    settings = ProbeSettings(introductions_pages=2048, argv_bytes=RECORDED, env_bytes=RECORDED, typed_loads=typed_loads)
     with closing(Tracer(settings)) as tracer:
         yield tracer
 

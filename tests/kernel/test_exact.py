@@ -110,8 +110,8 @@ def test_scrapes_under_load_never_show_more_than_has_run(exporter, programs):
 
 @pytest.mark.native
 @pytest.mark.parametrize("feature", [feature.name for feature in FEATURES])
-def test_without_a_feature_the_probe_still_counts_every_execution(tmp_path, feature):
-    with running(without=frozenset({feature})) as exporter:
+def test_without_a_feature_the_probe_still_counts_every_execution(tmp_path, feature, typed_loads):
+    with running(without=frozenset({feature}), typed_loads=typed_loads) as exporter:
         for _ in range(7):
             execute(script(tmp_path / "script"))
             execute(static_elf(tmp_path / "static"))
