@@ -5,16 +5,14 @@ are attached in another order, since the first of them finds the caches coldest.
 """
 
 import ctypes
-import os
 import statistics
-import tempfile
 from contextlib import ExitStack, closing
-from pathlib import Path
+from functools import partial
 
-from exporter.kernel_headers import kernel_headers
 from exporter.probe import Probe
-from exporter.program import PROGRAM, TRACEPOINT, ProbeSettings, native_stderr
+from exporter.program import PROGRAM, TRACEPOINT, ProbeSettings
 from tests.bench.measure import Progress, bpf_statistics, pinned, run_statistics, spread, table
+from tests.kernel.own_programs import compiled
 from tests.kernel.programs import dynamic_elf, execute, script, static_elf
 
 BASELINES = """
@@ -61,25 +59,15 @@ class Attached:
 
 
 def baselines(stack):
-    from bcc import BPF
-
-    directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    headers = kernel_headers(os.uname().release, os.sysconf("SC_PAGE_SIZE"))
-    for name, text in headers.items():
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_text(text, "ascii")
-    os.environ["BCC_KERNEL_SOURCE"] = str(directory)
+    """The three programs, a module each: BCC attaches one program of a module to a tracepoint."""
     for name, function in ((EMPTY, b"on_exec_empty"), (ARRAY, b"on_exec_array"), (HASH, b"on_exec_hash")):
-        with native_stderr():  # a module each: BCC attaches one program of a module to a tracepoint
-            program = BPF(text=BASELINES.encode(), cflags=[f"-I{directory}/include"])
-            descriptor = program.load_func(function, BPF.RAW_TRACEPOINT).fd
-        stack.callback(program.cleanup)
+        module = stack.enter_context(compiled(BASELINES))
         yield (
             name,
             Attached(
-                descriptor,
-                lambda program=program, function=function: program.attach_raw_tracepoint(TRACEPOINT, function),
-                lambda program=program: program.detach_raw_tracepoint(TRACEPOINT),
+                module.load_func(function, module.RAW_TRACEPOINT).fd,
+                partial(module.attach_raw_tracepoint, TRACEPOINT, function),
+                partial(module.detach_raw_tracepoint, TRACEPOINT),
             ),
         )
 
@@ -178,7 +166,7 @@ def growth(directory, quick):
 def fill(probe, entries):
     """Puts so many keys into the map of executions."""
     executions = probe.maps["execs"]
-    value = ctypes.create_string_buffer(executions.value_size)
+    value = probe.structs["execs"](executions=1, introduced=1)
     for number in range(entries):
         key = number.to_bytes(8, "little").ljust(executions.key_size, b"\xff")
-        probe._lib.bpf_update_elem(executions.fd, ctypes.create_string_buffer(key, len(key)), value, 0)
+        probe._lib.bpf_update_elem(executions.fd, ctypes.create_string_buffer(key, len(key)), ctypes.byref(value), 0)
