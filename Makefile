@@ -8,26 +8,30 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 PYTEST := $(SUDO) $(VENV)/bin/python -m pytest
 CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 
-.PHONY: run test test-guests test-kernels test-debian13 unit lint format readme dashboards clean install uninstall
+.PHONY: run test bench test-guests test-kernels test-debian13 unit lint format readme dashboards clean install uninstall
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
-test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager alertmanager-templates test-ready)
-	$(PYTEST) tests/unit tests/kernel tests/e2e $(ARGS)
+test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager alertmanager-templates test-ready vm-ready)
+	$(PYTEST) tests/unit tests/kernel tests/vm tests/e2e $(ARGS)
 
-# Other kernels, in emulated machines: the oldest and the newest, and what a machine may lack. Takes some minutes.
-test-guests: lint $(CACHE)/promtool $(CACHE)/vm-ready
+# Other kernels alone: the types of all, and the oldest and the newest in emulated machines.
+test-guests: lint $(CACHE)/vm-ready
 	$(PYTEST) tests/vm -v $(ARGS)
 
-# The whole matrix of them; writes the table in the README. Takes an hour.
-test-kernels: lint $(CACHE)/promtool $(CACHE)/vm-ready $(CACHE)/ports-ready
+# The whole matrix, and machines that lack something; writes the table in the README. Takes half an hour.
+test-kernels: lint $(CACHE)/vm-ready $(CACHE)/ports-ready
 	$(SUDO) env KERNELS=all $(VENV)/bin/python -m pytest tests/vm -v $(ARGS)
 
 # The commands of the README, in Debian 13's user space on this machine's kernel.
 test-debian13: $(VENV)/test-ready $(CACHE)/ports-ready
 	$(SUDO) $(VENV)/bin/python -m tests.vm.debian13
+
+# What an execution and a scrape cost, beside others that do the like. Twenty minutes; ARGS=--quick takes two.
+bench: $(VENV)/test-ready
+	$(SUDO) $(VENV)/bin/python -m tests.bench $(ARGS)
 
 # No root, no BCC, no kernel.
 unit: $(VENV)/test-ready $(CACHE)/promtool

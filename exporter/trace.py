@@ -21,7 +21,7 @@ from typing import Any, TextIO
 from exporter import preflight
 from exporter.arguments import Parser, number, power_of_two
 from exporter.decode import DecodeError, Decoder
-from exporter.fields import not_asked, unavailable
+from exporter.fields import lacks_cgroup, not_asked, unavailable
 from exporter.probe import Tracer
 from exporter.program import ProbeSettings
 from exporter.record import NAMES, VALUES, as_json
@@ -133,14 +133,14 @@ def trace(arguments: list[str]) -> None:
         printed = _print(_records(tracer, options, stopped), wanted, options, sys.stdout)
         tracer.detach()
         counters = tracer.counters()
-    lost = counters["COUNTER_RECORDS_REFUSED"]
+    lost = counters["COUNTER_RECORDS_REFUSED"] + counters["COUNTER_LOST_PREEMPTED"]
     print(f"{counters['COUNTER_PROBE_RUNS']} executions seen, {printed} printed, {lost} lost", file=sys.stderr)
 
 
 def _records(tracer: Tracer, options: TraceOptions, stopped: list[int]) -> Iterator[dict[str, Any]]:
     """Every execution, until told to stop; then what has come before that."""
     decoder = Decoder(tracer.layouts)
-    lacking = {**not_asked(options.argv_bytes, options.env), **unavailable(tracer.missing)}
+    lacking = {**not_asked(options.argv_bytes, options.env), **unavailable(tracer.missing), **lacks_cgroup()}
     boot_time = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     last = False
     while not last:
