@@ -38,7 +38,7 @@ class Host:
 
     def __init__(self, service, catalogue, directory):
         self.service, self.catalogue, self._directory = service, catalogue, directory
-        self.said = b""  # on standard error; nobody reading it would hold the service up
+        self.said = service.said.encode()  # on standard error; nobody reading it would hold the service up
         threading.Thread(target=self._listen, args=(os.dup(service.process.stderr.fileno()),), daemon=True).start()
 
     def _listen(self, descriptor):

@@ -15,7 +15,7 @@ from tests.kernel.novel import Host, new_elf, until, watching
 from tests.kernel.programs import execute
 from tests.kernel.tracing import mount
 
-KILLS = int(os.environ.get("NOVEL_KILLS", "8"))
+KILLS = int(os.environ.get("NOVEL_KILLS", "5"))
 
 
 def ids_shown(host, below):

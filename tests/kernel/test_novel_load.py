@@ -8,7 +8,7 @@ from tests.kernel.novel import until, watching
 from tests.kernel.programs import execute, static_elf
 
 # 200,000 take an hour: NOVEL_PROGRAMS=200000 make test ARGS='-k novel_load'
-PROGRAMS = int(os.environ.get("NOVEL_PROGRAMS", "3000"))
+PROGRAMS = int(os.environ.get("NOVEL_PROGRAMS", "2000"))
 ENTRIES = PROGRAMS // 10
 ROUND = 500
 CATALOGUE_BYTES_PER_ENTRY = 8 << 10
