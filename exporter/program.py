@@ -87,6 +87,11 @@ class Program:
         self.layouts = Layouts(dict(introduction._fields_)["key"], introduction)
         self.attached = False
 
+    @property
+    def typed_loads(self) -> bool:
+        """Whether the kernel's memory is read with typed loads."""
+        return self.program_type == TYPED_TRACEPOINT
+
     def attach(self) -> None:
         """Starts counting. Raises Refusal where the kernel has no raw tracepoints."""
         self._attach_raw_tracepoint(TRACEPOINT, PROGRAM)
@@ -95,7 +100,7 @@ class Program:
     def _attach_raw_tracepoint(self, tracepoint: bytes, program: bytes) -> None:
         try:
             with native_stderr():
-                if program == PROGRAM and self.program_type == TYPED_TRACEPOINT:
+                if program == PROGRAM and self.typed_loads:
                     self._bpf.raw_tracepoint_fds[tracepoint] = bpf_syscall.attach(self._bpf.funcs[program].fd)
                 else:
                     self._bpf.attach_raw_tracepoint(tracepoint, program)

@@ -8,6 +8,8 @@ import os
 import struct
 from collections import Counter
 
+import pytest
+
 from exporter.bpf_syscall import bpf
 from tests.kernel.command import served
 from tests.kernel.own_programs import compiled
@@ -57,6 +59,8 @@ HELPERS = {
     130: "records sent",
 }
 KERNEL_FUNCTION = 2
+
+pytestmark = pytest.mark.native
 SCRAPES = 30
 COUNTER = """
 BPF_HASH(calls, u64, u64, 1024);
