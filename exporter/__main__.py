@@ -34,6 +34,7 @@ ESSENTIAL = ("executions", "probe")  # collectors without which there is no use 
 def main() -> None:
     """The command `exec_exporter`."""
     try:
+        privilege.put_into_effect()
         if sys.argv[1:2] == ["trace"]:
             trace(sys.argv[2:])
             return
