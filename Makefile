@@ -8,14 +8,14 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 PYTEST := $(SUDO) $(VENV)/bin/python -m pytest
 CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 
-.PHONY: run test test-guests test-kernels test-debian13 unit lint format readme clean
+.PHONY: run test test-cluster chart-tools image test-guests test-kernels test-debian13 unit lint format readme clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
-test: lint $(CACHE)/promtool $(CACHE)/test-tools
-	$(PYTEST) tests/unit tests/kernel $(ARGS)
+test: lint $(CACHE)/promtool $(CACHE)/test-tools chart-tools $(CACHE)/image-ready
+	$(PYTEST) tests/unit tests/chart tests/kernel tests/image $(ARGS)
 
 # Other kernels, in emulated machines: the oldest and the newest, and what a machine may lack. Takes some minutes.
 test-guests: lint $(CACHE)/promtool $(CACHE)/vm-ready
@@ -28,6 +28,16 @@ test-kernels: lint $(CACHE)/promtool $(CACHE)/vm-ready $(CACHE)/ports-ready
 # The commands of the README, in Debian 13's user space on this machine's kernel.
 test-debian13: $(VENV)/test-ready $(CACHE)/ports-ready
 	$(SUDO) $(VENV)/bin/python -m tests.vm.debian13
+
+# The chart on a real Kubernetes with a real Prometheus Operator, in namespaces of their own. Compiles them the first time,
+# which takes a quarter of an hour.
+test-cluster: $(VENV)/test-ready chart-tools $(CACHE)/image-ready $(CACHE)/cluster-ready
+	$(SUDO) $(VENV)/bin/python -m tests.tools cluster
+	$(PYTEST) tests/cluster -v -s $(ARGS)
+
+# Helm and what else the chart's tests compile, kept in ~/.cache/exec_exporter as it takes two minutes.
+chart-tools: $(VENV)/test-ready
+	@$(SUDO) $(VENV)/bin/python -m tests.tools helm crds seccomp-profile
 
 # No root, no BCC, no kernel.
 unit: $(VENV)/test-ready
@@ -44,9 +54,18 @@ format: $(VENV)/test-ready
 	$(VENV)/bin/ruff format --quiet .
 	$(CLANG_FORMAT) -i bpf/*.c bpf/*.h
 
-# The table of metrics in README.md, from the code.
-readme: $(VENV)/run-ready
+# The tables of metrics and of the chart's values, from the code, and the plain manifest, from the chart.
+readme: $(VENV)/run-ready chart-tools
 	$(VENV)/bin/python -m exporter.metrics
+	$(VENV)/bin/python helm/generate.py "$$($(SUDO) $(VENV)/bin/python -m tests.tools path helm)"
+
+# The container image localhost/exec-exporter:VERSION, with the first engine that is here.
+image:
+	@for engine in docker podman buildah; do \
+	    command -v $$engine > /dev/null || continue; \
+	    format=; [ $$engine = docker ] || format=--format=docker; \
+	    exec $$engine build $$format --tag localhost/exec-exporter:$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/__init__.py) .; \
+	done; echo "make: no docker, podman or buildah here" >&2; exit 1
 
 clean:
 	rm -rf $(VENV) $(CACHE)
@@ -102,6 +121,14 @@ endef
 # What tests put load on the machine with.
 $(CACHE)/test-tools:
 	$(call install,stress-ng,stress-ng)
+
+# What builds and runs the image, without an engine.
+$(CACHE)/image-ready:
+	$(call install,buildah mmdebstrap runc nsenter getcap openssl,buildah mmdebstrap runc util-linux libcap2-bin openssl)
+
+# What a node has besides.
+$(CACHE)/cluster-ready:
+	$(call install,etcd containerd iptables ip gcc catatonit curl,etcd-server containerd containernetworking-plugins iptables iproute2 gcc libc6-dev catatonit curl)
 
 # What boots other kernels. Where there is no apt-get those tests are skipped, and say so.
 $(CACHE)/vm-ready:

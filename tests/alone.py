@@ -1,0 +1,13 @@
+"""The kernel's probes are not a process's own: one run of tests with probes at a time."""
+
+import fcntl
+import functools
+from pathlib import Path
+
+
+@functools.cache
+def alone():
+    """Waits until no other run of tests has probes, and keeps others waiting until this process ends."""
+    file = Path("/run/exec_exporter-tests.lock").open("w")  # noqa: SIM115 - as long as this process
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
