@@ -8,14 +8,14 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 PYTEST := $(SUDO) $(VENV)/bin/python -m pytest
 CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 
-.PHONY: run test test-cluster chart-tools image test-guests test-kernels test-debian13 unit lint format readme clean
+.PHONY: run test test-guests test-kernels test-debian13 unit lint format readme dashboards clean install uninstall
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
-test: lint $(CACHE)/promtool $(CACHE)/test-tools chart-tools $(CACHE)/image-ready
-	$(PYTEST) tests/unit tests/chart tests/kernel tests/image $(ARGS)
+test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager test-tools e2e-ready image-ready) chart-tools
+	$(PYTEST) tests/unit tests/chart tests/kernel tests/e2e tests/image $(ARGS)
 
 # Other kernels, in emulated machines: the oldest and the newest, and what a machine may lack. Takes some minutes.
 test-guests: lint $(CACHE)/promtool $(CACHE)/vm-ready
@@ -29,6 +29,8 @@ test-kernels: lint $(CACHE)/promtool $(CACHE)/vm-ready $(CACHE)/ports-ready
 test-debian13: $(VENV)/test-ready $(CACHE)/ports-ready
 	$(SUDO) $(VENV)/bin/python -m tests.vm.debian13
 
+.PHONY: test-cluster chart-tools image
+
 # The chart on a real Kubernetes with a real Prometheus Operator, in namespaces of their own. Compiles them the first time,
 # which takes a quarter of an hour.
 test-cluster: $(VENV)/test-ready chart-tools $(CACHE)/image-ready $(CACHE)/cluster-ready
@@ -40,7 +42,7 @@ chart-tools: $(VENV)/test-ready
 	@$(SUDO) $(VENV)/bin/python -m tests.tools helm crds seccomp-profile
 
 # No root, no BCC, no kernel.
-unit: $(VENV)/test-ready
+unit: $(VENV)/test-ready $(CACHE)/promtool
 	$(VENV)/bin/python -m pytest tests/unit $(ARGS)
 
 lint: $(VENV)/test-ready
@@ -67,8 +69,34 @@ image:
 	    exec $$engine build $$format --tag localhost/exec-exporter:$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/__init__.py) .; \
 	done; echo "make: no docker, podman or buildah here" >&2; exit 1
 
+# The dashboards that are committed, from the code; with OUT, RUNBOOKS and JOB all of dashboards/ for a site of its own.
+dashboards: $(VENV)/test-ready
+	$(VENV)/bin/python -m dashboards $(if $(OUT),--output='$(OUT)') $(if $(RUNBOOKS),--runbooks='$(RUNBOOKS)') $(if $(JOB),--job='$(JOB)')
+
 clean:
 	rm -rf $(VENV) $(CACHE)
+
+# As a service of systemd, which is not enabled or started by this.
+APP := /opt/exec_exporter
+UNIT := /etc/systemd/system/exec_exporter.service
+
+install: $(VENV)/bin/python
+	$(SUDO) $(PYTHON) -m venv --system-site-packages --clear $(APP)
+	$(SUDO) $(APP)/bin/python -m pip install --quiet .
+	$(SUDO) ln -sf $(APP)/bin/exec_exporter /usr/local/bin/exec_exporter
+	$(SUDO) install -D -m 644 exporter/systemd/exec_exporter.service $(UNIT)
+	$(SUDO) install -D -m 644 exporter/systemd/sysusers.conf /etc/sysusers.d/exec_exporter.conf
+	$(SUDO) install -D -m 644 exporter/systemd/tmpfiles.conf /etc/tmpfiles.d/exec_exporter.conf
+	$(SUDO) systemd-sysusers exec_exporter.conf
+	$(SUDO) systemd-tmpfiles --create exec_exporter.conf
+	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl daemon-reload; fi
+	@echo "installed; start it with: systemctl enable --now exec_exporter"
+
+# The user, /etc/exec_exporter and /var/lib/exec_exporter stay.
+uninstall:
+	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl disable --now exec_exporter; fi
+	$(SUDO) rm -rf $(APP) /usr/local/bin/exec_exporter $(UNIT) /etc/sysusers.d/exec_exporter.conf /etc/tmpfiles.d/exec_exporter.conf
+	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl daemon-reload; fi
 
 # BCC is the distribution's, and only its own Python sees it.
 $(VENV)/bin/python:
@@ -89,19 +117,19 @@ $(VENV)/run-ready: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/test-ready: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --editable '.[test]'
+	$(VENV)/bin/python -m pip install --quiet --editable '.[test,dashboards]'
 	@touch $@ $(VENV)/run-ready
 
-# Out of Debian's packages without installing them: that would start a Prometheus here. Newer releases have promtool in
-# a package of its own.
-$(CACHE)/promtool:
+# Out of Debian's packages without installing them: that would start services here. Newer releases have promtool in a
+# package of its own.
+$(addprefix $(CACHE)/,prometheus promtool prometheus-alertmanager amtool):
 	@mkdir -p $(CACHE)
 	@if command -v $(@F) > /dev/null; then ln -sf "$$(command -v $(@F))" $@; exit; fi; \
 	apt-cache show prometheus > /dev/null 2>&1 || $(SUDO) apt-get update -qq; \
-	cd $(CACHE) && for package in $(@F) prometheus; do \
-	    apt-get download -qq $$package 2> /dev/null && \
-	    dpkg-deb --fsys-tarfile $${package}_*.deb | tar -x --strip-components=3 ./usr/bin/$(@F) && break; \
-	done; rm -f *.deb; test -x $(@F) || { echo "make: no $(@F) in Debian's packages" >&2; exit 1; }
+	directory=$$(mktemp -d) && for package in $(@F) prometheus prometheus-alertmanager; do \
+	    (cd $$directory && apt-get download -qq $$package 2> /dev/null && dpkg-deb --fsys-tarfile $${package}_*.deb) | \
+	    tar -x --strip-components=3 -C $(CACHE) ./usr/bin/$(@F) 2> /dev/null && break; \
+	done; rm -rf "$$directory"; test -x $@ || { echo "make: no $(@F) in Debian's packages" >&2; exit 1; }
 
 # Debian 12 has virtiofsd in qemu-system-common; later it is a package of its own.
 VIRTIOFSD = $(shell apt-cache show virtiofsd > /dev/null 2>&1 && echo virtiofsd)
@@ -117,6 +145,10 @@ define install
 	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) > /dev/null; fi
 	@touch $@
 endef
+
+# What the service is tested with: systemd, and a load.
+$(CACHE)/e2e-ready:
+	$(call install,systemd-analyze setpriv setcap wrk,systemd util-linux libcap2-bin wrk)
 
 # What tests put load on the machine with.
 $(CACHE)/test-tools:

@@ -78,8 +78,8 @@ def serve(options: Options) -> None:
 def started(probe: Probe, kept: frozenset[int]) -> str:
     """What the line at the start says of the probe."""
     lacks = ", ".join(f"{feature.name} ({feature.without})" for feature in probe.missing) or "nothing"
-    numbers = ", ".join(map(str, sorted(kept))) or "none"
-    return f"probe attached to {TRACEPOINT.decode()}; this kernel lacks {lacks}; capabilities kept: {numbers}"
+    capabilities = ", ".join(preflight.CAPABILITIES.get(number, str(number)) for number in sorted(kept)) or "none"
+    return f"probe attached to {TRACEPOINT.decode()}; this kernel lacks {lacks}; capabilities kept: {capabilities}"
 
 
 def _unready(probe: Probe, pipeline: Pipeline) -> str:

@@ -34,14 +34,12 @@ def _listen(address: str) -> socket.socket:
     try:
         if not host and socket.has_dualstack_ipv6():
             return socket.create_server(("", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True)
-        family, _, _, _, sockaddr = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        return socket.create_server(sockaddr[:2], family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise Refusal(
-            f"cannot listen on {address} ({error.strerror})", "choose another --web.listen-address"
-        ) from error
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)  # of a name's, as Go chooses
+        return socket.create_server(where, family=family, backlog=BACKLOG)  # with the scope
+    except (OSError, UnicodeError) as error:  # a name that cannot be one is a UnicodeError
+        why = getattr(error, "strerror", None) or "not a host name"
+        raise Refusal(f"cannot listen on {address} ({why})", "choose another --web.listen-address") from error
 
 
 def systemd_sockets() -> list[socket.socket]:
@@ -63,8 +61,8 @@ def systemd_sockets() -> list[socket.socket]:
 
 
 def name(listening: socket.socket) -> str:
-    """Where a socket listens, as it is written in a URL; a path for a Unix socket."""
+    """Where a socket listens, as it is written in a URL; for a Unix socket its path, in brackets."""
     address = listening.getsockname()
-    if listening.family == socket.AF_INET6:
-        return f"[{address[0]}]:{address[1]}"
-    return f"{address[0]}:{address[1]}" if listening.family == socket.AF_INET else str(address)
+    if listening.family == socket.AF_INET:
+        return f"{address[0]}:{address[1]}"
+    return f"[{address[0]}]:{address[1]}" if listening.family == socket.AF_INET6 else f"[{os.fsdecode(address)}]"

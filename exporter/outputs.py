@@ -62,7 +62,7 @@ class HTTP:
         self._server.start()
         scheme = "https" if self._web.current().context else "http"
         urls = ", ".join(f"{scheme}://{name(one)}{options.telemetry_path}" for one in self._sockets)
-        return f"serving {urls} on port {self._server.port}"
+        return f"serving {urls}"
 
     def wait(self, stop: threading.Event) -> None:
         """Answers until `stop`."""

@@ -10,6 +10,7 @@ from exporter.bpf_syscall import SYS_BPF
 from exporter.refusal import Refusal
 
 CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
+CAPABILITIES = {CAP_SYS_ADMIN: "CAP_SYS_ADMIN", CAP_PERFMON: "CAP_PERFMON", CAP_BPF: "CAP_BPF"}
 BPF_MAP_CREATE = 0
 BPF_MAP_TYPE_RINGBUF = 27
 
@@ -27,8 +28,7 @@ def missing_capabilities(status: str) -> list[str]:
     effective = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
     if effective >> CAP_SYS_ADMIN & 1:
         return []
-    needed = {"CAP_BPF": CAP_BPF, "CAP_PERFMON": CAP_PERFMON}
-    return [name for name, bit in needed.items() if not effective >> bit & 1]
+    return [CAPABILITIES[bit] for bit in (CAP_BPF, CAP_PERFMON) if not effective >> bit & 1]
 
 
 def _check_capabilities(status: str) -> None:

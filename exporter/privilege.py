@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Callable
 
-from exporter.preflight import CAP_BPF
+from exporter.preflight import CAP_BPF, CAP_SYS_ADMIN
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def drop(works: Callable[[], object], keep: frozenset[int] = frozenset()) -> fro
         works()
     except OSError as error:
         log.debug("reading fails without CAP_BPF, which is kept: %s", error)
-        wanted |= 1 << CAP_BPF & permitted
+        wanted |= 1 << (CAP_BPF if permitted >> CAP_BPF & 1 else CAP_SYS_ADMIN) & permitted
     _capset(wanted, wanted)
     return frozenset(number for number in range(64) if wanted >> number & 1)
 

@@ -62,31 +62,40 @@ class Site:
         self._telemetry_path = telemetry_path
         self._max_requests = max_requests
         self._unready = unready
+        self._pages = {
+            telemetry_path: self._metrics,
+            "/": self._landing,
+            "/-/healthy": self._healthy,
+            "/-/ready": self._ready,
+        }
         self._scrapes = 0
         self._passwords = Passwords()
         self._limit = RateLimit(0, 0)
-        self._failing = False
+        self._failing: set[str] = set()
 
     async def respond(self, request: Request) -> Response:
-        """The answer; one that fails is a 500, and logged once until it works again."""
+        """The answer; one that fails is a 500, and logged once until that page works again."""
         config = self._web.current().config
         try:
             response = self._refused(request, config) or await self._answer(request, config)
         except Exception as error:
-            if not self._failing:
+            if self._fails_anew(request.path):
                 log.error(
                     "requests fail: %s: %s", type(error).__name__, error, exc_info=log.isEnabledFor(logging.DEBUG)
                 )
-            self._failing = True
             response = _text(HTTPStatus.INTERNAL_SERVER_ERROR, "The exporter failed; its log says why.")
-        else:
-            self._failing = False
         return Response(response.status, response.body, {**response.headers, **config.headers})
 
     def close(self) -> None:
         """Ends its threads."""
         self._passwords.close()
         self._exposition.close()
+
+    def _fails_anew(self, path: str) -> bool:
+        page = path if path in self._pages else ""  # others are too many to remember
+        new = page not in self._failing
+        self._failing.add(page)
+        return new
 
     def _refused(self, request: Request, config: WebConfig) -> Response | None:
         if (self._limit.burst, self._limit.interval) != (config.rate_burst, config.rate_interval):
@@ -107,17 +116,14 @@ class Site:
                 return _text(HTTPStatus.SERVICE_UNAVAILABLE, "Too many passwords to check.", {"Retry-After": "1"})
             if not right:
                 return _text(HTTPStatus.UNAUTHORIZED, "Unauthorized.", {"WWW-Authenticate": "Basic"})
-        page = {
-            self._telemetry_path: self._metrics,
-            "/": self._landing,
-            "/-/healthy": self._healthy,
-            "/-/ready": self._ready,
-        }.get(request.path)
+        page = self._pages.get(request.path)
         if page is None:
             return _text(HTTPStatus.NOT_FOUND, f"Not here. Metrics are at {self._telemetry_path}")
         if request.method not in ("GET", "HEAD"):
             return _text(HTTPStatus.METHOD_NOT_ALLOWED, "GET only.", {"Allow": "GET, HEAD"})
-        return await page(request)
+        response = await page(request)
+        self._failing.discard(request.path)
+        return response
 
     async def _metrics(self, request: Request) -> Response:
         if self._max_requests and self._scrapes >= self._max_requests:

@@ -34,6 +34,7 @@ def write(path: Path, exposition: bytes) -> None:
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o644)  # whatever the umask: node_exporter is another user
             file.write(exposition)
         temporary.replace(path)
     except OSError:
@@ -56,4 +57,7 @@ def keep_writing(path: Path, render: Callable[[], bytes], interval_seconds: floa
             if not failing:
                 log.error("cannot write %s: %s", path, error.strerror)
             failing = True
-    path.unlink(missing_ok=True)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.error("cannot remove %s: %s", path, error.strerror)

@@ -131,9 +131,9 @@ def _set_client_auth(made: ssl.SSLContext, config: TLSConfig) -> None:
     if config.client_allowed_sans and kind != REQUIRED:
         raise WebConfigError(f"client_allowed_sans requires client_auth_type {REQUIRED}")
     if kind in CLIENT_AUTH:
-        if not authority:
-            raise WebConfigError(f"client_auth_type {kind} needs client_ca or client_ca_file")
         made.verify_mode = CLIENT_AUTH[kind]
+        if not authority:  # as to Go, which takes the system's then
+            made.load_default_certs(ssl.Purpose.CLIENT_AUTH)
     if authority:
         with _complaining("client_ca_file", config.client_ca_file):
             if config.client_ca_file:

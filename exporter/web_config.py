@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from exporter import duration, yaml_file
 from exporter.yaml_file import YAMLFileError
 
@@ -22,6 +24,8 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
     "X-XSS-Protection": (),
     "Content-Security-Policy": (),
 }
+BOOLEANS: Mapping[str, bool] = yaml.SafeLoader.bool_values
+NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 class WebConfigError(ValueError):
@@ -74,7 +78,7 @@ class WebConfig:
 def read(path: Path) -> WebConfig:
     """Reads and checks a file. Raises WebConfigError."""
     try:
-        document = yaml_file.construct(yaml_file.compose(yaml_file.read(path)))
+        document = yaml_file.construct(yaml_file.compose(yaml_file.read(path)), yaml_file.TextLoader)
     except YAMLFileError as error:
         where = f"line {error.line}: " if error.line else ""
         remedy = f": {error.remedy}" if error.remedy else ""
@@ -87,34 +91,44 @@ def _parse(document: Any, directory: Path) -> WebConfig:
         document, "the file", tls_server_config=dict, http_server_config=dict, basic_auth_users=dict, rate_limit=dict
     )
     http = _known(sections.get("http_server_config"), "http_server_config", http2=bool, headers=dict)
-    limit = _known(sections.get("rate_limit"), "rate_limit", burst=int, interval=(str, int))
+    limit = _known(sections.get("rate_limit"), "rate_limit", burst=int, interval=str)
     config = WebConfig(
         tls=_tls(sections.get("tls_server_config"), directory),
         http2=http.get("http2", True),
         headers=_headers(http.get("headers", {})),
         users=_users(sections.get("basic_auth_users", {})),
         rate_burst=limit.get("burst", 0),
-        rate_interval=_duration(limit.get("interval", 0)),
+        rate_interval=_duration(limit.get("interval", "0")),
     )
     if config.rate_interval and config.rate_burst < 1:
         raise WebConfigError("rate_limit has an interval and a burst below 1: that would refuse every request")
     return config
 
 
-def _known(section: Any, where: str, **types: type | tuple[type, ...]) -> dict[str, Any]:
+def _known(section: Any, where: str, **types: type) -> dict[str, Any]:
     """A mapping with these keys only, each of its type; keys without a value are left out."""
     if section is None:
         return {}
     if not isinstance(section, dict):
         raise WebConfigError(f"{where} is not a mapping")
+    found = {}
     for name, value in section.items():
         if name not in types:
             raise WebConfigError(f"{where} has an unknown key {name!r}")
-        wanted = types[name]
-        # YAML's booleans are integers to Python.
-        if value is not None and (not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool)):
-            raise WebConfigError(f"{name} in {where} has a value of the wrong type")
-    return {name: value for name, value in section.items() if value is not None}
+        if value is not None:
+            found[name] = _typed(value, types[name], f"{name} in {where}")
+    return found
+
+
+def _typed(value: Any, wanted: type, where: str) -> Any:
+    """A value as the type that is wanted."""
+    if wanted is bool and isinstance(value, str) and value.lower() in BOOLEANS:
+        return BOOLEANS[value.lower()]
+    if wanted is int and isinstance(value, str) and NUMBER.fullmatch(value):
+        return int(value)
+    if not isinstance(value, wanted):
+        raise WebConfigError(f"{where} has a value of the wrong type")
+    return value
 
 
 def _tls(section: Any, directory: Path) -> TLSConfig:
@@ -149,10 +163,10 @@ def _users(users: Mapping[Any, Any]) -> dict[str, str]:
     return dict(users)
 
 
-def _duration(value: str | int) -> float:
+def _duration(value: str) -> float:
     """A duration as Go writes it, such as 1s, 1m30s or 500ms, in seconds; a number is nanoseconds, as to Go."""
-    if isinstance(value, int):
-        return value * 1e-9
+    if NUMBER.fullmatch(value):
+        return int(value) * 1e-9
     try:
         return duration.seconds(value, duration.GO)
     except ValueError as error:

@@ -59,10 +59,22 @@ def compose(text: str) -> yaml.Node | None:
     return root
 
 
-def construct(node: yaml.Node | None) -> Any:
+class TextLoader(yaml.SafeLoader):
+    """Leaves scalars as text, for a format in which what is wanted tells their type: 123 may be a name."""
+
+
+def _text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    return str(loader.construct_scalar(node))
+
+
+for _tag in ("bool", "int", "float", "timestamp"):
+    TextLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _text)
+
+
+def construct(node: yaml.Node | None, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
     """The plain values of what `compose` returned. Raises YAMLFileError."""
     try:
-        return None if node is None else yaml.SafeLoader("").construct_document(node)
+        return None if node is None else loader("").construct_document(node)
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error) from error
     except ValueError as error:  # a date such as 2026-99-99

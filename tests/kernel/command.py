@@ -50,7 +50,7 @@ def _port(process):
         if not chunk:
             break
         said += chunk
-        found = re.search(r"on port (\d+)", said)
+        found = re.search(r"serving https?://[^ ]*:(\d+)/", said)
         if found:
             return int(found[1])
     raise AssertionError(f"exec_exporter did not start: {said}")
@@ -58,7 +58,8 @@ def _port(process):
 
 def refused(*arguments, command=COMMAND, **options):
     """Runs a command that must end at once; returns its status and what it said on standard error."""
+    options = {"stdout": subprocess.PIPE, **options}
     result = subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False, **options
+        [*command, *arguments], stderr=subprocess.PIPE, text=True, timeout=DEADLINE_SECONDS, check=False, **options
     )
     return result.returncode, result.stderr

@@ -21,8 +21,8 @@ def rows(count):
 
 
 class Served:
-    def __init__(self, server):
-        self.port = server.port
+    def __init__(self, port):
+        self.port = port
 
     def ask(self, path="/metrics", method="GET", headers=None, tls=None):
         """The answer as (status, headers, body)."""
@@ -49,7 +49,7 @@ def serving(web_config=None, families=lambda: rows(3), idle_seconds=30, write_se
     server = Server(sockets, site.respond, web, idle_seconds, write_seconds)
     server.start()
     try:
-        yield Served(server)
+        yield Served(sockets[0].getsockname()[1])
     finally:
         server.close()
         site.close()
@@ -92,5 +92,5 @@ def openssl(*arguments):
 
 def web_yml(directory: Path, text):
     path = directory / "web.yml"
-    path.write_text(text)
+    path.write_text(text, "utf-8", "surrogateescape")
     return path

@@ -59,6 +59,14 @@ def test_a_function_that_is_missing_or_ambiguous_is_noticed(tmp_path, more, name
         check_symbol(name, tmp_path / "kallsyms")
 
 
+def test_where_kallsyms_is_hidden_the_attempt_decides():
+    class Hidden:
+        def read_bytes(self):
+            raise PermissionError(13, "Permission denied")
+
+    check_symbol("x", Hidden())
+
+
 def test_without_kallsyms_nothing_is_attached_blindly(tmp_path):
     with pytest.raises(HookError, match="cannot read"):
         check_symbol("x", tmp_path / "kallsyms")

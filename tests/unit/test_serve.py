@@ -79,6 +79,15 @@ def test_only_reading_is_allowed(served):
     assert int(headers["Content-Length"]) > 100
 
 
+def test_what_keeps_the_server_from_starting_is_raised(monkeypatch):
+    def fail():
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("exporter.serve._connections", fail)
+    with pytest.raises(OSError, match="Too many open files"), serving():
+        pass
+
+
 def test_a_reading_that_raises_is_a_500_and_is_logged_once(caplog):
     def fail():
         raise OSError(5, "the map is gone")
@@ -86,7 +95,7 @@ def test_a_reading_that_raises_is_a_500_and_is_logged_once(caplog):
     with serving(families=fail) as served:
         for _ in range(3):
             assert served.ask()[0] == 500
-        assert served.ask("/-/healthy")[0] == 200
+            assert served.ask("/-/healthy")[0] == 200
     assert len([record for record in caplog.records if "the map is gone" in record.message]) == 1
 
 
@@ -182,6 +191,49 @@ def test_garbage_is_refused_and_harms_nobody(said):
         assert served.ask()[0] == 200
 
 
+def test_who_does_not_read_holds_no_memory(monkeypatch):
+    """Each takes an answer of its own and reads nothing of it; the oldest are given up, and scrapes go on."""
+    monkeypatch.setattr("exporter.serve.MAX_UNSENT_BYTES", 16 << 20)
+    with serving(families=lambda: rows(50_000)) as served:
+        size = len(served.ask()[2])
+        assert size > 3 << 20
+        clients = []
+        try:
+            for _ in range(20):
+                client = served.connect()
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                clients.append(client)
+                assert served.ask()[0] == 200
+            waited_until(lambda: sum(not gone(client) for client in clients) * size <= 20 << 20)
+            assert not gone(clients[-1])
+        finally:
+            for client in clients:
+                client.close()
+
+
+def waited_until(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_of_too_many_connections_those_that_do_not_read_are_closed_too(monkeypatch):
+    monkeypatch.setattr("exporter.serve.MAX_CONNECTIONS", 16)
+    with serving(families=lambda: rows(100_000)) as served:
+        clients = [served.connect() for _ in range(20)]
+        try:
+            for client in clients:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            waited_until(lambda: sum(map(gone, clients)) >= 4)
+            assert served.ask("/-/healthy")[0] == 200
+        finally:
+            for client in clients:
+                client.close()
+
+
 def test_of_too_many_connections_the_oldest_that_waits_is_closed(monkeypatch):
     monkeypatch.setattr("exporter.serve.MAX_CONNECTIONS", 10)
     with serving() as served:
@@ -205,6 +257,12 @@ def test_every_address_is_listened_on():
     finally:
         for one in sockets:
             one.close()
+
+
+def test_a_host_that_is_none_is_refused():
+    for address in ("a..b:80", f"{'a' * 64}.example:80"):
+        with pytest.raises(Refusal, match="cannot listen on"):
+            listen((address,))
 
 
 def test_an_address_in_use_is_refused_and_leaves_nothing_open():

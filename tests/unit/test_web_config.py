@@ -52,8 +52,13 @@ def basic(user, password):
 
 GOOD = {
     "no TLS, empty": "",
-    "headers": "http_server_config: {headers: {Strict-Transport-Security: max-age=1, X-Frame-Options: deny}}",
+    "headers": "http_server_config: {headers: {Strict-Transport-Security: max-age=1; includeSubDomains,"
+    " X-XSS-Protection: 1, X-Frame-Options: deny, X-Content-Type-Options: nosniff,"
+    " Content-Security-Policy: 'default-src *.example.net'}}",
     "no rate limit": "rate_limit: {burst: 0, interval: 0}",
+    "rate limit not reached": "rate_limit: {burst: 20, interval: 1s}",
+    "sections without a value": "tls_server_config: ~\n"
+    "http_server_config: {headers: ~}\nbasic_auth_users:\nrate_limit: ~",
     "TLS": tls(PAIR),
     "all ciphers": tls(f"{PAIR}, cipher_suites: {listed([*CIPHERS, *TLS13_CIPHERS])}"),
     "some ciphers": tls(f"{PAIR}, max_version: TLS12, cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]"),
@@ -63,7 +68,7 @@ GOOD = {
     "no cipher of HTTP/2, no HTTP/2": tls(f"{PAIR}, cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA]")
     + "http_server_config: {http2: false}",
     "all curves": tls(f"{PAIR}, curve_preferences: {listed(CURVES)}"),
-    "one curve": tls(f"{PAIR}, curve_preferences: [CurveP521]"),
+    "one curve": tls(f"{PAIR}, min_version: TLS13, curve_preferences: [CurveP521]"),
     "TLS 1.3 only": tls(f"{PAIR}, min_version: TLS13"),
     "certificate if given": tls(f"{PAIR}, client_auth_type: VerifyClientCertIfGiven, client_ca_file: authority.pem"),
     "certificate asked for": tls(f"{PAIR}, client_auth_type: RequestClientCert"),
@@ -76,7 +81,7 @@ GOOD = {
 def test_good_files_serve(authority, text):
     client = authority.client((authority.directory / "client.pem", authority.directory / "client.key"))
     with serving(web_yml(authority.directory, text)) as served:
-        status, headers, _ = served.ask(tls=client if "tls_server_config" in text else None)
+        status, headers, _ = served.ask(tls=client if "cert_file" in text else None)
     assert status == 200
     assert headers["X-Frame-Options"] == ("deny" if "X-Frame" in text else None)
 
@@ -119,7 +124,15 @@ BAD = {
         tls(f"{PAIR}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: web.yml"),
         "client_ca_file",
     ),
-    "policy without CA": (tls(f"{PAIR}, client_auth_type: RequireAndVerifyClientCert"), "needs client_ca"),
+    "CA in the file without certificates": (
+        tls(f"{PAIR}, client_auth_type: RequireAndVerifyClientCert, client_ca: nothing"),
+        "client_ca",
+    ),
+    "not UTF-8": ("\udcff", "not UTF-8"),
+    "nested deeply": ("[" * 100_000, "nested too deeply"),
+    "no boolean": ("http_server_config: {http2: maybe}", "http2 in http_server_config has a value of the wrong type"),
+    "no number": ("rate_limit: {burst: many}", "burst in rate_limit has a value of the wrong type"),
+    "negative": ("rate_limit: {burst: -1, interval: 1s}", "wrong type"),
     "names without policy": (tls(f"{PAIR}, client_allowed_sans: [a]"), "client_allowed_sans requires"),
     "password in the clear": ("basic_auth_users: {john: doe}", "password of user john is not a bcrypt hash"),
     "invented cipher": (tls(f"{PAIR}, cipher_suites: [TLS_NICE]"), "unknown cipher TLS_NICE"),
@@ -145,6 +158,17 @@ def test_bad_files_are_refused_in_one_line(authority, text, words):
     assert "\n" not in str(refused.value)
     assert refused.value.status == 2
     assert "PRIVATE" not in str(refused.value)
+
+
+def test_required_certificates_without_a_ca_are_those_of_the_system(authority):
+    """As exporter-toolkit has it: nobody who is not signed by a public authority comes in."""
+    good = authority.directory / "client.pem", authority.directory / "client.key"
+    with serving(web_yml(authority.directory, tls(f"{PAIR}, client_auth_type: RequireAndVerifyClientCert"))) as served:
+        assert refused(served, authority.client())
+        assert refused(served, authority.client(good))
+    with serving(web_yml(authority.directory, tls(f"{PAIR}, client_auth_type: VerifyClientCertIfGiven"))) as served:
+        assert served.ask(tls=authority.client())[0] == 200
+        assert refused(served, authority.client(good))
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
@@ -226,6 +250,14 @@ def test_users_and_passwords(authority):
         ):
             for path in ("/metrics", "/", "/-/healthy", "/nothing"):
                 assert served.ask(path, headers=wrong)[0] == 401, (wrong, path)
+
+
+def test_users_may_have_names_that_yaml_takes_for_something_else(authority):
+    users = f'basic_auth_users: {{123: "{HASH}", yes: "{HASH}", 1.50: "{HASH}", 2026-01-01: "{HASH}"}}'
+    with serving(web_yml(authority.directory, users)) as served:
+        for name in ("123", "yes", "1.50", "2026-01-01"):
+            assert served.ask(headers=basic(name, PASSWORD))[0] == 200
+        assert served.ask(headers=basic("1.5", PASSWORD))[0] == 401
 
 
 def test_an_unknown_user_costs_what_a_known_one_does_and_a_right_password_is_remembered(authority):

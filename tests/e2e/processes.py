@@ -1,0 +1,30 @@
+"""What a process may do, as the kernel says it in /proc."""
+
+from pathlib import Path
+
+CAP_PERFMON, CAP_BPF = 1 << 38, 1 << 39
+
+
+def threads(pid):
+    """The status of each thread of a process, as a dict."""
+    found = [task / "status" for task in Path(f"/proc/{pid}/task").iterdir()]
+    return [dict(line.split(":", 1) for line in status.read_text().splitlines()) for status in found]
+
+
+def capabilities(pid):
+    """Of all threads together: what each kind of set holds, by its name in /proc."""
+    sets = {}
+    for thread in threads(pid):
+        for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            sets[name] = sets.get(name, 0) | int(thread[name], 16)
+    return sets
+
+
+def may_do_nothing(pid):
+    """No thread has a capability, and none can get one by executing something."""
+    sets = capabilities(pid)
+    assert {name: held for name, held in sets.items() if name != "CapBnd"} == dict.fromkeys(
+        ("CapInh", "CapPrm", "CapEff", "CapAmb"), 0
+    )
+    assert {thread["NoNewPrivs"].strip() for thread in threads(pid)} == {"1"}
+    return True
