@@ -34,7 +34,7 @@ test-debian13: $(VENV)/test-ready $(CACHE)/ports-ready
 # The chart on a real Kubernetes with a real Prometheus Operator, in namespaces of their own. Compiles them the first time,
 # which takes a quarter of an hour.
 test-cluster: $(VENV)/test-ready chart-tools $(CACHE)/image-ready $(CACHE)/cluster-ready
-	$(SUDO) $(VENV)/bin/python -m tests.tools cluster
+	$(SUDO) $(VENV)/bin/python -m tests.cluster.compile
 	$(PYTEST) tests/cluster -v -s $(ARGS)
 
 # Helm and what else the chart's tests compile, kept in ~/.cache/exec_exporter as it takes two minutes.

@@ -31,7 +31,18 @@ SECCOMP_PROFILE = BIN / f"seccomp-profile-{hashlib.sha256(_SOURCES).hexdigest()[
 DEFINITIONS = {
     ("github.com/prometheus-operator/prometheus-operator", "v0.85.0"): [
         f"example/prometheus-operator-crd/monitoring.coreos.com_{kind}.yaml"
-        for kind in ("podmonitors", "prometheuses", "prometheusrules", "servicemonitors")
+        for kind in (
+            "alertmanagerconfigs",
+            "alertmanagers",
+            "podmonitors",
+            "probes",
+            "prometheusagents",
+            "prometheuses",
+            "prometheusrules",
+            "scrapeconfigs",
+            "servicemonitors",
+            "thanosrulers",
+        )  # those that the operator asks for
     ],
     ("github.com/openshift/api", "v0.0.0-20251015095338-264e80a2b6e7"): [
         "payload-manifests/crds/0000_03_config-operator_01_securitycontextconstraints.crd.yaml"
