@@ -57,7 +57,11 @@ run)
 	exec nsenter --target "$(cat "$BOX/pid")" --cgroup --net --mount --pid -- "$@"
 	;;
 down)
-	[ -e "$BOX/pid" ] && kill -9 "$(cat "$BOX/pid")" && rm -f "$BOX/pid"
+	if [ -e "$BOX/pid" ]; then # the first of its pid namespace: with it all others end
+		pid=$(cat "$BOX/pid")
+		[ "$(cat "/proc/$pid/comm" 2> /dev/null)" = catatonit ] && kill -9 "$pid"
+		rm -f "$BOX/pid"
+	fi
 	for ((i = 0; i < 50; i++)); do
 		left=
 		for h in $(hierarchies); do

@@ -76,7 +76,7 @@ class Monitoring:
 
     @staticmethod
     def ask(path):
-        return json.loads(run("curl", "-sf", f"http://{ADDRESS}/api/v1/{path}"))["data"]
+        return json.loads(run("curl", "-sfm20", f"http://{ADDRESS}/api/v1/{path}"))["data"]
 
     def query(self, expression):
         return self.ask(f"query?query={quote(expression)}")["result"]

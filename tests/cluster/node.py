@@ -24,6 +24,7 @@ KUBECONFIG = STATE / "kubeconfig"
 TOKEN = STATE / "token"
 CERTIFICATE = STATE / "api.crt"
 SYSCTLS = [Path("/proc/sys") / name for name in ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")]
+SAVED = DIRECTORY / "sysctls.json"
 
 PAUSE = r"""
 #include <signal.h>
@@ -125,11 +126,11 @@ class Node:
 
     def __init__(self):
         self.services = Services()
-        self._sysctls = {file: file.read_text() for file in SYSCTLS}
 
     def start(self):
-        shutil.rmtree(STATE, ignore_errors=True)
+        self._clear()  # of a run that was killed
         STATE.mkdir(parents=True)
+        SAVED.write_text(json.dumps({str(file): file.read_text() for file in SYSCTLS}))
         box("up")
         run("ip", "addr", "add", f"{ADDRESS}/32", "dev", "lo")
         self._credentials()
@@ -143,9 +144,15 @@ class Node:
         with contextlib.suppress(RuntimeError):  # it may have got no farther than that
             kubectl("delete", "daemonsets,pods", "--all-namespaces", "--all", "--grace-period=1", "--timeout=60s")
         self.services.stop()
+        self._clear()
+
+    @staticmethod
+    def _clear():
         box("down")
-        for file, value in self._sysctls.items():
-            file.write_text(value)
+        if SAVED.exists():
+            for file, value in json.loads(SAVED.read_text()).items():
+                Path(file).write_text(value)
+            SAVED.unlink()
         shutil.rmtree(STATE, ignore_errors=True)
 
     def load(self, image, *names):
