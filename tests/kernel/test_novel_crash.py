@@ -38,7 +38,7 @@ def test_kill_in_a_storm_of_new_programs_loses_and_doubles_nothing(tmp_path):
             program = new_elf(storm / f"program-{len(executed)}")
             execute(program)
             executed.append(program)
-            time.sleep(0.002)
+            time.sleep(0.03)  # the catalogue keeps 10,000 findings
 
     with watching(tmp_path):  # learning is over from here on
         pass
