@@ -30,6 +30,11 @@ def test_the_label_that_the_namespace_needs(notes):
     assert "pod-security" not in notes("openshift.enabled=true")
 
 
+def test_a_catalogue_that_ends_with_its_pod(notes):
+    assert "Set catalogue.hostPath=" in notes()
+    assert "Set catalogue.hostPath=" not in notes('catalogue.hostPath="/x"')
+
+
 def test_who_scrapes(notes):
     assert "http://exec-exporter.n.svc:10042/metrics" in notes()
     assert "Nobody scrapes it yet" not in notes("serviceMonitor.enabled=true")

@@ -67,6 +67,8 @@ def test_the_set_of_everything_switches_everything_on():
         ('prometheusRule.disabled={"ExecStorm": "yes"}', "at '/prometheusRule/disabled/ExecStorm': got string"),
         ('job="a\\"b"', "at '/job': 'a\"b' does not match"),
         ('namespaceOverride="My Space"', "at '/namespaceOverride': 'My Space' does not match"),
+        ('catalogue.hostPath="var/lib"', "at '/catalogue/hostPath': 'var/lib' does not match"),
+        ('contentHashes={"enabled": true}', None),
         ('web.existingSecret="exec-web"', "at '/web/scheme': value must be one of 'http', 'https'"),
     ],
 )
@@ -76,6 +78,11 @@ def test_bad_values_are_named(value, said):
         return
     with pytest.raises(HelmError, match=re.escape(said)):
         template(*settings(value))
+
+
+def test_contents_are_read_of_processes_that_are_seen():
+    with pytest.raises(HelmError, match="'/hostPID': value must be true"):
+        template(*settings("contentHashes.enabled=true", "hostPID=false"))
 
 
 def test_only_one_monitor_at_a_time():

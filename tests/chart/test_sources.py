@@ -41,7 +41,7 @@ def test_every_flag_exists(values, tmp_path):
         for name, text in {**one.get("data", {}), **one.get("stringData", {})}.items():
             (tmp_path / name).write_text(text)
     options = parse([re.sub("=/etc/exec_exporter/[a-z]+/", f"={tmp_path}/", argument) for argument in arguments], {})
-    for file in (options.config_file, options.web_config_file):
+    for file in (options.config_file, options.web_config_file, options.accepted_file):
         assert file is None or file.exists() or values.stem == "passwords"  # which has a Secret of the user's own
 
 
@@ -106,7 +106,7 @@ def test_a_package_of_a_clean_checkout_is_complete(tmp_path):
         assert ours
         assert {file.name: file.read_bytes() for file in theirs.glob(pattern)} == ours
         assert not theirs.is_symlink()
-    everything = f"--values={VALUES / 'everything.yaml'}"
+    everything = f"--values={clone / VALUES.relative_to(ROOT) / 'everything.yaml'}"
     assert template(everything, chart=package) == template(everything, chart=clone / "helm/exec-exporter")
 
 

@@ -1,6 +1,9 @@
 """What each switch does, and that without it nothing of that is there."""
 
+import typing
+
 import pytest
+import yaml
 
 from tests.chart.helm import VALUES, container, daemonset, pod, settings, template
 
@@ -42,6 +45,9 @@ def test_privileges_of_the_default():
 
 
 def test_content_hashes_add_what_they_need_and_nothing_else():
+    assert "--path.rootfs=/proc/1/root" in container("contentHashes.enabled=true")["args"]
+    assert {"--no-content.hash", "--no-learning.packages"} <= set(container()["args"])
+    assert not {"--no-content.hash", "--no-learning.packages"} & set(container("contentHashes.enabled=true")["args"])
     context = container("contentHashes.enabled=true")["securityContext"]
     assert context.pop("appArmorProfile") == {"type": "Unconfined"}
     added = context["capabilities"]["add"]
@@ -192,6 +198,41 @@ def test_annotations():
     assert changed["spec"]["template"]["metadata"]["labels"]["e"] == "f"
 
 
+class TestCatalogue:
+    HOST = 'catalogue.hostPath="/var/lib/execs"'
+    MOUNT: typing.ClassVar = {"name": "catalogue", "mountPath": "/var/lib/exec_exporter"}
+
+    def test_is_in_the_pod(self):
+        assert {"name": "catalogue", "emptyDir": {"sizeLimit": "256Mi"}} in pod()["volumes"]
+        assert {"name": "catalogue", "emptyDir": {"sizeLimit": "1Gi"}} in pod('catalogue.sizeLimit="1Gi"')["volumes"]
+        assert self.MOUNT in container()["volumeMounts"]
+        assert "initContainers" not in pod()
+
+    def test_is_on_the_node_and_the_exporter_s_own(self):
+        spec = pod(self.HOST)
+        source = {"path": "/var/lib/execs", "type": "DirectoryOrCreate"}
+        assert {"name": "catalogue", "hostPath": source} in spec["volumes"]
+        (first,) = spec["initContainers"]
+        assert first["volumeMounts"] == [self.MOUNT]
+        assert first["securityContext"] == {
+            "runAsUser": 0,
+            "runAsGroup": 0,
+            "runAsNonRoot": False,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"], "add": ["CHOWN"]},
+        }
+        assert spec["containers"][0]["securityContext"] == container()["securityContext"]
+
+    def test_accepted_findings_are_in_a_config_map_that_is_read_again(self):
+        given = 'acceptedFindings=[{"path": "/opt/ci/*", "reason": "build hosts"}]'
+        text = made("ConfigMap", given, name=f"{NAME}-accepted")["data"]["accepted.yml"]
+        assert yaml.safe_load(text) == {"accepted": [{"path": "/opt/ci/*", "reason": "build hosts"}]}
+        assert {"name": "accepted", "configMap": {"name": f"{NAME}-accepted"}} in pod(given)["volumes"]
+        assert "--findings.accepted-file=/etc/exec_exporter/accepted/accepted.yml" in container(given)["args"]
+        assert "annotations" not in daemonset(given)["spec"]["template"]["metadata"]
+
+
 class TestConfiguration:
     CONFIG = 'config={"series": {"limit": 7}}'
 
@@ -334,10 +375,20 @@ class TestOpenShift:
         kinds = {next(kind for kind in volume if kind != "name") for volume in spec["volumes"]}
         assert kinds <= set(constraints["volumes"])
 
+    def test_with_a_catalogue_on_the_node(self):
+        constraints = made(
+            "SecurityContextConstraints", "openshift.enabled=true", 'catalogue.hostPath="/x"', name=f"{NAME}-{NAME}"
+        )
+        assert constraints["allowHostDirVolumePlugin"] is True
+        assert constraints["allowedCapabilities"] == ["BPF", "PERFMON", "CHOWN"]
+        assert constraints["runAsUser"] == {"type": "RunAsAny"}
+        assert "hostPath" in constraints["volumes"]
+
     def test_without_what_is_not_switched_on(self):
         constraints = made("SecurityContextConstraints", "openshift.enabled=true", name="exec-exporter-exec-exporter")
         assert constraints["allowedCapabilities"] == ["BPF", "PERFMON"]
         assert constraints["allowHostNetwork"] is constraints["allowHostPorts"] is False
+        assert constraints["allowHostDirVolumePlugin"] is False
         assert "seLinuxOptions" not in pod()["securityContext"]
 
     def test_the_account_may_use_them(self):

@@ -13,6 +13,7 @@ from tests.cluster.processes import run, until
 DIRECTORY = STATE / "prometheus"
 RULES = DIRECTORY / "rules"
 ADDRESS = "127.0.0.1:19090"
+PROXY = "http://127.0.0.1:18001"
 NAME = "box"
 PROMETHEUS = {
     "apiVersion": "monitoring.coreos.com/v1",
@@ -40,8 +41,9 @@ class Monitoring:
         RULES.mkdir(parents=True)
         start = self._services.start
         start("kubectl-proxy", BIN / "kubectl", "proxy", f"--kubeconfig={STATE}/kubeconfig", "--port=18001")
+        until("the API server is reached without a token", lambda: run("curl", "-sf", f"{PROXY}/readyz"))
         start(
-            "operator", BIN / "operator", "-apiserver=http://127.0.0.1:18001", "-web.listen-address=127.0.0.1:18088",
+            "operator", BIN / "operator", f"-apiserver={PROXY}", "-web.listen-address=127.0.0.1:18088",
             "-kubelet-endpoints=false",
         )  # fmt: skip
         apply(PROMETHEUS)

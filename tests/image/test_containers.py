@@ -1,12 +1,13 @@
 """The image runs with exactly what the chart gives it, and counts what is executed outside of it."""
 
 import base64
+import hashlib
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.chart.helm import VALUES, template
+from tests.chart.helm import VALUES, settings, template
 from tests.image.container import ended, runc, running
 from tests.image.oci import specification
 from tests.kernel.programs import dynamic_elf, execute, script, static_elf
@@ -147,13 +148,52 @@ def test_root_works_too(pod, tmp_path):
         assert process_status(one.pid)["CapEff"] == capabilities()
 
 
-def test_content_hashes_have_their_capabilities(pod, tmp_path):
-    made = pod(f"--values={VALUES / 'content-hashes.yaml'}")
+def test_contents_of_other_users_programs_are_read(pod, tmp_path):
+    """By an ordinary user with the two capabilities that the switch adds: of a program that only root may read."""
+    made = pod(f"--values={VALUES / 'content-hashes.yaml'}", *settings('config={"learning.duration": "0s"}'))
+    program = static_elf(tmp_path / "secret")
+    program.chmod(0o700)
+    digest = hashlib.sha256(program.read_bytes()).hexdigest()
     with running("exec_exporter-test-hashes", made.oci, tmp_path) as one:
         ready(one, made)
+        execute(program)
+        one.until(lambda: digest in runc("exec", one.name, "exec_exporter", "findings", "list", "--json").stdout)
         status = process_status(one.pid)
         assert status["CapBnd"] == capabilities(BPF, PERFMON, SYS_PTRACE, DAC_READ_SEARCH)
+        assert status["CapEff"] == status["CapPrm"] == capabilities(SYS_PTRACE, DAC_READ_SEARCH)
         assert set(status["Uid"].split()) == {"65534"}
+
+
+def test_without_content_hashes_novel_programs_are_found_all_the_same(pod, tmp_path):
+    made = pod(*settings('config={"learning.duration": "0s"}'))
+    program = static_elf(tmp_path / "novel")
+    with running("exec_exporter-test-novel", made.oci, tmp_path) as one:
+        ready(one, made)
+        execute(program)
+        one.until(lambda: str(program) in runc("exec", one.name, "exec_exporter", "findings", "list", "--json").stdout)
+
+
+def test_a_catalogue_on_the_node_outlives_the_pod(image, pod, tmp_path):
+    """Its directory is made by the kubelet for root, and given to the exporter by the init container."""
+    directory = tmp_path / "on-the-node"
+    made = pod(*settings(f'catalogue.hostPath="{directory}"', 'config={"learning.duration": "0s"}'))
+    (first,) = made.spec["initContainers"]
+    status, said, errors = ended(
+        "exec_exporter-test-owner", specification(made.spec, first, image.config, image.root, tmp_path), tmp_path
+    )
+    assert (status, said, errors) == (0, "", "")
+    assert (directory.stat().st_uid, directory.stat().st_gid) == (65534, 65534)
+    program = static_elf(tmp_path / "novel")
+    for times in (1, 2):
+        with running(f"exec_exporter-test-pod-{times}", made.oci, tmp_path) as one:
+            ready(one, made)
+            execute(program)
+            one.until(lambda: counted(one, program) == 1)
+            one.until(
+                lambda: f'"{program}"' in runc("exec", one.name, "exec_exporter", "findings", "list", "--json").stdout
+            )
+            assert sum(f'path="{program}"' in line for line in metrics(one) if "first_seen" in line) == 1
+    assert (directory / "catalogue.db").stat().st_uid == 65534
 
 
 def test_tls(pod, tmp_path):
