@@ -90,6 +90,7 @@ class Novelty:
         self._open = OpenFindings(series_limit)
         self._store: Store | None = None
         self._version = -1
+        self._outdated = False
         self._evictions = 0
         self._next = dict.fromkeys((TICK_SECONDS, RECHECK_SECONDS, TOUCH_SECONDS), 0.0)
         self._view = View("lost" if keeper.store is None else "learning", learning.end)
@@ -213,6 +214,7 @@ class Novelty:
             self._settling.popleft()
         self._keeper.succeeded()
         self._evictions += evicted
+        self._outdated = self._outdated or evicted > 0
         self._open.add(found)
         self._say(found)
         self._show(store)
@@ -283,6 +285,10 @@ class Novelty:
             self._show(store)
         if self._is_time(RECHECK_SECONDS):
             self._recheck(store)
+            if self._outdated:  # some of the findings have been forgotten
+                self._outdated = False
+                self._open.refresh(store, self._accepted.entries)
+                self._show(store)
         if self._to_touch and self._is_time(TOUCH_SECONDS):
             with store.transaction():
                 store.touch(self._to_touch, time.time())

@@ -3,7 +3,6 @@
 import os
 import signal
 import sqlite3
-import subprocess
 import threading
 import time
 from contextlib import closing
@@ -11,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from tests.kernel.command import served
-from tests.kernel.novel import Host, new_elf, until, watching
+from tests.kernel.novel import Host, new_elf, unmount, until, watching
 from tests.kernel.programs import execute
 from tests.kernel.tracing import mount
 
@@ -92,7 +91,7 @@ def test_a_full_disk(tmp_path):
             assert host.open(second) == {str(second): "new_path"}
             assert "can be written again" in host.said.decode()
     finally:
-        subprocess.run(["umount", disk], check=True)
+        unmount(disk)
 
 
 def test_a_damaged_catalogue_is_set_aside_and_learning_begins_anew(tmp_path):
