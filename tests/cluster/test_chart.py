@@ -155,7 +155,7 @@ def test_executions_in_another_pod_are_counted():
         },
     })  # fmt: skip
     until("the other pod has ended well", lambda: _phase("other") == "Succeeded")
-    assert counted("/work/in-a-pod") == 5
+    until("they are counted", lambda: counted("/work/in-a-pod") == 5, 20)
     kubectl("delete", "pod", "other", f"--namespace={NAMESPACE}")
 
 
