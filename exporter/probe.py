@@ -158,7 +158,11 @@ class Probe(Program):
 
     def failures(self) -> dict[int, int]:
         """Failed executions by errno; 0 for those that have no number there."""
-        return {number: value.value for number, value in enumerate(self._bpf[b"failures"].values()) if value.value}
+        numbers = (
+            (int.from_bytes(key, "little"), int.from_bytes(value, "little"))
+            for key, value in read_entries(self._lib, self._map("failures"))
+        )
+        return {error: count for error, count in numbers if count}
 
     def tell(self, boot_time_ns: int, misc_interpreters: Collection[bytes]) -> None:
         """Tells the probe when this machine was booted, in ns since the epoch, and what binfmt_misc starts."""
