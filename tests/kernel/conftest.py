@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.pipeline import SeriesSettings
 from exporter.probe import Tracer
 from exporter.program import ProbeSettings
 from tests.alone import alone
@@ -27,6 +28,9 @@ def pytest_collection_finish(session):
         alone()
 
 
+NO_LIMIT = 1_000_000  # of series: the paths of one test take no room from those of another
+
+
 def ways_of_reading():
     """How the probe can read the kernel's memory: by typed loads, where there are casts for them, and without."""
     btf = Path("/sys/kernel/btf/vmlinux")
@@ -43,7 +47,7 @@ def typed_loads(request):
 @pytest.fixture(scope="session")
 def compiled(typed_loads):
     """One probe for all tests that can share it; it is detached until they attach it."""
-    with running(typed_loads=typed_loads) as exporter:
+    with running(SeriesSettings(limit=NO_LIMIT), typed_loads=typed_loads) as exporter:
         exporter.probe.detach()
         yield exporter
 
