@@ -50,6 +50,7 @@ enum counter {
 	COUNTER_LOST_MAP_FULL,
 	COUNTER_LOST_NO_MEMORY,
 	COUNTER_LOST_MAP_BUSY,
+	COUNTER_LOST_PREEMPTED,	 /* the kernel counts it, where a task can be preempted in the probe */
 	COUNTER_RECORDS_REFUSED, /* the ring buffer was full */
 	COUNTER_FORKS_PROCESS,
 	COUNTER_FORKS_THREAD,
@@ -209,13 +210,13 @@ enum path_flag {
  * introduces a new key, and is what `exec_exporter trace` shows of every exec.
  */
 struct introduction {
+	struct exec_key key; /* first, for what the probe changes on every exec lies before it */
 	u32 text_bytes;
 	u32 truncated;	/* bit 1 << TEXT_x: that string was cut */
 	u32 unreadable; /* bit 1 << TEXT_x: that string could not be read */
 	u32 path_flags[PATHS];
 	u32 text_size[TEXTS]; /* bytes of each string, its NULs included; 0: absent */
 	u32 reserved;
-	struct exec_key key;
 	struct file_facts program;
 	struct file_facts interpreter;
 	struct file_facts script;

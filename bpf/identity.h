@@ -19,18 +19,19 @@ struct subject {
 
 /*
  * Room for what does not fit on the stack, and for what the verifier should not follow
- * value by value. Python learns the layout of an introduction from it.
+ * value by value. What every exec changes lies together, from the end of the climb to
+ * the key. Python learns the layout of an introduction from it.
  */
 struct scratch {
-	struct introduction introduction; /* its key is the key of this exec */
-	struct file *stdin;
-	struct file *script; /* what the earlier hook saw of this exec; NULL: nothing */
 #ifdef HAVE_PROGRAM_FILE
-	struct file *interpreter; /* the ELF interpreter */
-	struct subject subjects[2];
 	struct path paths[PATHS]; /* in the order of enum text */
 	struct climb climb;
+	struct subject subjects[2];
+	struct file *interpreter; /* the ELF interpreter */
 #endif
+	struct file *stdin;
+	struct file *script;		  /* what the earlier hook saw of this exec; NULL: nothing */
+	struct introduction introduction; /* its key is the key of this exec */
 };
 
 #ifdef HAVE_PROGRAM_FILE

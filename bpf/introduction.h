@@ -42,9 +42,9 @@ static __always_inline void write_path(struct introduction *record, u32 text, co
 
 			if (used > TEXT_BYTES - NAME_BYTES || used - start > TEXT_MAX)
 				break;
-			if (step == STEP_NAME && !FRESH(climb->names)++ && !climb->at.d_hash.pprev)
+			if (step == STEP_NAME && !FRESH(climb->names)++ && !PASSED(climb, d_hash.pprev))
 				record->path_flags[text] |= PATH_DELETED;
-			size = READ_STRING(&record->text[used], NAME_BYTES, climb->at.d_name.name);
+			size = READ_STRING(&record->text[used], NAME_BYTES, PASSED(climb, d_name.name));
 			if (size <= 0) {
 				record->unreadable |= 1 << text;
 				break;
@@ -164,10 +164,9 @@ static __always_inline u64 write_introduction(struct task_struct *task, struct l
 {
 	struct introduction *record = &space->introduction;
 
-	__builtin_memset(record, 0, __builtin_offsetof(struct introduction, key));
-	__builtin_memset(&record->program, 0,
+	__builtin_memset(&record->text_bytes, 0,
 			 __builtin_offsetof(struct introduction, text) -
-				 __builtin_offsetof(struct introduction, program));
+				 __builtin_offsetof(struct introduction, text_bytes));
 #ifdef HAVE_PROGRAM_FILE
 	write_files(task, bprm, space);
 #endif

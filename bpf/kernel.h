@@ -6,16 +6,54 @@
  */
 #pragma once
 
-/* The one layer of reads: typed BTF loads can take its place without touching the logic. */
+/*
+ * The one layer of reads. With TYPED_LOADS, a number that exporter/casts.py makes into
+ * a call of the kernel's bpf_rdonly_cast() (6.2: a35b9af4ec2c "bpf: Add a kfunc for
+ * generic type cast"), a read is one load; without, it is the call of a helper, which
+ * takes 30 times as long. What cannot be read is 0 either way.
+ */
+#ifdef TYPED_LOADS
+static void *(*rdonly_cast)(const void *object, u32 type) = (void *)TYPED_LOADS;
+#define CAST(pointer) ((typeof(pointer))rdonly_cast(pointer, TYPE_ID(pointer)))
+#define READ(object, member)                                                                                           \
+	({                                                                                                             \
+		typeof((object)->member) _value;                                                                       \
+		if (TYPE_ID(object)) /* else a module has the type, to which there is no cast */                       \
+			_value = *(volatile typeof(_value) *)&CAST(object)->member;                                    \
+		else                                                                                                   \
+			bpf_probe_read_kernel(&_value, sizeof(_value), &(object)->member);                             \
+		_value;                                                                                                \
+	})
+/* Eight bytes at any address: what begins with an unsigned long will do. */
+#define READ_WORD(address) (*(volatile u64 *)CAST((struct rb_node *)(address)))
+#else
 #define READ(object, member)                                                                                           \
 	({                                                                                                             \
 		typeof((object)->member) _value;                                                                       \
 		bpf_probe_read_kernel(&_value, sizeof(_value), &(object)->member);                                     \
 		_value;                                                                                                \
 	})
+#define READ_WORD(address)                                                                                             \
+	({                                                                                                             \
+		u64 _word;                                                                                             \
+		bpf_probe_read_kernel(&_word, sizeof(_word), (void *)(address));                                       \
+		_word;                                                                                                 \
+	})
+#endif
 #define READ_BYTES(destination, size, source) bpf_probe_read_kernel(destination, size, source)
 #define READ_STRING(destination, size, source) bpf_probe_read_kernel_str(destination, size, source)
 #define READ_USER(destination, size, source) bpf_probe_read_user(destination, size, source)
+
+/* Words that lie together: read one by one where a read is cheap, else all at once into `room`, a u64 *. */
+#ifdef TYPED_LOADS
+#define READ_WORDS(room, count, source) ((u64)(source))
+#define WORD(words, index) READ_WORD((words) + 8 * (index))
+typedef u64 words_t;
+#else
+#define READ_WORDS(room, count, source) (READ_BYTES(room, 8 * (count), (void *)(source)), (room))
+#define WORD(words, index) ((words)[index])
+typedef u64 *words_t;
+#endif
 
 /*
  * Loads afresh from a map what a loop counts there. The verifier then knows nothing of
@@ -216,21 +254,22 @@ static __always_inline s64 returned(struct pt_regs *registers)
 
 #define AUXV_ENTRIES 12 /* AT_BASE is the 9th on x86, the 8th elsewhere; sysinfo entries come before it */
 
-/* Where the kernel mapped the ELF interpreter of the program in `mm`; 0: there is none. `auxv` is room. */
-static __always_inline u64 interpreter_address(struct mm_struct *mm, u64 *auxv)
+/* Where the kernel mapped the ELF interpreter of the program in `mm`; 0: there is none. */
+static __always_inline u64 interpreter_address(struct mm_struct *mm, u64 *room)
 {
-	u32 *compat = (u32 *)auxv;
+	words_t auxv = READ_WORDS(room, 2 * AUXV_ENTRIES, &mm->saved_auxv);
 
-	READ_BYTES(auxv, 2 * AUXV_ENTRIES * sizeof(*auxv), &mm->saved_auxv);
-	if (auxv[0] >> 32) { /* entries of a 32-bit program are pairs of 32 bits */
-		for (int i = 0; i < AUXV_ENTRIES; i++)
-			if (compat[2 * i] == AT_BASE)
-				return compat[2 * i + 1];
+	if (WORD(auxv, 0) >> 32) { /* entries of a 32-bit program are pairs of 32 bits */
+#pragma clang loop unroll(disable)
+		for (u64 i = 0; i < AUXV_ENTRIES; i++)
+			if ((u32)WORD(auxv, i) == AT_BASE)
+				return WORD(auxv, i) >> 32;
 		return 0;
 	}
-	for (int i = 0; i < AUXV_ENTRIES; i++)
-		if (auxv[2 * i] == AT_BASE)
-			return auxv[2 * i + 1];
+#pragma clang loop unroll(disable)
+	for (u64 i = 0; i < AUXV_ENTRIES; i++)
+		if (WORD(auxv, 2 * i) == AT_BASE)
+			return WORD(auxv, 2 * i + 1);
 	return 0;
 }
 
@@ -244,9 +283,9 @@ static __always_inline u64 interpreter_address(struct mm_struct *mm, u64 *auxv)
 #define RANGE_PIVOTS (sizeof(((struct maple_range_64 *)0)->pivot) / 8)
 #define ARANGE_PIVOTS (sizeof(((struct maple_arange_64 *)0)->pivot) / 8)
 
-static __always_inline struct vm_area_struct *find_vma(struct mm_struct *mm, u64 address, u64 *pivots)
+static __always_inline struct vm_area_struct *find_vma(struct mm_struct *mm, u64 address, u64 *room)
 {
-	u64 entry = (u64)READ(mm, mm_mt.ma_root);
+	u64 entry = READ_WORD(&mm->mm_mt.ma_root);
 
 	if (!MAPLE_ROOT_IS_NODE(entry)) /* with one entry only the root is that entry: no program has so few */
 		return 0;
@@ -254,6 +293,7 @@ static __always_inline struct vm_area_struct *find_vma(struct mm_struct *mm, u64
 	for (u64 depth = 0; depth < MAPLE_DEPTH; depth++) {
 		u64 node = entry & ~255ULL, slots, type = MAPLE_TYPE(entry);
 		u64 slot = 0, count = RANGE_PIVOTS;
+		words_t pivots;
 
 		if (type == MAPLE_ARANGE_64) {
 			count = ARANGE_PIVOTS;
@@ -261,13 +301,16 @@ static __always_inline struct vm_area_struct *find_vma(struct mm_struct *mm, u64
 		} else {
 			slots = node + __builtin_offsetof(struct maple_range_64, slot);
 		}
-		/* both kinds have their pivots after the parent word; more are read than arange_64 has */
-		READ_BYTES(pivots, RANGE_PIVOTS * sizeof(*pivots),
-			   (void *)(node + __builtin_offsetof(struct maple_range_64, pivot)));
+		/* both kinds have their pivots after the parent word; arange_64 has fewer of them */
+		pivots = READ_WORDS(room, RANGE_PIVOTS, node + __builtin_offsetof(struct maple_range_64, pivot));
 #pragma clang loop unroll(disable)
-		while (slot < count && pivots[slot] && pivots[slot] < address)
-			slot++;
-		READ_BYTES(&entry, sizeof(entry), (void *)(slots + 8 * slot));
+		for (; slot < count; slot++) {
+			u64 pivot = WORD(pivots, slot);
+
+			if (!pivot || pivot >= address)
+				break;
+		}
+		entry = READ_WORD(slots + 8 * slot);
 		if (type == MAPLE_LEAF_64)
 			return (struct vm_area_struct *)entry;
 	}
@@ -278,7 +321,7 @@ static __always_inline struct vm_area_struct *find_vma(struct mm_struct *mm, u64
 
 #define RB_DEPTH 16
 
-static __always_inline struct vm_area_struct *find_vma(struct mm_struct *mm, u64 address, u64 *pivots)
+static __always_inline struct vm_area_struct *find_vma(struct mm_struct *mm, u64 address, u64 *room)
 {
 	struct rb_node *node = READ(mm, mm_rb.rb_node);
 
@@ -328,7 +371,7 @@ static __always_inline struct file *stdin_file(struct task_struct *task)
 	struct fdtable *fdt = READ(files, fdt);
 	struct file **descriptors = (struct file **)READ(fdt, fd);
 
-	READ_BYTES(&file, sizeof(file), descriptors);
+	file = (struct file *)READ_WORD(descriptors);
 #endif
 	return file;
 }

@@ -23,23 +23,33 @@
 
 /* Where a climb stands. It is too large for the stack, and lies in the scratch map. */
 struct climb {
+	u64 string[STRING_WORDS]; /* a string that is hashed: without TYPED_LOADS every name, one after the other */
+#ifdef TYPED_LOADS
+	struct dentry *passed; /* whose name the last step passed */
+#else
+	struct dentry passed; /* a copy of it as far as it is used: one read costs less than several */
+#endif
 	struct dentry *dentry;
 	struct dentry *mount_root;
 	struct mount *mount;
-	struct dentry at;	  /* a copy of *dentry as far as it is used: the name that the last step passed */
-	u64 string[STRING_WORDS]; /* the name, or another string that is hashed */
-	u64 word;		  /* which of `string` is hashed next */
-	s64 left;		  /* bytes of it that are not hashed yet; -1: none */
+	u64 next; /* the word that is hashed next: its address, without TYPED_LOADS its index in `string` */
+	s64 left; /* bytes that are not hashed yet; -1: none */
 	u32 flags;
 	u32 names; /* passed so far */
 };
 
+#ifdef TYPED_LOADS
+#define PASSED(climb, member) READ(FRESH((climb)->passed), member)
+#else
+#define PASSED(climb, member) ((climb)->passed.member)
+#endif
+
 enum step {
-	STEP_NAME,     /* climb.at has a name; the climb has moved to its parent */
+	STEP_NAME,     /* passed a name; the climb has moved to its parent */
 	STEP_MOUNT,    /* crossed a mount point */
 	STEP_ROOT,     /* at the root of a mount namespace */
 	STEP_DETACHED, /* at the root of a mount that is in no namespace */
-	STEP_ORPHAN,   /* at a dentry without a parent, such as a memfd's; climb.at has its name */
+	STEP_ORPHAN,   /* at a dentry without a parent, such as a memfd's, whose name it passed */
 };
 
 static __always_inline void climb_start(struct climb *climb, const struct path *path)
@@ -51,40 +61,76 @@ static __always_inline void climb_start(struct climb *climb, const struct path *
 
 static __always_inline enum step climb_step(struct climb *climb)
 {
-	if (FRESH(climb->dentry) == FRESH(climb->mount_root)) {
-		struct mount *parent = READ(climb->mount, mnt_parent);
+	struct dentry *parent;
 
-		if (parent == climb->mount)
+	if (FRESH(climb->dentry) == FRESH(climb->mount_root)) {
+		struct mount *above = READ(climb->mount, mnt_parent);
+
+		if (above == climb->mount)
 			return mount_is_internal(climb->mount) ? STEP_DETACHED : STEP_ROOT;
 		climb->dentry = READ(climb->mount, mnt_mountpoint);
-		climb->mount = parent;
-		climb->mount_root = READ(parent, mnt.mnt_root);
+		climb->mount = above;
+		climb->mount_root = READ(above, mnt.mnt_root);
 		return STEP_MOUNT;
 	}
-	READ_BYTES(&climb->at, sizeof(climb->at), climb->dentry);
-	if (climb->at.d_parent == climb->dentry)
+#ifdef TYPED_LOADS
+	climb->passed = climb->dentry;
+#else
+	READ_BYTES(&climb->passed, sizeof(climb->passed), climb->dentry);
+#endif
+	parent = PASSED(climb, d_parent);
+	if (parent == climb->dentry)
 		return STEP_ORPHAN;
-	climb->dentry = climb->at.d_parent;
+	climb->dentry = parent;
 	return STEP_NAME;
 }
 
-/* Puts the name of climb.at into climb.string; returns its length. */
-static __always_inline u32 climb_name(struct climb *climb)
+/* Makes a string, or the name that the last step passed, what climb_word() reads. */
+static __always_inline void climb_string(struct climb *climb, const char *string)
 {
-	u32 length = climb->at.d_name.len;
+	climb->left = (s64)READ_STRING(climb->string, TEXT_MAX, string) - 1;
+#ifdef TYPED_LOADS
+	climb->next = (u64)climb->string;
+#else
+	climb->next = 0;
+#endif
+}
 
+static __always_inline void climb_name(struct climb *climb)
+{
+	u32 length = PASSED(climb, d_name.len);
+#ifdef TYPED_LOADS
+	/* it is aligned to words, inside of the dentry and outside: dentry_string_cmp() relies on it too */
+	climb->next = (u64)PASSED(climb, d_name.name);
+#else
 	if (length < INLINE_NAME_BYTES)
-		__builtin_memcpy(climb->string, &climb->at.INLINE_NAME, INLINE_NAME_BYTES);
+		__builtin_memcpy(climb->string, &climb->passed.INLINE_NAME, INLINE_NAME_BYTES);
 	else
-		READ_STRING(climb->string, NAME_BYTES, climb->at.d_name.name);
-	return length;
+		READ_STRING(climb->string, NAME_BYTES, climb->passed.d_name.name);
+	climb->next = 0;
+#endif
+	climb->left = length;
+}
+
+static __always_inline u64 climb_word(struct climb *climb)
+{
+	u64 next = FRESH(climb->next);
+
+#ifdef TYPED_LOADS
+	climb->next = next + 8;
+	return READ_WORD(next);
+#else
+	climb->next = next + 1;
+	return next < STRING_WORDS ? climb->string[next] : 0;
+#endif
 }
 
 /* mm/memfd.c names its files so, and no entry of a directory can be its own parent. */
 static __always_inline bool climb_at_memfd(struct climb *climb)
 {
 	climb_name(climb);
-	return (climb->string[0] & 0xffffffffffff) == 0x3a64666d656d; /* "memfd:" in the order of the machine's bytes */
+	return (climb_word(climb) & 0xffffffffffff) ==
+	       0x3a64666d656d; /* "memfd:" in the order of the machine's bytes */
 }
 
 /*
@@ -97,17 +143,16 @@ static __always_inline u64 hash_path(const struct path *path, const char *string
 
 	siphash_start(&hash);
 	climb->left = -1;
-	climb->word = 0;
 	climb->flags = KEY_TRUNCATED; /* until it is seen that it is not */
 	climb->names = 0;
 	climb->dentry = 0;
 	if (string)
-		climb->left = (s64)READ_STRING(climb->string, TEXT_MAX, string) - 1;
+		climb_string(climb, string);
 	if (FRESH(path->dentry))
 		climb_start(climb, path);
 #pragma clang loop unroll(disable)
 	for (u64 turn = 0; turn < HASH_TURNS; turn++) { /* one for each word of a string, and each mount */
-		u64 word, at;
+		u64 word;
 		s64 left;
 
 		if (FRESH(climb->left) < 0) {
@@ -123,16 +168,11 @@ static __always_inline u64 hash_path(const struct path *path, const char *string
 					climb->flags |= KEY_DISCONNECTED;
 				break;
 			}
-			if (!FRESH(climb->names)++ && !climb->at.d_hash.pprev) /* as d_unlinked() has it */
+			if (!FRESH(climb->names)++ && !PASSED(climb, d_hash.pprev)) /* as d_unlinked() has it */
 				climb->flags |= KEY_DELETED;
-			climb->left = climb_name(climb);
-			climb->word = 0;
+			climb_name(climb);
 		}
-		at = FRESH(climb->word);
-		if (at >= STRING_WORDS)
-			break;
-		word = climb->string[at];
-		climb->word = at + 1;
+		word = climb_word(climb);
 		left = FRESH(climb->left);
 		if (left < 8) {
 			word = siphash_last_word(word, left);

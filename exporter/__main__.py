@@ -36,6 +36,7 @@ ESSENTIAL = ("executions", "probe")  # collectors without which there is no use 
 def main() -> None:
     """The command `exec_exporter`."""
     try:
+        privilege.put_into_effect()
         command = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
         if command:
             command(sys.argv[2:])
@@ -112,7 +113,7 @@ def check(options: Options) -> None:
         families = {family.name: family for family in pipeline.scrape.collect()}
         runs = families["exec_exporter_probe_runs"].samples[0].value if "exec_exporter_probe_runs" in families else 0
         print(f"exec_exporter {__version__}, BCC {probe.bcc_version}")
-        print(f"probe: compiled, loaded, attached; {runs:.0f} executions seen")
+        print(f"probe: compiled, loaded as {probe.program_type}, attached; {runs:.0f} executions seen")
         if probe.script_hook.kind:
             print(f"scripts: known by their own file, caught by {probe.script_hook.kind}")
         else:

@@ -100,6 +100,11 @@ class BTF:
         return self._first_id + len(self._offsets)
 
     @property
+    def module_id(self) -> int:
+        """The id from which on types are a module's."""
+        return self._base.module_id if self._base else self.end_id
+
+    @property
     def end_string(self) -> int:
         """The offset that a module's first string has."""
         return self._first_string + len(self._strings)
@@ -160,20 +165,27 @@ class BTF:
 
     def functions(self, names: Collection[str]) -> dict[str, int]:
         """The ids of those of the kernel's functions that there are, by name."""
-        found = dict(self._base.functions(names)) if self._base else {}
+        return self._ids(FUNC, names)
+
+    def function(self, name: str) -> int | None:
+        """The id of the kernel's function `name`; None if there is none."""
+        return self.functions((name,)).get(name)
+
+    def typedef(self, name: str) -> int | None:
+        """The id of the typedef `name`; None if there is none."""
+        return self._ids(TYPEDEF, (name,)).get(name)
+
+    def _ids(self, kind: int, names: Collection[str]) -> dict[str, int]:
+        found = dict(self._base._ids(kind, names)) if self._base else {}
         wanted = {name.encode("ascii"): name for name in names if name not in found}
         for index, at in enumerate(self._offsets if wanted else ()):
             at_name, info, _ = TYPE.unpack_from(self._data, at)
-            if info >> 24 & 31 == FUNC and at_name >= self._first_string:
+            if info >> 24 & 31 == kind and at_name >= self._first_string:
                 start = at_name - self._first_string
                 name = wanted.get(self._strings[start : self._strings.find(0, start)])
                 if name is not None:
                     found[name] = self._first_id + index
         return found
-
-    def function(self, name: str) -> int | None:
-        """The id of the kernel's function `name`; None if there is none."""
-        return self.functions((name,)).get(name)
 
     def member(self, struct_name: str, member_name: str) -> Member | None:
         """The member of a named struct, looked for in its anonymous members too; None if there is none.

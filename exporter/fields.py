@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from exporter.kernel_types import Feature
 
@@ -36,6 +37,7 @@ EXTRA_FIELDS: dict[str, tuple[str, ...]] = {
     "env_bytes": ("arguments",),
     "ppid": ("parent",),
     "start_time": ("start_time",),
+    "cgroup": (),
     "backing_dev": ("program_file", "overlay_backing"),
     "backing_inode": ("program_file", "overlay_backing"),
 }
@@ -48,6 +50,13 @@ def not_asked(argv_bytes: int, env: str) -> dict[str, str]:
     """Why, by field, for each field that is recorded only if asked for, and is not."""
     wanted = {"argv": bool(argv_bytes), "env": env != "none"}
     return {field: NOT_ASKED for field, asked in wanted.items() if not asked}
+
+
+def lacks_cgroup(own: Path = Path("/proc/self/cgroup")) -> dict[str, str]:
+    """Why there are no ids of cgroups, as `unavailable` says it: without cgroup v2 all processes have the same."""
+    if any(line.startswith("0::") for line in own.read_text("utf-8", "surrogateescape").splitlines()):
+        return {}
+    return {"cgroup": "cgroup v2 is not mounted on this machine"}
 
 
 def unavailable(missing: Iterable[Feature]) -> dict[str, str]:

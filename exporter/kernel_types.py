@@ -204,8 +204,16 @@ def kernel_types(btf: BTF, without: Collection[str] = ()) -> KernelTypes:
     lines = ["/* Made for the running kernel from its BTF. */", "#pragma once"]
     lines += [f"#define {macro} 1" for macro in macros]
     lines += [f"struct {name};" for name in wanted]
+    lines.append(_type_ids(btf, (*wanted, *({"rb_node"} - wanted.keys()))))
     lines += emitter.declarations()
     return KernelTypes("\n".join(lines) + "\n", tuple(missing))
+
+
+def _type_ids(btf: BTF, names: Collection[str]) -> str:
+    """TYPE_ID(pointer): the id, in the kernel's BTF, of the struct that a pointer points to; 0 of what a module has."""
+    ids = {name: btf.find(name) or 0 for name in names}
+    known = ", ".join(f"struct {name} *: {number}" for name, number in ids.items() if number < btf.module_id)
+    return f"#define TYPE_ID(pointer) _Generic((pointer), {known}, default: 0)"
 
 
 def _exists(btf: BTF, layout: Layout) -> bool:

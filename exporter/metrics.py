@@ -8,6 +8,8 @@ from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from exporter import script_hook
+from exporter.casts import PROGRAM_TYPES
 from exporter.classify import QUIET, Reason
 from exporter.errors import ERRORS
 from exporter.event import FORMATS, LOSS_CAUSES, OUTCOMES, STDIN_TYPES, bounds
@@ -198,6 +200,13 @@ EXPIRED = Metric(
 PROBE_ATTACHED = Metric(
     "exec_exporter_probe_attached", "gauge", "Whether the probe is attached to the kernel (1) or not (0)."
 )
+PROBE_INFO = Metric(
+    "exec_exporter_probe_info",
+    "gauge",
+    "Always 1; its labels say as what the probe is loaded (tp_btf costs less) and which hook sees scripts.",
+    ("program_type", "script_hook"),
+    {"program_type": PROGRAM_TYPES, "script_hook": (*script_hook.KINDS, "none")},
+)
 BUILD_INFO = Metric(
     "exec_exporter_build_info",
     "gauge",
@@ -297,6 +306,7 @@ METRICS = (
     FIELD_AVAILABLE,
     COLLECTOR_SUCCESS,
     COLLECTOR_DURATION,
+    PROBE_INFO,
     BUILD_INFO,
     NOVEL,
     NOVEL_FIRST_SEEN,

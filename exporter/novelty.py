@@ -107,8 +107,14 @@ class Novelty:
         return replace(self._view, errors=self._keeper.errors, deferred=self._inbox.deferred)
 
     def start(self) -> None:
-        """Begins to judge."""
+        """Begins to judge. A catalogue that is not new is read first: counters go on from where they were."""
         self._learning.restart()
+        store = self._keeper.store
+        try:
+            if store and store.get("seeded"):
+                self._begin(store)
+        except sqlite3.Error as error:
+            self._keeper.failed(error)
         self._thread.start()
 
     def close(self) -> None:

@@ -52,12 +52,15 @@ class Probe(Program):
         """Whether something is counted beside executions: asked for, and known to this kernel."""
         return name in self._collect
 
-    def attach(self) -> None:
-        """Starts counting, scripts by their own file if a hook for that can be had. Raises Refusal."""
+    def attach(self, script_hooks: Collection[str] | None = None, failure_hooks: Collection[str] | None = None) -> None:
+        """Starts counting, scripts by their own file if a hook for that can be had. Raises Refusal.
+
+        Hooks are tried in turn; if None, those of the settings.
+        """
         if not (self.lacks("script_hook") or self.lacks("program_file")):
-            self._hook_scripts()
+            self._hook_scripts(self._settings.script_hooks if script_hooks is None else script_hooks)
         if "failures" in self._collect:
-            self._hook_failures()
+            self._hook_failures(self._settings.failure_hooks if failure_hooks is None else failure_hooks)
         for tracepoint, program in self._beside:
             self._attach_raw_tracepoint(tracepoint, program)
         super().attach()
@@ -74,7 +77,7 @@ class Probe(Program):
         self.script_hook = Hook(refused=self.script_hook.refused)
         self.failure_hook = replace(self.failure_hook, detach=lambda: None)  # what it has counted can still be read
 
-    def _hook_scripts(self) -> None:
+    def _hook_scripts(self, kinds: Collection[str]) -> None:
         candidates: dict[str, Callable[[], Detach]] = {
             "fentry": self._attach_fentry,
             "kprobe": self._attach_kprobe,
@@ -87,7 +90,6 @@ class Probe(Program):
             script_hook.canary()
             return next(iter(opened.keys()), None) is not None
 
-        kinds = self._settings.script_hooks
         self.script_hook = script_hook.choose(((kind, candidates[kind]) for kind in kinds), fires)
         self._bpf[b"script_hook"][0] = ctypes.c_uint32(1 if self.script_hook.kind else 0)
         for why in self.script_hook.refused:
@@ -119,8 +121,7 @@ class Probe(Program):
             raise HookError(os.strerror(ctypes.get_errno())) from error
         return lambda: self._bpf.detach_kprobe(event=FUNCTION.encode(), fn_name=b"on_creds_for_exec_kprobe")
 
-    def _hook_failures(self) -> None:
-        kinds = self._settings.failure_hooks
+    def _hook_failures(self, kinds: Collection[str]) -> None:
         candidates = failure_hook.candidates(self._btf, self._bpf, self._load_program)
 
         def fires() -> bool:

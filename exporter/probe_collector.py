@@ -45,5 +45,6 @@ class ProbeCollector:
         yield Table(metrics.SERIES, {(): self._executions.limit.used})
         lacking = unavailable(self._source.missing)
         yield Table(metrics.FIELD_AVAILABLE, {(field,): int(field not in lacking) for field in FIELDS})
+        yield Table(metrics.PROBE_INFO, {(self._source.program_type, self._source.script_hook.kind or "none"): 1})
         versions = __version__, platform.python_version(), self._source.bcc_version
         yield Table(metrics.BUILD_INFO, {versions: 1})

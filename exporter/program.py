@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exporter import failure_hook, script_hook
+from exporter import bpf_syscall, casts, failure_hook, script_hook
 from exporter.btf import BTF, BTFError
+from exporter.casts import RAW_TRACEPOINT, TYPED_TRACEPOINT
 from exporter.decode import Layouts
 from exporter.event import BPF_DIRECTORY, enum
 from exporter.kernel_headers import kernel_headers
@@ -40,6 +41,7 @@ class ProbeSettings:
     `collect` names what is counted beside executions; the rest is neither compiled nor attached.
     `without` names features that are left out, as on a kernel that lacks them; `script_hooks` and `failure_hooks` are
     tried in turn.
+    `typed_loads` are used where the kernel has them; without them a program counts the same and costs more.
     """
 
     executions_entries: int = 32768
@@ -52,6 +54,7 @@ class ProbeSettings:
     collect: frozenset[str] = frozenset({"processes", "arguments", "forks", "failures", "traits"})
     script_hooks: tuple[str, ...] = script_hook.KINDS
     failure_hooks: tuple[str, ...] = failure_hook.KINDS
+    typed_loads: bool = True
 
 
 class Program:
@@ -71,7 +74,8 @@ class Program:
         self.bcc_version: str = bcc.__version__
         self._btf, types = _kernel_types(settings.without)
         self.missing: tuple[Feature, ...] = types.missing
-        self._bpf = _load(bcc.BPF, source, settings, types)
+        self.program_type: str
+        self._bpf, self.program_type = _load(bcc, source, settings, self._btf, types)
         self._records: list[bytes] = []
         self._bpf[b"records"].open_ring_buffer(self._receive)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -83,6 +87,11 @@ class Program:
         self.layouts = Layouts(dict(introduction._fields_)["key"], introduction)
         self.attached = False
 
+    @property
+    def typed_loads(self) -> bool:
+        """Whether the kernel's memory is read with typed loads."""
+        return self.program_type == TYPED_TRACEPOINT
+
     def attach(self) -> None:
         """Starts counting. Raises Refusal where the kernel has no raw tracepoints."""
         self._attach_raw_tracepoint(TRACEPOINT, PROGRAM)
@@ -91,7 +100,10 @@ class Program:
     def _attach_raw_tracepoint(self, tracepoint: bytes, program: bytes) -> None:
         try:
             with native_stderr():
-                self._bpf.attach_raw_tracepoint(tracepoint, program)
+                if program == PROGRAM and self.typed_loads:
+                    self._bpf.raw_tracepoint_fds[tracepoint] = bpf_syscall.attach(self._bpf.funcs[program].fd)
+                else:
+                    self._bpf.attach_raw_tracepoint(tracepoint, program)
         except Exception as error:  # BCC raises nothing more specific
             raise Refusal(
                 f"the kernel refused to attach to the raw tracepoint {tracepoint.decode()}"
@@ -122,14 +134,27 @@ class Program:
             self._bpf.cleanup()
 
     def counters(self) -> dict[str, int]:
-        """The program's counters, summed over CPUs, by their names in event.h."""
+        """The program's counters, summed over CPUs, by their names in event.h.
+
+        Since 7.0 (a46023d5616e "tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with SRCU-fast") a task can
+        be preempted while it runs the program, and the kernel skips it for what executes meanwhile on that CPU.
+        """
         table = self._bpf[b"counters"]
-        return {name: int(table.sum(number).value) for number, name in self._counters.items()}
+        counters = {name: int(table.sum(number).value) for number, name in self._counters.items()}
+        skipped = self._statistic(PROGRAM, "recursion_misses")
+        counters["COUNTER_LOST_PREEMPTED"] += skipped
+        counters["COUNTER_PROBE_RUNS"] += skipped
+        return counters
+
+    def _statistic(self, program: bytes, name: str) -> int:
+        """What the kernel says of a program that is loaded; 0 where it has no such statistic."""
+        info = Path(f"/proc/self/fdinfo/{self._bpf.funcs[program].fd}").read_text("ascii")
+        found = re.search(rf"^{name}:\s*(\d+)$", info, re.MULTILINE)
+        return int(found[1]) if found else 0
 
     def _run_seconds(self, program: bytes) -> float:
         """Time spent in a program that is loaded, in seconds."""
-        info = Path(f"/proc/self/fdinfo/{self._bpf.funcs[program].fd}").read_text("ascii")
-        return int(info.partition("run_time_ns:")[2].split()[0]) / 1e9
+        return self._statistic(program, "run_time_ns") / 1e9
 
     def introductions(self) -> list[bytes]:
         """The records that came since the last call. One caller at a time."""
@@ -155,8 +180,8 @@ class Program:
         return 0
 
 
-def _load(bpf_class: Any, source: str, settings: ProbeSettings, types: KernelTypes) -> Any:
-    """Compiles a source of bpf/ against headers made for this kernel, and loads its program."""
+def _load(bcc: Any, source: str, settings: ProbeSettings, btf: BTF, types: KernelTypes) -> tuple[Any, str]:
+    """Compiles a source of bpf/ against headers made for this kernel, and loads its program; says as what type."""
     key = settings.hash_key or os.urandom(16)
     definitions = {
         "EXECS_ENTRIES": settings.executions_entries,
@@ -169,6 +194,7 @@ def _load(bpf_class: Any, source: str, settings: ProbeSettings, types: KernelTyp
         "ENV_BYTES": settings.env_bytes,
         **{f"COLLECT_{name.upper()}": 1 for name in settings.collect},
     }
+    cast, tracepoint = btf.function(casts.FUNCTION), btf.typedef(f"btf_trace_{TRACEPOINT.decode()}")
     with tempfile.TemporaryDirectory(prefix="exec_exporter-") as directory:
         tree = Path(directory)
         headers = kernel_headers(platform.release(), os.sysconf("SC_PAGE_SIZE"))
@@ -176,15 +202,40 @@ def _load(bpf_class: Any, source: str, settings: ProbeSettings, types: KernelTyp
         for name, text in headers.items():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).write_text(text, "ascii")
-        flags = [f"-I{BPF_DIRECTORY}", f"-I{tree / 'include'}"]
-        flags += [f"-D{name}={value}" for name, value in definitions.items()]
+
+        def compiled() -> Any:
+            flags = [f"-I{BPF_DIRECTORY}", f"-I{tree / 'include'}"]
+            flags += [f"-D{name}={value}" for name, value in definitions.items()]
+            with _environment("BCC_KERNEL_SOURCE", directory):
+                return bcc.BPF(src_file=bytes(BPF_DIRECTORY / source), cflags=flags)
+
         try:
-            with _environment("BCC_KERNEL_SOURCE", directory), native_stderr() as said:
-                bpf = bpf_class(src_file=bytes(BPF_DIRECTORY / source), cflags=flags)
-                bpf.load_func(PROGRAM, bpf_class.RAW_TRACEPOINT)
+            with native_stderr() as said:
+                if settings.typed_loads and cast is not None and tracepoint is not None:
+                    definitions["TYPED_LOADS"] = casts.PLACEHOLDER
+                    bpf = compiled()
+                    if _loads_typed(bcc, bpf, cast, tracepoint):
+                        return bpf, TYPED_TRACEPOINT
+                    bpf.cleanup()
+                    del definitions["TYPED_LOADS"]
+                bpf = compiled()
+                bpf.load_func(PROGRAM, bcc.BPF.RAW_TRACEPOINT)
         except Exception as error:  # BCC raises nothing more specific
             raise _not_loaded("".join(said)) from error
-    return bpf
+    return bpf, RAW_TRACEPOINT
+
+
+def _loads_typed(bcc: Any, bpf: Any, cast: int, tracepoint: int) -> bool:
+    """Loads what was compiled with TYPED_LOADS, if the kernel takes it; BCC can then do the rest."""
+    casts.resolve_all(bcc.lib, bpf.module, cast)
+    kind = bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_RAW_TP, tracepoint
+    try:
+        program = bpf_syscall.load(bpf.dump_func(PROGRAM), *kind, PROGRAM.decode())
+    except OSError as error:
+        log.debug("typed loads: %s", "\n".join((str(error), *error.__notes__)))
+        return False
+    bpf.funcs[PROGRAM] = bcc.BPF.Function(bpf, PROGRAM, program)
+    return True
 
 
 def _possible_cpus() -> int:

@@ -17,6 +17,8 @@ class Source(Protocol):
     bcc_version: str
     missing: tuple[Feature, ...]
     structs: dict[str, type[ctypes.Structure]]
+    program_type: str
+    script_hook: Hook
     failure_hook: Hook
 
     def entries(self, name: str) -> Iterable[tuple[bytes, bytes]]:

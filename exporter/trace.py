@@ -21,14 +21,13 @@ from typing import Any, TextIO
 from exporter import preflight
 from exporter.arguments import Parser, number, power_of_two
 from exporter.decode import DecodeError, Decoder
-from exporter.fields import not_asked, unavailable
+from exporter.fields import lacks_cgroup, not_asked, unavailable
 from exporter.probe import Tracer
 from exporter.program import ProbeSettings
-from exporter.record import NAMES, VALUES, as_json
+from exporter.record import as_json
+from exporter.record_flags import add_record_flags
 from exporter.refusal import USAGE, Refusal
 from exporter.settings import Formatter, settle
-
-MAX_RECORDED_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -74,29 +73,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--uid", type=number(0, (1 << 32) - 1), metavar="N", help="only processes of this user")
     parser.add_argument("--cgroup", metavar="ID|DIRECTORY", help="only processes of this cgroup (v2)")
     parser.add_argument("--count", type=number(1, 1 << 62), metavar="N", help="end after so many lines")
-    parser.add_argument(
-        "--record.argv-bytes",
-        dest="argv_bytes",
-        type=number(0, MAX_RECORDED_BYTES),
-        default=0,
-        metavar="N",
-        help=f"record that much of the arguments of each execution, at most {MAX_RECORDED_BYTES} (default: none)",
-    )
-    parser.add_argument(
-        "--record.env",
-        dest="env",
-        choices=("none", NAMES, VALUES),
-        default="none",
-        help="what to show of environments (default %(default)s)",
-    )
-    parser.add_argument(
-        "--record.env-bytes",
-        dest="env_bytes",
-        type=number(1, MAX_RECORDED_BYTES),
-        default=8192,
-        metavar="N",
-        help="record that much of each environment, if it is shown at all (default %(default)s)",
-    )
+    add_record_flags(parser)
     parser.add_argument(
         "--bpf.ring-buffer-pages",
         dest="ring_buffer_pages",
@@ -133,14 +110,14 @@ def trace(arguments: list[str]) -> None:
         printed = _print(_records(tracer, options, stopped), wanted, options, sys.stdout)
         tracer.detach()
         counters = tracer.counters()
-    lost = counters["COUNTER_RECORDS_REFUSED"]
+    lost = counters["COUNTER_RECORDS_REFUSED"] + counters["COUNTER_LOST_PREEMPTED"]
     print(f"{counters['COUNTER_PROBE_RUNS']} executions seen, {printed} printed, {lost} lost", file=sys.stderr)
 
 
 def _records(tracer: Tracer, options: TraceOptions, stopped: list[int]) -> Iterator[dict[str, Any]]:
     """Every execution, until told to stop; then what has come before that."""
     decoder = Decoder(tracer.layouts)
-    lacking = {**not_asked(options.argv_bytes, options.env), **unavailable(tracer.missing)}
+    lacking = {**not_asked(options.argv_bytes, options.env), **unavailable(tracer.missing), **lacks_cgroup()}
     boot_time = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     last = False
     while not last:

@@ -13,7 +13,7 @@ from exporter.cli import Options
 from exporter.content import Limits, Reader
 from exporter.decode import Decoder, Introduction, Key
 from exporter.dpkg import Dpkg
-from exporter.fields import not_asked, unavailable
+from exporter.fields import lacks_cgroup, not_asked, unavailable
 from exporter.keeper import Keeper
 from exporter.kernel_types import Feature
 from exporter.learning import Learning
@@ -54,7 +54,7 @@ class Watch:
         options = self._options
         packages = Packages((Dpkg(Path(options.rootfs)), Rpm(Path(options.rootfs))))
         limits = Limits(options.content_bytes, options.content_rate) if options.content_hash else None
-        lacking = {**not_asked(options.argv_bytes, options.env), **unavailable(missing)}
+        lacking = {**not_asked(options.argv_bytes, options.env), **unavailable(missing), **lacks_cgroup()}
 
         def record(key: Key, introduction: Introduction) -> dict[str, Any]:
             boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)

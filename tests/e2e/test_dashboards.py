@@ -37,7 +37,8 @@ def server(tmp_path_factory):
         pytest.skip(f"probes need root, this is uid {os.geteuid()}")
     alone()
     directory = tmp_path_factory.mktemp("work")
-    with statistics(), served() as exporter, workload.goes_on(directory):
+    flags = (f"--catalogue.path={directory}/catalogue/catalogue.db", "--learning.duration=0")
+    with statistics(), served(*flags) as exporter, workload.goes_on(directory):
         address = exporter.url.removeprefix("http://")
         static = [{"targets": [address], "labels": {"cluster": "east"}}]
         jobs = [{"job_name": "exec", "static_configs": static}]
@@ -66,7 +67,7 @@ def answers(server, target):
     return [float(value) for series in found["result"] for _, value in series["values"]]
 
 
-@pytest.mark.parametrize("name", ["exec-executions", "exec-exporter"])
+@pytest.mark.parametrize("name", DASHBOARDS)
 def test_no_panel_is_empty(server, name):
     asked = [(panel, target) for dashboard, panel, target in TARGETS if dashboard == name]
     empty = [

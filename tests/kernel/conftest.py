@@ -8,6 +8,7 @@ from exporter.probe import Tracer
 from exporter.program import ProbeSettings
 from tests.alone import alone
 from tests.kernel.running import running
+from tests.kernel.scale import EMULATED
 from tests.kernel.tracing import RECORDED, Trace
 
 
@@ -26,16 +27,45 @@ def pytest_collection_finish(session):
         alone()
 
 
-@pytest.fixture(scope="module")
-def exporter():
-    """One probe for a module's tests: each looks only at paths of its own."""
-    with running() as exporter:
+def ways_of_reading():
+    """How the probe can read the kernel's memory: by typed loads, where there are casts for them, and without."""
+    btf = Path("/sys/kernel/btf/vmlinux")
+    typed = btf.exists() and b"\0bpf_rdonly_cast\0" in btf.read_bytes()
+    return [True, False][not typed : 1 if EMULATED and typed else 2]
+
+
+@pytest.fixture(scope="session", params=ways_of_reading(), ids=lambda typed: "typed" if typed else "untyped")
+def typed_loads(request):
+    """Each of the ways in which the probe can read the kernel's memory here; the best one where all takes long."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def compiled(typed_loads):
+    """One probe for all tests that can share it; it is detached until they attach it."""
+    with running(typed_loads=typed_loads) as exporter:
+        exporter.probe.detach()
         yield exporter
 
 
 @pytest.fixture(scope="module")
-def trace():
-    settings = ProbeSettings(introductions_pages=2048, argv_bytes=RECORDED, env_bytes=RECORDED)
+def exporter(compiled):
+    """That probe, attached for a module's tests: each looks only at paths of its own."""
+    compiled.probe.attach()
+    yield compiled
+    compiled.probe.detach()
+
+
+@pytest.fixture(scope="session")
+def tracer(typed_loads):
+    settings = ProbeSettings(introductions_pages=2048, argv_bytes=RECORDED, env_bytes=RECORDED, typed_loads=typed_loads)
     with closing(Tracer(settings)) as tracer:
-        tracer.attach()
-        yield Trace(tracer)
+        yield tracer
+
+
+@pytest.fixture(scope="module")
+def trace(tracer):
+    tracer.attach()
+    yield Trace(tracer)
+    tracer.detach()
+    tracer.introductions()

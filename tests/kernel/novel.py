@@ -29,7 +29,7 @@ def until(condition, seconds=DEADLINE_SECONDS):
 
 
 def within(seconds, attempt, times=5):
-    """Whether one of some attempts succeeds so soon: a machine that is busy with something else may be late."""
+    """Whether one of some attempts succeeds so soon: a machine that is busy is late now and then."""
     for _ in range(times):
         condition = attempt()
         started = time.monotonic()

@@ -46,15 +46,19 @@ def test_forks_of_processes_and_threads(exporter):
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def hooked(request):
-    """A probe that sees failures in that one way."""
-    with running(failure_hooks=(request.param,)) as exporter:
-        hook = exporter.probe.failure_hook
-        if hook.kind != request.param:
-            assert request.param != "tracepoint", hook.refused
-            assert len(hook.refused) == 1
-            pytest.skip(f"failed executions are not seen by {hook.refused[0]}")
+def hooked(request, exporter):
+    """The probe, seeing failures in that one way."""
+    exporter.probe.detach()
+    exporter.probe.attach(failure_hooks=(request.param,))
+    hook = exporter.probe.failure_hook
+    if hook.kind:
         yield exporter
+    exporter.probe.detach()
+    exporter.probe.attach()
+    if not hook.kind:
+        assert request.param != "tracepoint", hook.refused
+        assert len(hook.refused) == 1
+        pytest.skip(f"failed executions are not seen by {hook.refused[0]}")
 
 
 def failing(path, arguments=("x",)):
@@ -107,6 +111,7 @@ def test_execveat_is_seen_too(hooked, tmp_path):
     assert grown(before, hooked.scrape(), "exec_failures_total", error="EBADF") == PRIME
 
 
+@pytest.mark.native
 def test_without_a_way_to_see_failures_the_collector_fails_alone(tmp_path):
     with running(failure_hooks=()) as exporter:
         execute(static_elf(tmp_path / "static"), PRIME)
@@ -174,6 +179,7 @@ def test_the_histogram_of_ages(exporter, tmp_path):
     assert then[float("inf")] - first[float("inf")] == PRIME
 
 
+@pytest.mark.native
 def test_what_binfmt_misc_starts_has_a_format_of_its_own(tmp_path):
     interpreter, program = static_elf(tmp_path / "interpreter"), tmp_path / "program"
     program.write_bytes(b"EXECTEST and more")

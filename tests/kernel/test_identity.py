@@ -68,8 +68,8 @@ def test_an_inode_number_that_is_used_again_at_once_is_another(keys, tmp_path):
     assert len(keys(tmp_path, act)) == 1
 
 
-def test_a_container_that_is_started_again_has_the_same_programs(keys, tmp_path):
-    """The overlay has another device number each time that it is mounted."""
+def test_a_container_that_is_started_again_has_the_same_programs(exporter, keys, tmp_path):
+    """The overlay has another device number each time that it is mounted, which is all that Linux 5.10 shows."""
     base, merged = tmp_path / "base", tmp_path / "merged"
     for directory in (base, merged):
         directory.mkdir()
@@ -90,10 +90,12 @@ def test_a_container_that_is_started_again_has_the_same_programs(keys, tmp_path)
 
         devices.add(child(action)[1]["dev"])
 
-    assert len(keys(merged, lambda: [start(number) for number in range(RESTARTS)])) == 1
+    found = keys(merged, lambda: [start(number) for number in range(RESTARTS)])
     assert len(devices) > 1
+    assert len(found) == (len(devices) if exporter.probe.lacks("overlay_backing") else 1)
 
 
+@pytest.mark.native
 def test_the_hash_of_a_path_is_keyed(tmp_path):
     """With the same key it is the same; with another it is another: names cannot be made to collide."""
     program = static_elf(tmp_path / "static")

@@ -5,12 +5,15 @@ import subprocess
 from pathlib import Path
 
 import psutil
+import pytest
 import yaml
 
 from exporter.pipeline import SeriesSettings
 from exporter.upkeep import Upkeep, kept_up
 from tests.kernel.programs import execute, static_elf
 from tests.kernel.running import running
+
+pytestmark = pytest.mark.native
 
 STRESS_SECONDS = 20
 NOBODY = 65534

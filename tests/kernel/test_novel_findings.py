@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.novel import new_elf, unmount, until, watching, within
+from tests.kernel.command import served
+from tests.kernel.novel import Host, new_elf, unmount, until, watching, within
 from tests.kernel.programs import execute, script
 from tests.kernel.tracing import MS_BIND, child, mount, own_mounts
 
@@ -99,6 +100,20 @@ def test_a_freshly_compiled_program_is_one_finding_until_it_is_accepted(tmp_path
         until(lambda: not host.open(program))
         assert host.found(tmp_path / "hello", lambda: execute(program)) == {}
         assert host.open(program) == {}
+
+
+def test_the_first_scrape_after_a_restart_goes_on_where_the_last_one_was(tmp_path):
+    program = new_elf(tmp_path / "dropped")
+    with watching(tmp_path) as host:
+        execute(program)
+        until(lambda: host.open(program))
+        counted = host.value("exec_novel_binaries_total")
+    with served(f"--catalogue.path={tmp_path}/catalogue.db", "--findings.series=10000") as service:
+        host = Host(service, tmp_path / "catalogue.db", tmp_path)
+        scraped = host.samples()
+    total = sum(sample.value for sample in scraped if sample.name == "exec_novel_binaries_total")
+    assert total >= counted
+    assert [s for s in scraped if s.name.startswith("exec_novel_binary_first") and s.labels["path"] == str(program)]
 
 
 def test_dropped_program(host, tmp_path):

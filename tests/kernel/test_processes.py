@@ -171,6 +171,7 @@ def test_an_exec_from_a_thread_that_is_not_the_leader_is_the_process(exporter, t
     assert exits(scraped, program) == (0, 1, 0)
 
 
+@pytest.mark.native
 def test_what_ran_before_the_probe_is_seen_to_run_and_to_end(tmp_path):
     sleep = copy_of("sleep", tmp_path)
     with started([sleep, "1000"], 5) as processes, running() as exporter:
@@ -185,6 +186,7 @@ def test_what_ran_before_the_probe_is_seen_to_run_and_to_end(tmp_path):
         assert scraped.executions(tmp_path) == {}
 
 
+@pytest.mark.native
 def test_with_a_map_of_processes_that_is_full_they_are_counted_and_nothing_else_is_wrong(tmp_path):
     program = static_elf(tmp_path / "static")
     with running(processes_entries=1) as exporter:
@@ -199,6 +201,7 @@ def test_with_a_map_of_processes_that_is_full_they_are_counted_and_nothing_else_
     assert scraped.sum_is_exact()
 
 
+@pytest.mark.native
 def test_what_is_switched_off_is_not_attached_and_not_shown(tmp_path):
     with running(collect=frozenset()) as exporter:
         execute(static_elf(tmp_path / "static"), 13)

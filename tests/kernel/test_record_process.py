@@ -3,6 +3,7 @@
 What is expected comes from elsewhere: stat(2), readlink of /proc, what the test itself passed to execve.
 """
 
+import faulthandler
 import os
 import resource
 import shutil
@@ -158,7 +159,7 @@ def test_cgroup_is_the_inode_of_its_directory(trace, tmp_path):
     hierarchy = next((m.split()[1] for m in Path("/proc/mounts").read_text().splitlines() if " cgroup2 " in m), None)
     if hierarchy is None:
         assert "cgroup2" not in Path("/proc/mounts").read_text()
-        pytest.skip("no cgroup v2 hierarchy is mounted")
+        pytest.skip("no cgroup v2 is mounted here")
     group = Path(hierarchy) / f"exec_exporter-test-{os.getpid()}"
     group.mkdir()
     try:
@@ -188,6 +189,7 @@ def test_program_started_by_the_kernel(trace, tmp_path):
     try:
         pid = os.fork()
         if not pid:
+            faulthandler.disable()  # pytest has it print where it was
             resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
             os.abort()
         _, status = os.waitpid(pid, 0)
@@ -205,6 +207,7 @@ def test_a_kernel_that_shows_everything_leaves_no_field_null(trace, tmp_path):
     assert [field for field in FIELDS if record[field] is None] == []
 
 
+@pytest.mark.native
 def test_without_a_feature_its_fields_are_null_and_say_why(tmp_path):
     program = static_elf(tmp_path / "static")
     settings = ProbeSettings(without=frozenset({"stdin", "arguments", "ctime"}))

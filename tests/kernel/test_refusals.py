@@ -9,6 +9,8 @@ import pytest
 
 from tests.kernel.command import COMMAND, refused
 
+pytestmark = pytest.mark.native
+
 SECCOMP = [COMMAND[0].removesuffix("exec_exporter") + "python", str(Path(__file__).parent / "without_bpf_command.py")]
 
 

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import threading
+from collections import Counter
 from contextlib import chdir
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import pytest
 
 from exporter.script_hook import KINDS
 from tests.kernel.programs import execute, script, static_elf
-from tests.kernel.running import running
 
 PRIME = 13
 AT_EMPTY_PATH, AT_EXECVE_CHECK = 0x1000, 0x10000
@@ -20,17 +20,23 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def hooked(request):
+def hooked(request, compiled):
     """A probe with that one hook."""
-    with running(script_hooks=(request.param,)) as exporter:
-        if exporter.probe.script_hook.kind != request.param:
-            assert len(exporter.probe.script_hook.refused) == 1
-            pytest.skip(f"no hook for scripts here: {exporter.probe.script_hook.refused[0]}")
-        yield exporter
+    compiled.probe.attach(script_hooks=(request.param,))
+    hook = compiled.probe.script_hook
+    if hook.kind:
+        yield compiled
+    compiled.probe.detach()
+    if not hook.kind:
+        assert len(hook.refused) == 1
+        pytest.skip(f"no hook for scripts here: {hook.refused[0]}")
 
 
 def counts(exporter, below):
-    return {labels.path: count for labels, count in exporter.scrape().executions(below).items()}
+    found = Counter()
+    for labels, count in exporter.scrape().executions(below).items():
+        found[labels.path] += count
+    return found
 
 
 def test_a_script_by_its_symbolic_link_is_the_script(hooked, tmp_path):
@@ -126,20 +132,23 @@ def test_asking_whether_a_script_may_be_executed_is_not_executing_it(hooked, tmp
         assert error == errno.EINVAL
 
 
-def test_without_a_hook_it_is_named_as_invoked(tmp_path):
+def test_without_a_hook_it_is_named_as_invoked(compiled, tmp_path):
     (tmp_path / "link").symlink_to(script(tmp_path / "script"))
-    with running(script_hooks=()) as exporter:
-        execute(tmp_path / "link", PRIME)
-        assert exporter.probe.script_hook.kind == ""
-        assert counts(exporter, tmp_path) == {str(tmp_path / "link"): PRIME}
+    compiled.probe.detach()  # from the hook of the tests before
+    compiled.probe.attach(script_hooks=())
+    execute(tmp_path / "link", PRIME)
+    assert compiled.probe.script_hook.kind == ""
+    compiled.probe.detach()
+    assert counts(compiled, tmp_path) == {str(tmp_path / "link"): PRIME}
 
 
-def test_the_hook_leaves_with_the_probe(tmp_path):
+def test_the_hook_leaves_with_the_probe(compiled):
     kprobes = Path("/sys/kernel/debug/kprobes/list")
-    with running(script_hooks=("kprobe",)) as exporter:
-        if exporter.probe.script_hook.kind and kprobes.exists():
-            assert "security_bprm_creds_for_exec" in kprobes.read_text()
-        exporter.probe.detach()
-        assert exporter.probe.script_hook.kind == ""
-        if kprobes.exists():
-            assert "security_bprm_creds_for_exec" not in kprobes.read_text()
+    compiled.probe.detach()
+    compiled.probe.attach(script_hooks=("kprobe",))
+    if compiled.probe.script_hook.kind and kprobes.exists():
+        assert "security_bprm_creds_for_exec" in kprobes.read_text()
+    compiled.probe.detach()
+    assert compiled.probe.script_hook.kind == ""
+    if kprobes.exists():
+        assert "security_bprm_creds_for_exec" not in kprobes.read_text()

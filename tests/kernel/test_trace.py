@@ -15,10 +15,11 @@ import pytest
 from exporter.fields import FIELDS
 from tests.kernel.command import COMMAND, DEADLINE_SECONDS, refused, served
 from tests.kernel.programs import execute, script, static_elf
+from tests.kernel.scale import scaled
 from tests.kernel.test_command import executions
 
 RATE_PER_SECOND = 2000
-SECONDS = 10
+SECONDS = scaled(10, emulated=1)
 SECRET = "a-secret-that-must-not-be-seen"
 
 
@@ -70,6 +71,7 @@ def tracing(*arguments):
         trace.process.stderr.close()
 
 
+@pytest.mark.native
 def test_each_execution_is_an_object_with_all_fields(tmp_path):
     program = script(tmp_path / "script")
     with tracing("--path", f"{tmp_path}/*") as trace:
@@ -82,6 +84,7 @@ def test_each_execution_is_an_object_with_all_fields(tmp_path):
     assert records[0]["unavailable"]["argv"] == "not asked for"
 
 
+@pytest.mark.native
 def test_arguments_and_environment_are_shown_only_on_request(tmp_path):
     program = static_elf(tmp_path / "static")
 
@@ -98,6 +101,7 @@ def test_arguments_and_environment_are_shown_only_on_request(tmp_path):
     assert json.loads(lines("--record.argv-bytes=4"))["argv"] == ["x", SECRET[:2]]
 
 
+@pytest.mark.native
 def test_filters(tmp_path):
     one, two = static_elf(tmp_path / "one"), static_elf(tmp_path / "two")
 
@@ -120,6 +124,7 @@ def test_filters(tmp_path):
     assert paths("--uid=12345", "--cgroup=4294967295") == []
 
 
+@pytest.mark.native
 def test_it_ends_after_so_many_lines(tmp_path):
     program = static_elf(tmp_path / "static")
     with tracing("--count=3", "--path", str(program)) as trace:
@@ -129,6 +134,7 @@ def test_it_ends_after_so_many_lines(tmp_path):
     assert trace.summary[1] == 3
 
 
+@pytest.mark.native
 def test_text_for_people(tmp_path):
     program = script(tmp_path / "script")
     with tracing("--format=text", "--path", str(program), "--record.argv-bytes=100") as trace:
@@ -138,6 +144,7 @@ def test_text_for_people(tmp_path):
     assert re.fullmatch(rf'{time_pid_ppid_uid} null +{program} \(/bin/sh\) \["/bin/sh", "{program}", "y z"\]\n', line)
 
 
+@pytest.mark.native
 def test_a_reader_that_goes_away_is_no_error(tmp_path):
     program = static_elf(tmp_path / "static")
     command = f"{COMMAND[0]} trace --path {program} | head -n 1"
@@ -151,6 +158,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
     assert "BrokenPipe" not in said
 
 
+@pytest.mark.native
 @pytest.mark.parametrize(
     ("flag", "words"),
     [
@@ -186,6 +194,7 @@ def test_at_2000_a_second_each_is_printed_once_or_counted_as_lost_beside_the_ser
     assert counted == {b"static": total}
 
 
+@pytest.mark.native
 def test_what_the_ring_buffer_cannot_take_is_counted(tmp_path):
     program = static_elf(tmp_path / "static")
     with tracing("--bpf.ring-buffer-pages=1") as trace:

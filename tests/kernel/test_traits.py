@@ -203,6 +203,7 @@ def test_preload(exporter, tmp_path, variable):
         assert found == ({"preload": PRIME, **FRESH} if expected else FRESH), environment.keys()
 
 
+@pytest.mark.native
 def test_preload_is_not_looked_for_unless_it_is_asked_for(tmp_path):
     with running() as exporter:
         execute(static_elf(tmp_path / "static"), PRIME, environment={"LD_PRELOAD": "/x.so"})

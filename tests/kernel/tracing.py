@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from exporter.decode import Decoder
+from exporter.fields import unavailable
 from exporter.record import as_json
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -26,9 +27,10 @@ class Trace:
 
     def records(self):
         """Everything that was executed on this machine since the last call."""
+        lacking = unavailable(self._tracer.missing)
         for raw in self._tracer.introductions():
             introduction = self._decoder.introduction(raw)
-            yield as_json(self._decoder.key(introduction.key), introduction, {}, boot_time_ns=self._boot)
+            yield as_json(self._decoder.key(introduction.key), introduction, lacking, boot_time_ns=self._boot)
 
     def of(self, pid):
         return [record for record in self.records() if record["pid"] == pid]

@@ -43,6 +43,7 @@ class Maps:
         self.now = 0
         self.runs = self.lost = 0
         self.records = []
+        self.program_type, self.script_hook = "tp_btf", Hook("fentry")
         self.failure_hook = Hook("tracepoint")
         self.failed = {}
         self.counts = dict.fromkeys(enum("counter"), 0)

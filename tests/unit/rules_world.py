@@ -134,6 +134,7 @@ def ordinary(name, begin=0, job="exec"):
     instance.set("exec_exporter_series_limit", level(4000, begin))
     instance.set("exec_exporter_executions_folded_total", level(0, begin))
     instance.set("exec_exporter_findings_open", level(0, begin))
+    instance.set("exec_exporter_catalogue_programs", level(900, begin))
     instance.set("exec_exporter_catalogue_errors_total", level(0, begin))
     for collector in ("executions", "novelty", "probe"):
         instance.set("exec_exporter_collector_success", level(1, begin), collector=collector)

@@ -13,7 +13,7 @@ def test_stdin_types_are_those_of_the_design():
 
 
 def test_loss_causes_are_named():
-    assert set(LOSS_CAUSES) == {"map_full", "no_memory", "map_busy"}
+    assert set(LOSS_CAUSES) == {"map_full", "no_memory", "map_busy", "preempted"}
 
 
 def test_bounds_are_read_over_several_lines():

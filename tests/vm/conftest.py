@@ -1,6 +1,6 @@
 """Guests boot two at a time in the order in which tests want them, while earlier tests look at theirs.
 
-KERNELS=all in the environment asks for the whole matrix; without it a few guests show the edges.
+KERNELS=all in the environment asks for the whole matrix; without it two guests show the edges.
 """
 
 import os
@@ -11,14 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.vm.archive import ArchiveError, mirrors
 from tests.vm.fetch import fetch
-from tests.vm.guest import Machine, boot
+from tests.vm.guest import USUAL, Deadlines, Machine, boot
 from tests.vm.kernels import MATRIX, NATIVE
 from tests.vm.support import SUPPORT, write
 from tests.vm.user_space import prepare
 
 GUESTS_AT_ONCE = 2
 WHOLE_MATRIX = os.environ.get("KERNELS") == "all"
+KERNELS = [kernel for kernel in MATRIX if WHOLE_MATRIX or kernel.arch == NATIVE]
+NEEDED = ("apt-get", "depmod", "modprobe", "busybox", "zstd", "lz4", "unshare")
+QEMU = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
+SBIN = "/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True)
@@ -28,26 +33,38 @@ class Boot:
     name: str
     machine: Machine
     command: str
-    timeout_seconds: float = 300
+    deadlines: Deadlines = USUAL
+
+
+def lacking():
+    """What stands against booting here: root for mounts, commands, an archive that has Debian's kernels."""
+    if os.geteuid() != 0:
+        yield f"root (this is uid {os.geteuid()})"
+    path = f"{os.environ['PATH']}:{SBIN}"
+    for command in (*NEEDED, *{QEMU[kernel.arch] for kernel in KERNELS}):
+        if shutil.which(command, path=path) is None:
+            yield command
+    if not all((kernel.directory / "release").exists() for kernel in KERNELS):
+        try:
+            mirrors()
+        except ArchiveError as error:
+            yield f"{error}"
 
 
 def pytest_collection_modifyitems(items):
-    """What stands against booting here is said, and checked: root for mounts, apt for kernels."""
-    lacking = []
-    if os.geteuid() != 0:
-        lacking.append(f"root (this is uid {os.geteuid()})")
-    lacking += [command for command in ("apt-get", "depmod") if shutil.which(command) is None]
+    """What stands against booting here is said, and checked."""
+    reasons = list(lacking())
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.timeout(7200))  # a guest has its own timeout, and may have to wait for others
-            if lacking:
-                item.add_marker(pytest.mark.skip(reason=f"tests of other kernels need {', '.join(lacking)}"))
+            item.add_marker(pytest.mark.timeout(7200))  # a guest has its own deadline, and may have to wait for others
+            if reasons:
+                item.add_marker(pytest.mark.skip(reason=f"tests of other kernels need {', '.join(reasons)}"))
 
 
 @pytest.fixture(scope="session")
 def kernels():
-    """All kernels of the matrix, in the cache."""
-    fetch(MATRIX, newest=WHOLE_MATRIX)
+    """The kernels of the matrix that this run is about, in the cache."""
+    fetch(KERNELS, newest=WHOLE_MATRIX)
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +75,7 @@ def guests(request, kernels):
     for arch in {one.machine.kernel.arch for one in boots} - {NATIVE}:
         prepare(arch)
     with ThreadPoolExecutor(GUESTS_AT_ONCE) as pool:
-        futures = {one: pool.submit(boot, one.machine, one.command, one.timeout_seconds) for one in boots}
+        futures = {one: pool.submit(boot, one.machine, one.command, one.deadlines) for one in boots}
         try:
             yield futures
         finally:

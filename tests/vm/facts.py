@@ -1,39 +1,88 @@
-"""Run in a guest: prints one line of JSON that says what the exporter can do there, for the support table."""
+"""A plugin for pytest in a guest: says in one line of JSON what the probe of its tests can do on that kernel."""
 
-import contextlib
 import json
 import platform
+import re
+from contextlib import closing
+from pathlib import Path
 
+import bcc
+import pytest
+
+from exporter.casts import TYPED_TRACEPOINT
+from exporter.fields import FIELDS, unavailable
 from exporter.probe import Probe
 from exporter.program import ProbeSettings
+from exporter.read import _BatchesUnsupported, _read_batches
 from exporter.script_hook import KINDS
 
 MARK = "facts: "
+SHARED = {"compiled", "tracer"}
 
 
-def hooks():
-    """Which of the hooks for scripts fire here, each tried alone."""
-    for kind in KINDS:
-        with contextlib.closing(Probe(ProbeSettings(script_hooks=(kind,)))) as probe:
-            probe.attach()
-            if probe.script_hook.kind:
-                yield kind
-
-
-def facts():
-    """What a row of the table says."""
-    with contextlib.closing(Probe(ProbeSettings())) as probe:
-        probe.attach()
-        return {
+@pytest.fixture(scope="session", autouse=True)
+def facts(request):
+    """Asks the probe before the tests do."""
+    with closing(Probe(ProbeSettings())) as probe:
+        request.config.stash[MARK] = {
             "release": platform.release(),
             "machine": platform.machine(),
             "python": platform.python_version(),
-            "bcc": probe.bcc_version,
+            "bcc": bcc.__version__,
             "missing": [feature.name for feature in probe.missing],
-            "hook": probe.script_hook.kind,
-            "hooks": list(hooks()),
+            "fields": len(FIELDS.keys() - unavailable(probe.missing).keys()),
+            "hooks": [kind for kind in KINDS if fires(probe, kind)],
+            "failures": failure_hook(probe),
+            "typed": probe.program_type == TYPED_TRACEPOINT,
+            "batch": batches(probe),
+            "verified": verified(),
         }
 
 
-if __name__ == "__main__":
-    print(MARK + json.dumps(facts()), flush=True)
+def pytest_addoption(parser):
+    parser.addoption("--sharing", action="store_true", help="only tests that share a probe: to compile one takes long")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--sharing"):
+        others = [item for item in items if not SHARED.intersection(item.fixturenames)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if MARK in config.stash:
+        terminalreporter.write_line(MARK + json.dumps(config.stash[MARK]))
+
+
+def batches(probe):
+    """Whether many entries of a map can be read at once."""
+    try:
+        list(_read_batches(bcc.lib, probe.maps["execs"], 1))
+    except _BatchesUnsupported:
+        return False
+    return True
+
+
+def failure_hook(probe):
+    """By what failed executions are seen here, if by anything."""
+    probe.attach()
+    kind = probe.failure_hook.kind
+    probe.detach()
+    return kind
+
+
+def fires(probe, kind):
+    """Whether that hook for scripts, tried alone, is of use here."""
+    probe.attach(script_hooks=(kind,))
+    fires = bool(probe.script_hook.kind)
+    probe.detach()
+    return fires
+
+
+def verified():
+    """How many instructions the verifier went through for the longest program; None before Linux 5.16."""
+    descriptors = [path.read_text() for path in Path("/proc/self/fdinfo").iterdir() if path.exists()]
+    return max(
+        (int(found[1]) for text in descriptors if (found := re.search(r"verified_insns:\t(\d+)", text))), default=None
+    )

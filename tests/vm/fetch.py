@@ -1,17 +1,15 @@
 """Fetches kernels into the cache: python -m tests.vm.fetch [NAME...] (see kernels.py; without names all of them)."""
 
-import fcntl
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.vm.archive import Archive, ArchiveError
 from tests.vm.image import module_btf, vmlinux_btf
-from tests.vm.kernels import BY_NAME, CACHE, MATRIX
+from tests.vm.kernels import BY_NAME, CACHE, MATRIX, cache_to_itself
 
 # What a guest needs to reach its root directory, and what tests of filesystems use.
 MODULES = re.compile(
@@ -21,8 +19,7 @@ MODULES = re.compile(
 
 def fetch(kernels, newest=False):
     """Fetches what is not in the cache; with `newest` also what the archive has a newer release of."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with _lock():
+    with cache_to_itself():
         archives = {}
         for kernel in kernels:
             if not newest and (kernel.directory / "release").exists():
@@ -31,14 +28,6 @@ def fetch(kernels, newest=False):
                 archives[kernel.arch] = Archive(CACHE / "apt", kernel.arch)
                 archives[kernel.arch].update()
             _fetch(kernel, archives[kernel.arch])
-
-
-@contextmanager
-def _lock():
-    """The cache is shared by all checkouts of a user."""
-    with (CACHE / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def releases(kernel, names):

@@ -1,7 +1,9 @@
 """The kernels that the probe is tested on, and what each is known to lack."""
 
+import fcntl
 import os
 import platform
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,15 @@ from pathlib import Path
 PORTS = {"x86_64": "amd64", "aarch64": "arm64"}
 NATIVE = PORTS.get(platform.machine(), platform.machine())
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "exec_exporter"
+
+
+@contextmanager
+def cache_to_itself():
+    """The cache is shared by all checkouts of a user; one at a time changes it."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass(frozen=True)

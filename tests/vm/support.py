@@ -6,23 +6,48 @@ from pathlib import Path
 README = Path(__file__).resolve().parents[2] / "README.md"
 BEGIN = "<!-- kernels: made by make test-kernels -->\n"
 END = "<!-- /kernels -->\n"
+# fmt: off
+COLUMNS = (
+    "Linux", "machine", "user space", "fields", "scripts", "failures", "typed loads", "batches", "lacks", "verified",
+)
+# fmt: on
+ARGUMENTS = 16
 
 # Facts by the name of the kernel, of those whose tests passed in this run.
 SUPPORT = {}
 
 
 def table(support):
-    """The rows that are there, as Markdown."""
-    lines = [
-        "| Linux | machine | user space | scripts by their own file | lacks |",
-        "|---|---|---|---|---|",
-    ]
-    for facts in support.values():
-        hooks = ", ".join(f"**{hook}**" if hook == facts["hook"] else hook for hook in facts["hooks"]) or "no"
-        missing = ", ".join(f"`{name}`" for name in facts["missing"]) or "nothing"
-        user_space = f"Python {facts['python']}, BCC {facts['bcc']}"
-        lines.append(f"| {facts['release']} | {facts['machine']} | {user_space} | {hooks} | {missing} |")
-    return "\n".join(lines) + "\n"
+    """A row for each of the facts, as Markdown, in the order in which they are given."""
+    lines = [row(COLUMNS), row("---" for _ in COLUMNS)]
+    lines += [row(cells(facts)) for facts in support.values()]
+    return "".join(lines)
+
+
+def cells(facts):
+    """What a row says, in the order of COLUMNS. The hook that is used is the first of those that would do."""
+    first, *others = facts["hooks"] or ["no"]
+    yield facts["release"]
+    yield facts["machine"]
+    yield f"Python {facts['python']}, BCC {facts['bcc']}"
+    yield "all" if facts["fields"] == ARGUMENTS else f"{facts['fields']} of {ARGUMENTS}"
+    yield ", ".join([f"**{first}**" if facts["hooks"] else first, *others])
+    yield facts["failures"] or "no"
+    yield "yes" if facts["typed"] else "no"
+    yield "yes" if facts["batch"] else "no"
+    yield ", ".join(f"`{name}`" for name in facts["missing"]) or "nothing"
+    yield f"{facts['verified'] / 10_000:.0f} %" if facts["verified"] else "not said"
+
+
+def row(texts):
+    """A line of a table."""
+    return f"| {' | '.join(texts)} |\n"
+
+
+def rows(readme=README):
+    """The rows that the README has, as lists of cells."""
+    text = readme.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()[2:]]
 
 
 def write(support, readme=README):

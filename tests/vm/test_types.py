@@ -4,7 +4,7 @@ import pytest
 
 from exporter.btf import BTF
 from exporter.kernel_types import FEATURES, kernel_types
-from tests.vm.kernels import MATRIX
+from tests.vm.conftest import KERNELS
 
 # Since which Linux a feature has which layout, newest first; the commits stand in bpf/.
 LAYOUTS = {
@@ -18,7 +18,7 @@ LAYOUTS = {
 ARGUMENTS = {"amd64": "ARGUMENT_DI", "arm64": "ARGUMENT_REGS"}
 
 
-@pytest.fixture(params=MATRIX, ids=lambda kernel: kernel.name)
+@pytest.fixture(params=KERNELS, ids=lambda kernel: kernel.name)
 def kernel(request, kernels):
     return request.param
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from tests.vm.archive import KEYRING, mirrors
-from tests.vm.kernels import CACHE, NATIVE
+from tests.vm.kernels import CACHE, NATIVE, cache_to_itself
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 VENV = Path("/opt/exec_exporter")
@@ -13,9 +13,9 @@ SUITE = "bookworm"
 # fmt: off
 PACKAGES = (
     "base-files", "base-passwd", "busybox-static", "coreutils", "dash", "diffutils", "findutils", "grep", "kmod",
-    "libc-bin", "login", "mount", "procps", "sed", "util-linux", "iproute2", "prometheus", "python3",
-    "python3-bpfcc", "python3-hypothesis", "python3-prometheus-client", "python3-psutil", "python3-pytest",
-    "python3-pytest-timeout",
+    "libc-bin", "login", "mount", "procps", "sed", "util-linux", "iproute2", "python3", "python3-bcrypt",
+    "python3-bpfcc", "python3-prometheus-client", "python3-psutil", "python3-pytest", "python3-pytest-timeout",
+    "python3-tornado", "python3-yaml",
 )
 # fmt: on
 
@@ -32,9 +32,20 @@ def python_of(arch):
 
 def prepare(arch):
     """Makes the root directory for another port, once. Nothing in it is run: packages are only unpacked."""
-    root = root_of(arch)
-    if (root / "complete").exists():
+    if arch == NATIVE:
         return
+    root, contents = root_of(arch), " ".join((SUITE, *PACKAGES))
+    complete = root / "complete"
+    with cache_to_itself():
+        if complete.exists() and complete.read_text() == contents:
+            return
+        _unpack(arch, root)
+        _make_venv(root)
+        _compile(root)
+        complete.write_text(contents)
+
+
+def _unpack(arch, root):
     root.parent.mkdir(parents=True, exist_ok=True)
     if root.exists():
         subprocess.run(["rm", "-rf", "--one-file-system", root], check=True)
@@ -43,8 +54,13 @@ def prepare(arch):
     subprocess.run([*command, SUITE, root, mirrors()["debian"]], check=True, capture_output=True)
     for name in ("passwd", "group"):
         (root / "etc" / name).write_bytes((root / f"usr/share/base-passwd/{name}.master").read_bytes())
-    _make_venv(root)
-    (root / "complete").touch()
+
+
+def _compile(root):
+    """Bytecode is the same on every machine: where this one has the same Python, a guest need not compile it anew."""
+    if (root / f"usr/bin/python{sys.version_info.major}.{sys.version_info.minor}").exists():
+        where = [root / "usr/lib/python3/dist-packages", *(root / "usr/lib").glob("python3.*")]
+        subprocess.run([sys.executable, "-m", "compileall", "-qq", "-s", root, *where], check=False)
 
 
 def _make_venv(root):
@@ -60,10 +76,3 @@ def _make_venv(root):
     command = venv / "bin/exec_exporter"
     command.write_text(f"#!{VENV}/bin/python\nfrom exporter.__main__ import main\n\nmain()\n")
     command.chmod(0o755)
-
-
-def preparation(arch):
-    """Shell commands by which a guest of another port gets what the checkout has for this one only."""
-    if arch == NATIVE:
-        return ""
-    return f"mount --bind /usr/bin/promtool {CHECKOUT}/.cache/promtool"

@@ -1,0 +1,133 @@
+"""CPU of a scrape, by what it goes to, at 1,000, 10,000 and 100,000 series; and others' at as many."""
+
+import asyncio
+import gzip
+import socket
+import subprocess
+import time
+import urllib.request
+from contextlib import closing, contextmanager
+
+import psutil
+from prometheus_client import generate_latest
+
+from exporter.exposition import GZIP_LEVEL, Exposition
+from exporter.label import Labels
+from exporter.pipeline import Pipeline, SeriesSettings
+from exporter.probe import Probe
+from exporter.program import ProbeSettings
+from exporter.render import TEXT, Renderer
+from tests.bench import packages
+from tests.bench.kernel import fill
+from tests.bench.measure import Progress, spread, table
+
+SERIES = 1_000, 10_000, 100_000
+SCRAPERS = 4
+DEADLINE_SECONDS = 30
+
+
+@contextmanager
+def filled(entries):
+    """A probe that is not attached, with so many programs in its map, each in a series of its own."""
+    with closing(Probe(ProbeSettings(collect=frozenset(), executions_entries=1 << 17))) as probe:
+        pipeline = Pipeline(probe, SeriesSettings(limit=1 << 17))
+        fill(probe, entries)
+        for number, (key, _) in enumerate(probe.entries("execs")):
+            path = f"/usr/lib/some-package/program-{number:06}"
+            pipeline.catalogue._labels[key] = Labels(path, "/lib64/ld-linux-x86-64.so.2", "null")
+        yield probe, pipeline
+
+
+class _Families:
+    def __init__(self, families):
+        self._families = families
+
+    def collect(self):
+        return self._families
+
+
+def cpu_ms(action):
+    """What `action` returns, and the CPU time that all threads of this process took meanwhile."""
+    started = time.process_time()
+    result = action()
+    return result, (time.process_time() - started) * 1e3
+
+
+def ours(entries, scrapes):
+    """Rows for the parts of a scrape, whole scrapes, four at once, and a plain generate_latest."""
+    parts = {"reading": [], "rendering": [], "compression": [], "all": [], f"{SCRAPERS} at once": [], "plain": []}
+    with filled(entries) as (_, pipeline):
+        renderer, exposition = Renderer(TEXT), Exposition(pipeline.scrape.collect)
+
+        async def at_once():
+            await asyncio.gather(*(exposition.body(TEXT, True) for _ in range(SCRAPERS)))
+
+        progress = Progress(f"scrapes of {entries:,} series", scrapes + 1)
+        for scrape in range(scrapes + 1):
+            families, reading = cpu_ms(lambda: list(pipeline.scrape.collect()))
+            body, rendering = cpu_ms(lambda families=families: renderer.render(families))
+            _, compression = cpu_ms(lambda body=body: gzip.compress(body, GZIP_LEVEL, mtime=0))
+            _, together = cpu_ms(lambda: asyncio.run(at_once()))
+            plain = 0.0
+            if scrape < 4:
+                _, plain = cpu_ms(lambda families=families: generate_latest(_Families(families)))
+            if scrape:  # the first renders every label set
+                figures = (reading, rendering, compression, reading + rendering + compression, together)
+                for name, value in zip(parts, figures, strict=False):
+                    parts[name].append(value)
+                if plain:
+                    parts["plain"].append(plain)
+            progress.step()
+        exposition.close()
+    return [spread(parts[name], "{:.1f}") for name in parts]
+
+
+def node_exporter(directory, entries, scrapes):
+    """CPU of node_exporter for each scrape of a file with as many series, in ms."""
+    binary = packages.unpacked("prometheus-node-exporter") / "usr/bin/prometheus-node-exporter"
+    lines = "\n".join(
+        f'exec_executions_total{{path="/usr/lib/some-package/program-{number:06}",interpreter="/lib64/ld-linux.so.2",'
+        f'stdin_type="null"}} {number}'
+        for number in range(entries)
+    )
+    (directory / "series.prom").write_text(f"# TYPE exec_executions_total counter\n{lines}\n", "ascii")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    options = ["--collector.disable-defaults", "--collector.textfile", f"--collector.textfile.directory={directory}"]
+    process = subprocess.Popen(
+        [binary, *options, f"--web.listen-address={address}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        url = f"http://{address}/metrics"
+        request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
+        _get(request, time.monotonic() + DEADLINE_SECONDS)
+        used = psutil.Process(process.pid).cpu_times
+        before = sum(used()[:2])
+        for _ in range(scrapes):
+            _get(request, time.monotonic() + DEADLINE_SECONDS)
+        return (sum(used()[:2]) - before) * 1e3 / scrapes
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _get(request, end):
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=DEADLINE_SECONDS) as answer:
+                return answer.read()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
+def scrape(directory, quick):
+    """The table of what scrapes cost."""
+    rows = []
+    for entries in SERIES[: 2 if quick else 3]:
+        cells = ours(entries, 5 if quick else 15)
+        rows.append([f"{entries:,}", *cells, f"{node_exporter(directory, entries, 5 if quick else 20):.1f}"])
+    head = ["series", "reading", "rendering", "gzip", "a scrape", f"{SCRAPERS} at once, gzip"]
+    return table("CPU of a scrape, ms", [*head, "generate_latest instead of rendering", "node_exporter, a file"], rows)

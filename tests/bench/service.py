@@ -1,0 +1,66 @@
+"""The service as a whole: from its start to the first execution that it counts, memory, CPU for each scrape."""
+
+import re
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.bench.measure import Progress, spread, table
+from tests.kernel.command import COMMAND, served
+from tests.kernel.programs import execute, static_elf
+
+SCRAPES_OF_AN_HOUR = 240  # one every 15 s
+PAUSE_SECONDS = 0.01
+
+
+def service(directory, quick):
+    """The table of figures of the service."""
+    program = static_elf(directory / "canary")
+    starts = [_start_to_first_count(program) for _ in range(2 if quick else 7)]
+    rows = [["start to first counted exec, s", spread(starts, "{:.2f}")]]
+    scrapes = 20 if quick else SCRAPES_OF_AN_HOUR
+    with served() as exporter:
+        process = psutil.Process(exporter.process.pid)
+        rows.append(["memory after start, MB: resident (anonymous, file), proportional", _memory(process.pid)])
+        exporter.get()
+        before, progress = sum(process.cpu_times()[:2]), Progress("scrapes", scrapes)
+        for _ in range(scrapes):
+            exporter.get()
+            progress.step()
+        used = (sum(process.cpu_times()[:2]) - before) * 1e3 / scrapes
+        rows.append([f"the same after {scrapes} scrapes", _memory(process.pid)])
+        rows.append(["CPU of a scrape over HTTP, ms", f"{used:.1f}"])
+    return table("The service", ["", "median (middle half)"], rows)
+
+
+def _start_to_first_count(program):
+    """Executes a program again and again while the service starts; those that it missed say when it began."""
+    import threading
+
+    times, stop = [], threading.Event()
+
+    def run():
+        while not stop.is_set():
+            times.append(time.monotonic())
+            execute(program)
+            time.sleep(PAUSE_SECONDS)
+
+    started = time.monotonic()
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        with served(command=COMMAND) as exporter:
+            stop.set()
+            thread.join()
+            counted = re.search(rf'path="{re.escape(str(program))}"[^}}]*}} ([0-9.]+)', exporter.get().decode())
+            return times[len(times) - int(float(counted[1]))] - started
+    finally:
+        stop.set()
+
+
+def _memory(pid):
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
+    kib = {name: int(size) for name, size in re.findall(r"^(\w+): +(\d+) kB", text, re.MULTILINE)}
+    resident, anonymous, proportional = (kib[name] / 1024 for name in ("Rss", "Anonymous", "Pss"))
+    return f"{resident:.0f} ({anonymous:.0f}, {resident - anonymous:.0f}), {proportional:.0f}"

@@ -1,0 +1,34 @@
+"""BPF programs of the tests' own, compiled as the probe is: without the kernel's headers."""
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from bcc import BPF
+
+from exporter.kernel_headers import kernel_headers
+from exporter.program import native_stderr
+
+
+@contextmanager
+def compiled(source):
+    """BCC's object for a source, with everything given back to the kernel at the end."""
+    with tempfile.TemporaryDirectory(prefix="exec_exporter-") as name:
+        directory = Path(name)
+        for path, text in kernel_headers(os.uname().release, os.sysconf("SC_PAGE_SIZE")).items():
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (directory / path).write_text(text, "ascii")
+        before = os.environ.get("BCC_KERNEL_SOURCE")
+        os.environ["BCC_KERNEL_SOURCE"] = name
+        try:
+            with native_stderr():
+                bpf = BPF(text=source.encode(), cflags=[f"-I{directory}/include"])
+        finally:
+            del os.environ["BCC_KERNEL_SOURCE"]
+            if before is not None:
+                os.environ["BCC_KERNEL_SOURCE"] = before
+    try:
+        yield bpf
+    finally:
+        bpf.cleanup()

@@ -1,0 +1,120 @@
+"""What an execution and a scrape may cost, in counts that do not depend on how fast the machine is.
+
+Whoever makes the probe do more finds the new numbers in the failure, and writes them into LIMITS below.
+"""
+
+import ctypes
+import os
+import struct
+from collections import Counter
+
+import pytest
+
+from exporter.bpf_syscall import bpf
+from tests.kernel.command import served
+from tests.kernel.own_programs import compiled
+from tests.kernel.running import running
+
+# Of the program on exec, with all collectors, by whether loads are typed: what was counted on Linux 6.18 (x86_64,
+# BCC 0.26), and the limit. Where other kernels and compilers make a little more of it, the limit is a twentieth above.
+LIMITS = {
+    True: {
+        "instructions": (3696, 3880),
+        "bytes of machine code": (27504, 28880),
+        "casts": (244, 256),
+        "map lookups": (19, 19),
+        "map updates": (3, 3),
+        "map deletions": (1, 1),
+        "reads of kernel memory": (1, 1),
+        "reads of kernel strings": (9, 9),
+        "records sent": (1, 1),
+        "other helpers": (11, 11),
+    },
+    False: {
+        "instructions": (4311, 4520),
+        "bytes of machine code": (21320, 22380),
+        "map lookups": (19, 19),
+        "map updates": (3, 3),
+        "map deletions": (1, 1),
+        "reads of kernel memory": (220, 231),
+        "reads of kernel strings": (11, 11),
+        "records sent": (1, 1),
+        "other helpers": (11, 11),
+    },
+}
+# System calls of a scrape in the whole exporter: what was counted, and the limit.
+SYSTEM_CALLS = (0, 0)
+
+# include/uapi/linux/bpf.h
+OBJ_GET_INFO_BY_FD = 15
+CALL = 0x85
+HELPERS = {
+    1: "map lookups",
+    2: "map updates",
+    3: "map deletions",
+    112: "reads of user memory",
+    113: "reads of kernel memory",
+    114: "reads of user strings",
+    115: "reads of kernel strings",
+    130: "records sent",
+}
+KERNEL_FUNCTION = 2
+
+pytestmark = pytest.mark.native
+SCRAPES = 30
+COUNTER = """
+BPF_HASH(calls, u64, u64, 1024);
+int on_system_call(struct bpf_raw_tracepoint_args *ctx)
+{
+    u64 number = ctx->args[1];
+    if (bpf_get_current_pid_tgid() >> 32 == EXPORTER)
+        calls.increment(number);
+    return 0;
+}
+"""
+
+
+class _Info(ctypes.Structure):
+    _fields_ = (("fd", ctypes.c_uint32), ("size", ctypes.c_uint32), ("info", ctypes.c_uint64))
+
+
+def loaded_bytes(descriptor):
+    """Sizes of a program in the kernel, as machine code and as BPF: the beginning of struct bpf_prog_info."""
+    info = (ctypes.c_uint32 * 64)()
+    bpf(OBJ_GET_INFO_BY_FD, _Info(descriptor, ctypes.sizeof(info), ctypes.addressof(info)))
+    return info[4], info[5]
+
+
+def calls(code):
+    """How often each helper stands in a program; `loads` are those that a cast allows."""
+    counted = Counter()
+    for opcode, registers, _, number in struct.iter_unpack("<BBhi", code):
+        if opcode == CALL:
+            counted["casts" if registers >> 4 == KERNEL_FUNCTION else HELPERS.get(number, "other helpers")] += 1
+    return counted
+
+
+def test_the_program_does_no_more_than_it_did(typed_loads):
+    with running(typed_loads=typed_loads) as exporter:
+        program = exporter.probe._bpf
+        code = program.dump_func(b"on_exec")
+        machine_bytes, _ = loaded_bytes(program.funcs[b"on_exec"].fd)
+    found = {"instructions": len(code) // 8, **calls(code)}
+    if os.uname().machine == "x86_64":
+        found["bytes of machine code"] = machine_bytes
+    limits = LIMITS[typed_loads]
+    assert {name: count for name, count in found.items() if count > limits.get(name, (0, 0))[1]} == {}, found
+
+
+def test_a_scrape_makes_no_more_system_calls_than_it_did():
+    """Counted by the kernel, of all threads of the exporter; the fewest of many scrapes are those that it needs."""
+    with served() as exporter, compiled(COUNTER.replace("EXPORTER", str(exporter.process.pid))) as counter:
+        exporter.get()
+        counter.attach_raw_tracepoint(b"sys_enter", b"on_system_call")
+        readings = []
+        for _ in range(SCRAPES):
+            counter[b"calls"].clear()
+            exporter.get()
+            readings.append(Counter({key.value: value.value for key, value in counter[b"calls"].items()}))
+    fewest = min(readings, key=Counter.total)
+    assert 0 < fewest.total() <= SYSTEM_CALLS[1], fewest

@@ -1,0 +1,50 @@
+"""A guest that does not come to its end is ended, says why, and is booted again only if the emulator is to blame."""
+
+import time
+
+import pytest
+
+from tests.vm import guest
+from tests.vm.guest import Deadlines, Machine, boot
+from tests.vm.kernels import NEWEST
+
+PANIC = "echo c > /proc/sysrq-trigger"
+PANICKED = "Kernel panic - not syncing: sysrq triggered crash"
+
+
+@pytest.fixture
+def boots(monkeypatch):
+    """How often a guest was started."""
+    started = []
+    running = guest._qemu
+    monkeypatch.setattr(guest, "_qemu", lambda *arguments: started.append(1) or running(*arguments))
+    return started
+
+
+def test_a_kernel_that_panics_is_reported_with_its_last_words_and_not_booted_again(kernels, boots):
+    result = boot(Machine(NEWEST), PANIC)
+    assert result.status is None
+    assert "the guest ended by itself" in result.output
+    assert PANICKED in result.output
+    assert len(boots) == 1
+
+
+def test_what_is_known_to_be_the_emulators_fault_is_booted_once_more(kernels, boots, monkeypatch, capsys):
+    monkeypatch.setattr(guest, "EMULATOR_FAILURES", {"a fault": PANICKED})
+    assert boot(Machine(NEWEST), PANIC).status is None
+    assert len(boots) == 2
+    assert "booting 7.3 once more: a fault" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("deadlines", "words"),
+    [(Deadlines(silent_seconds=15), "has said nothing for 15 s"), (Deadlines(seconds=15), "not finished after 15 s")],
+    ids=["silent", "endless"],
+)
+def test_a_guest_that_hangs_is_ended_and_its_last_words_are_reported(kernels, boots, deadlines, words):
+    started = time.monotonic()
+    result = boot(Machine(NEWEST), "echo last words; sleep 1000", deadlines)
+    assert time.monotonic() - started < 500
+    assert result.status is None
+    assert words in result.output
+    assert len(boots) == 1
