@@ -154,14 +154,20 @@ class Novelty:
     # From introductions to what their files contain
 
     def _take_in(self, store: Store) -> None:
-        items = self._inbox.take(BATCH, self._patience()) if len(self._settling) < SETTLING else []
+        if len(self._settling) >= SETTLING:
+            self._stop.wait(self._patience())
+            return
+        items = self._inbox.take(BATCH, self._patience())
         for item in items:
-            labels = labels_of(item.key, item.introduction)
-            subjects = subjects_of(item.key, item.introduction, self._decoder.identities(item.raw), labels)
-            self._look(store, item.raw, item.key, labels, subjects, self._record(item.key, item.introduction))
-        if not items and not self._settling:
-            for raw in self._inbox.take_missed(BATCH):
-                self._look_at_key(store, raw)
+            try:
+                labels = labels_of(item.key, item.introduction)
+                subjects = subjects_of(item.key, item.introduction, self._decoder.identities(item.raw), labels)
+                self._look(store, item.raw, item.key, labels, subjects, self._record(item.key, item.introduction))
+            except Exception:  # whatever is wrong with one, the others have come with it and will not come again
+                log.exception("an introduction cannot be looked at; its key will be")
+                self._inbox.miss([item.raw])
+        for raw in self._inbox.take_missed(BATCH):
+            self._look_at_key(store, raw)
 
     def _patience(self) -> float:
         """How long there is nothing to do but wait for introductions, in seconds."""

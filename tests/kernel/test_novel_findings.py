@@ -97,7 +97,7 @@ def test_a_freshly_compiled_program_is_one_finding_until_it_is_accepted(tmp_path
         listed = host.command("findings", "list")
         (line,) = [line for line in listed.splitlines() if str(program) in line]
         host.command("findings", "accept", line.split()[0], "--reason", "built here")
-        until(lambda: not host.open(program), 5)
+        until(lambda: not host.open(program))
         assert host.found(tmp_path / "hello", lambda: execute(program)) == {}
         assert host.open(program) == {}
 
