@@ -14,8 +14,8 @@ CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
-test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager alertmanager-templates test-ready vm-ready)
-	$(PYTEST) tests/unit tests/kernel tests/vm tests/e2e $(ARGS)
+test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager alertmanager-templates test-ready vm-ready image-ready) chart-tools
+	$(PYTEST) tests/unit tests/chart tests/kernel tests/vm tests/e2e tests/image $(ARGS)
 
 # Other kernels alone: the types of all, and the oldest and the newest in emulated machines.
 test-guests: lint $(CACHE)/vm-ready
@@ -33,6 +33,18 @@ test-debian13: $(VENV)/test-ready $(CACHE)/ports-ready
 bench: $(VENV)/test-ready
 	$(SUDO) $(VENV)/bin/python -m tests.bench $(ARGS)
 
+.PHONY: test-cluster chart-tools image
+
+# The chart on a real Kubernetes with a real Prometheus Operator, in namespaces of their own. Compiles them the first time,
+# which takes a quarter of an hour.
+test-cluster: $(VENV)/test-ready chart-tools $(CACHE)/image-ready $(CACHE)/cluster-ready
+	$(SUDO) $(VENV)/bin/python -m tests.cluster.compile
+	$(PYTEST) tests/cluster -v -s $(ARGS)
+
+# Helm and what else the chart's tests compile, kept in ~/.cache/exec_exporter as it takes two minutes.
+chart-tools: $(VENV)/test-ready
+	@$(SUDO) $(VENV)/bin/python -m tests.tools helm crds seccomp-profile
+
 # No root, no BCC, no kernel.
 unit: $(VENV)/test-ready $(CACHE)/promtool
 	$(VENV)/bin/python -m pytest tests/unit $(ARGS)
@@ -48,9 +60,18 @@ format: $(VENV)/test-ready
 	$(VENV)/bin/ruff format --quiet .
 	$(CLANG_FORMAT) -i bpf/*.c bpf/*.h
 
-# The table of metrics in README.md, from the code.
-readme: $(VENV)/run-ready
+# The tables of metrics and of the chart's values, from the code, and the plain manifest, from the chart.
+readme: $(VENV)/run-ready chart-tools
 	$(VENV)/bin/python -m exporter.metrics
+	$(VENV)/bin/python helm/generate.py "$$($(SUDO) $(VENV)/bin/python -m tests.tools path helm)"
+
+# The container image localhost/exec-exporter:VERSION, with the first engine that is here.
+image:
+	@for engine in docker podman buildah; do \
+	    command -v $$engine > /dev/null || continue; \
+	    format=; [ $$engine = docker ] || format=--format=docker; \
+	    exec $$engine build $$format --tag localhost/exec-exporter:$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/__init__.py) .; \
+	done; echo "make: no docker, podman or buildah here" >&2; exit 1
 
 # The dashboards that are committed, from the code; with OUT, RUNBOOKS and JOB all of dashboards/ for a site of its own.
 dashboards: $(VENV)/test-ready
@@ -138,6 +159,14 @@ $(CACHE)/alertmanager-templates: | $(CACHE)/prometheus-alertmanager
 # What the probe and the service are tested with: loads, and systemd.
 $(CACHE)/test-ready:
 	$(call install,stress-ng systemd-analyze setpriv setcap wrk,stress-ng systemd util-linux libcap2-bin wrk)
+
+# What builds and runs the image, without an engine.
+$(CACHE)/image-ready:
+	$(call install,buildah mmdebstrap runc nsenter getcap openssl,buildah mmdebstrap runc util-linux libcap2-bin openssl)
+
+# What a node has besides.
+$(CACHE)/cluster-ready:
+	$(call install,etcd containerd iptables ip gcc catatonit curl,etcd-server containerd containernetworking-plugins iptables iproute2 gcc libc6-dev catatonit curl)
 
 # What boots other kernels. Where there is no apt-get those tests are skipped, and say so.
 $(CACHE)/vm-ready:

@@ -36,6 +36,7 @@ ESSENTIAL = ("executions", "probe")  # collectors without which there is no use 
 def main() -> None:
     """The command `exec_exporter`."""
     try:
+        privilege.put_into_effect()
         command = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
         if command:
             command(sys.argv[2:])

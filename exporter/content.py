@@ -38,7 +38,8 @@ class Content:
     """What a subject's file is. `digest` is its SHA-256, None if it could not be had.
 
     `subject` is the one that was asked for, or, of a script as invoked, the one that was found. `named_in` says in
-    which root directories its name led to it: if in the host's, the packages there can speak for it.
+    which root directories its name led to it: if in the host's, the packages there can speak for it. `unlinked`: it had
+    no name left when it was looked at.
     """
 
     subject: Subject
@@ -46,6 +47,7 @@ class Content:
     size: int | None = None
     package: Explanation | None = None
     named_in: frozenset[str] = frozenset()
+    unlinked: bool = False
     writable_directory: bool = False
 
 
@@ -120,10 +122,13 @@ class Reader:
                 package=owner.explain(digest, md5) if owner else None,
                 named_in=named_in,
                 writable_directory=writable,
+                unlinked=not status.st_nlink,
             )
 
     def is_gone(self, content: Content) -> bool:
-        """Whether the file's name, where it was seen a moment ago, has been removed from its directory."""
+        """Whether the file's name has been removed from its directory since it was executed."""
+        if content.unlinked:
+            return True
         name = content.subject.name
         if name is None:
             return False

@@ -43,13 +43,14 @@ def judge(store: Store, content: Content, now: float, court: Court) -> Judgement
     if number is not None:
         return Judgement(number)
     contained = content_key(content.digest, content.size)
-    known, seen = _known(store, content, contained), _seen(content, court.installed)
+    path, known = _known(store, content, contained)
+    seen = _seen(content, court.installed)
     reason = classify(seen, known)
     quiet = reason is None or reason in QUIET
     learnt = court.learning and not quiet and reason not in NEVER_LEARNT and not _gives_rights_away(content)
     if not quiet and not learnt and court.is_gone(content):
         reason = classify(replace(seen, gone=True), known)
-    number = store.remember(subject.path, contained, LEARNT if quiet or learnt else FOUND, now, _lasting(subject))
+    number = store.remember(path, contained, LEARNT if quiet or learnt else FOUND, now, _lasting(subject))
     if quiet or learnt:
         return Judgement(number, None if learnt else reason)
     assert reason  # noqa: S101 - else it is quiet
@@ -58,14 +59,17 @@ def judge(store: Store, content: Content, now: float, court: Court) -> Judgement
     )
 
 
-def _known(store: Store, content: Content, contained: bytes) -> Known:
+def _known(store: Store, content: Content, contained: bytes) -> tuple[str, Known]:
+    """The path by which the program is known, or would be, and what is known of it."""
     subject = content.subject
     known = store.known(subject.path, contained, content.size, subject.identity)
     if subject.deleted and subject.name and not known.program:
         # a program that was updated, and executes what it still is
-        before = store.known(escape(subject.name), contained, content.size, subject.identity)
-        known = replace(known, program=before.program)
-    return known
+        path = escape(subject.name)
+        before = store.known(path, contained, content.size, subject.identity)
+        if before.program:
+            return path, before
+    return subject.path, known
 
 
 def _seen(content: Content, installed: Collection[str]) -> Seen:

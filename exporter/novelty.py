@@ -90,6 +90,7 @@ class Novelty:
         self._open = OpenFindings(series_limit)
         self._store: Store | None = None
         self._version = -1
+        self._outdated = False
         self._evictions = 0
         self._next = dict.fromkeys((TICK_SECONDS, RECHECK_SECONDS, TOUCH_SECONDS), 0.0)
         self._view = View("lost" if keeper.store is None else "learning", learning.end)
@@ -106,8 +107,14 @@ class Novelty:
         return replace(self._view, errors=self._keeper.errors, deferred=self._inbox.deferred)
 
     def start(self) -> None:
-        """Begins to judge."""
+        """Begins to judge. A catalogue that is not new is read first: counters go on from where they were."""
         self._learning.restart()
+        store = self._keeper.store
+        try:
+            if store and store.get("seeded"):
+                self._begin(store)
+        except sqlite3.Error as error:
+            self._keeper.failed(error)
         self._thread.start()
 
     def close(self) -> None:
@@ -147,14 +154,20 @@ class Novelty:
     # From introductions to what their files contain
 
     def _take_in(self, store: Store) -> None:
-        items = self._inbox.take(BATCH, self._patience()) if len(self._settling) < SETTLING else []
+        if len(self._settling) >= SETTLING:
+            self._stop.wait(self._patience())
+            return
+        items = self._inbox.take(BATCH, self._patience())
         for item in items:
-            labels = labels_of(item.key, item.introduction)
-            subjects = subjects_of(item.key, item.introduction, self._decoder.identities(item.raw), labels)
-            self._look(store, item.raw, item.key, labels, subjects, self._record(item.key, item.introduction))
-        if not items and not self._settling:
-            for raw in self._inbox.take_missed(BATCH):
-                self._look_at_key(store, raw)
+            try:
+                labels = labels_of(item.key, item.introduction)
+                subjects = subjects_of(item.key, item.introduction, self._decoder.identities(item.raw), labels)
+                self._look(store, item.raw, item.key, labels, subjects, self._record(item.key, item.introduction))
+            except Exception:  # whatever is wrong with one, the others have come with it and will not come again
+                log.exception("an introduction cannot be looked at; its key will be")
+                self._inbox.miss([item.raw])
+        for raw in self._inbox.take_missed(BATCH):
+            self._look_at_key(store, raw)
 
     def _patience(self) -> float:
         """How long there is nothing to do but wait for introductions, in seconds."""
@@ -207,6 +220,7 @@ class Novelty:
             self._settling.popleft()
         self._keeper.succeeded()
         self._evictions += evicted
+        self._outdated = self._outdated or evicted > 0
         self._open.add(found)
         self._say(found)
         self._show(store)
@@ -277,6 +291,10 @@ class Novelty:
             self._show(store)
         if self._is_time(RECHECK_SECONDS):
             self._recheck(store)
+            if self._outdated:  # some of the findings have been forgotten
+                self._outdated = False
+                self._open.refresh(store, self._accepted.entries)
+                self._show(store)
         if self._to_touch and self._is_time(TOUCH_SECONDS):
             with store.transaction():
                 store.touch(self._to_touch, time.time())

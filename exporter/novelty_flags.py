@@ -6,10 +6,9 @@ import argparse
 from pathlib import Path
 
 from exporter.arguments import duration, number
-from exporter.record import NAMES, VALUES
+from exporter.record_flags import add_record_flags
 
 CATALOGUE_PATH = "/var/lib/exec_exporter/catalogue.db"
-MAX_RECORDED_BYTES = 1 << 16
 
 
 def add_novelty_flags(parser: argparse.ArgumentParser) -> None:
@@ -96,30 +95,7 @@ def add_novelty_flags(parser: argparse.ArgumentParser) -> None:
         default="/",
         help="where the host's root directory is mounted, for its programs and package database (default %(default)s)",
     )
-    record = parser.add_argument_group("what findings record")
-    record.add_argument(
-        "--record.argv-bytes",
-        dest="argv_bytes",
-        type=number(0, MAX_RECORDED_BYTES),
-        default=0,
-        metavar="N",
-        help="record that much of the arguments of the execution, which may hold secrets (default: none)",
-    )
-    record.add_argument(
-        "--record.env",
-        dest="env",
-        choices=("none", NAMES, VALUES),
-        default="none",
-        help="what to record of its environment, which holds secrets (default %(default)s)",
-    )
-    record.add_argument(
-        "--record.env-bytes",
-        dest="env_bytes",
-        type=number(1, MAX_RECORDED_BYTES),
-        default=8192,
-        metavar="N",
-        help="record that much of the environment, if it is recorded at all (default %(default)s)",
-    )
+    add_record_flags(parser)
 
 
 def absolute(text: str) -> str:

@@ -21,6 +21,16 @@ PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL =
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def put_into_effect() -> None:
+    """Makes the capabilities effective that are permitted. Raises OSError.
+
+    A program whose file has them as permitted (setcap ...+p) starts with none in effect. One whose file has them as
+    effective is refused by the kernel where it may not have them all, and cannot say why.
+    """
+    _, permitted = _capget()
+    _capset(permitted, permitted)
+
+
 def drop(works: Callable[[], object], keep: frozenset[int] = frozenset()) -> frozenset[int]:
     """Drops every capability but those to `keep`, for good, and forbids this process and its children new ones.
 

@@ -24,11 +24,10 @@ from exporter.decode import DecodeError, Decoder
 from exporter.fields import lacks_cgroup, not_asked, unavailable
 from exporter.probe import Tracer
 from exporter.program import ProbeSettings
-from exporter.record import NAMES, VALUES, as_json
+from exporter.record import as_json
+from exporter.record_flags import add_record_flags
 from exporter.refusal import USAGE, Refusal
 from exporter.settings import Formatter, settle
-
-MAX_RECORDED_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -74,29 +73,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--uid", type=number(0, (1 << 32) - 1), metavar="N", help="only processes of this user")
     parser.add_argument("--cgroup", metavar="ID|DIRECTORY", help="only processes of this cgroup (v2)")
     parser.add_argument("--count", type=number(1, 1 << 62), metavar="N", help="end after so many lines")
-    parser.add_argument(
-        "--record.argv-bytes",
-        dest="argv_bytes",
-        type=number(0, MAX_RECORDED_BYTES),
-        default=0,
-        metavar="N",
-        help=f"record that much of the arguments of each execution, at most {MAX_RECORDED_BYTES} (default: none)",
-    )
-    parser.add_argument(
-        "--record.env",
-        dest="env",
-        choices=("none", NAMES, VALUES),
-        default="none",
-        help="what to show of environments (default %(default)s)",
-    )
-    parser.add_argument(
-        "--record.env-bytes",
-        dest="env_bytes",
-        type=number(1, MAX_RECORDED_BYTES),
-        default=8192,
-        metavar="N",
-        help="record that much of each environment, if it is shown at all (default %(default)s)",
-    )
+    add_record_flags(parser)
     parser.add_argument(
         "--bpf.ring-buffer-pages",
         dest="ring_buffer_pages",

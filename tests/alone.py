@@ -4,10 +4,12 @@ import fcntl
 import functools
 from pathlib import Path
 
+LOCK = "/run/exec_exporter-tests.lock"
+
 
 @functools.cache
 def alone():
     """Waits until no other run of tests has probes, and keeps others waiting until this process ends."""
-    file = Path("/run/exec_exporter-tests.lock").open("w")  # noqa: SIM115 - as long as this process
+    file = Path(LOCK).open("w")  # noqa: SIM115 - as long as this process
     fcntl.flock(file, fcntl.LOCK_EX)
     return file

@@ -21,7 +21,7 @@ from exporter.serve import MAX_CONNECTIONS, OTHER_DESCRIPTORS
 from tests.kernel.command import served
 from tests.kernel.programs import execute, static_elf
 
-PROGRAMS = 100  # each has some 17 samples, 2 kB
+PROGRAMS = 50  # each has some 17 samples, 2 kB
 SLOW, UNREAD, IDLE = 500, 100, 1000
 REQUESTS = 10_000
 IDLE_SECONDS = 4

@@ -16,8 +16,9 @@ DEADLINE_SECONDS = 60
 
 
 class Served:
-    def __init__(self, process, port):
+    def __init__(self, process, port, said):
         self.process = process
+        self.said = said  # on standard error, until it said that it counts
         self.url = f"http://127.0.0.1:{port}"
 
     def get(self, path="/metrics"):
@@ -36,7 +37,7 @@ def served(*arguments, command=COMMAND, status=0):
         [*command, "--web.listen-address=127.0.0.1:0", *catalogue, *arguments], stderr=subprocess.PIPE, text=True
     )
     try:
-        yield Served(process, _port(process))
+        yield Served(process, *_port(process))
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_SECONDS) == status
     finally:
@@ -56,7 +57,7 @@ def _port(process):
         said += chunk
         found = re.search(r"serving https?://[^ ]*:(\d+)/", said)
         if found:
-            return int(found[1])
+            return int(found[1]), said
     raise AssertionError(f"exec_exporter did not start: {said}")
 
 

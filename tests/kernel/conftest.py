@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.pipeline import SeriesSettings
 from exporter.probe import Tracer
 from exporter.program import ProbeSettings
 from tests.alone import alone
@@ -27,23 +28,26 @@ def pytest_collection_finish(session):
         alone()
 
 
-# A guest reads as its kernel lets the probe; here both ways are tried.
-@pytest.fixture(scope="session", params=[True] if EMULATED else [True, False], ids=lambda typed: f"typed={typed}")
+NO_LIMIT = 1_000_000  # of series: the paths of one test take no room from those of another
+
+
+def ways_of_reading():
+    """How the probe can read the kernel's memory: by typed loads, where there are casts for them, and without."""
+    btf = Path("/sys/kernel/btf/vmlinux")
+    typed = btf.exists() and b"\0bpf_rdonly_cast\0" in btf.read_bytes()
+    return [True, False][not typed : 1 if EMULATED and typed else 2]
+
+
+@pytest.fixture(scope="session", params=ways_of_reading(), ids=lambda typed: "typed" if typed else "untyped")
 def typed_loads(request):
-    """Whether the probe reads the kernel's memory with typed loads."""
-    if request.param and not EMULATED and not kernel_has_casts():
-        pytest.skip("no typed loads here: the kernel's type information has no bpf_rdonly_cast")
+    """Each of the ways in which the probe can read the kernel's memory here; the best one where all takes long."""
     return request.param
-
-
-def kernel_has_casts():
-    return b"\0bpf_rdonly_cast\0" in Path("/sys/kernel/btf/vmlinux").read_bytes()
 
 
 @pytest.fixture(scope="session")
 def compiled(typed_loads):
     """One probe for all tests that can share it; it is detached until they attach it."""
-    with running(typed_loads=typed_loads) as exporter:
+    with running(SeriesSettings(limit=NO_LIMIT), typed_loads=typed_loads) as exporter:
         exporter.probe.detach()
         yield exporter
 

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.kernel.command import COMMAND, served
 from tests.kernel.programs import execute, static_elf
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 60
 _salts = itertools.count()
 
 
@@ -28,6 +28,22 @@ def until(condition, seconds=DEADLINE_SECONDS):
     return found
 
 
+def within(seconds, attempt, times=5):
+    """Whether one of some attempts succeeds so soon: a machine that is busy is late now and then."""
+    for _ in range(times):
+        condition = attempt()
+        started = time.monotonic()
+        until(condition)
+        if time.monotonic() - started < seconds:
+            return True
+    return False
+
+
+def unmount(path):
+    """Unmounts it; the service may just be reading a program there."""
+    until(lambda: subprocess.run(["umount", path], capture_output=True, check=False).returncode == 0)
+
+
 def new_elf(path):
     """A program that has never been anywhere before."""
     return static_elf(path, salt=os.urandom(16) + str(next(_salts)).encode())
@@ -38,7 +54,7 @@ class Host:
 
     def __init__(self, service, catalogue, directory):
         self.service, self.catalogue, self._directory = service, catalogue, directory
-        self.said = b""  # on standard error; nobody reading it would hold the service up
+        self.said = service.said.encode()  # on standard error; nobody reading it would hold the service up
         threading.Thread(target=self._listen, args=(os.dup(service.process.stderr.fileno()),), daemon=True).start()
 
     def _listen(self, descriptor):

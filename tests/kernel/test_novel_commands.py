@@ -50,13 +50,13 @@ def test_accept_by_id_path_and_package_and_take_it_back(host, tmp_path):
     assert len(host.open(tmp_path)) == 3
     first = ours(host, str(programs[0]))
     host.command("findings", "accept", first["id"], "--reason", "ours")
-    until(lambda: len(host.open(tmp_path)) == 2, 5)
+    until(lambda: len(host.open(tmp_path)) == 2)
     said = host.command("findings", "accept", "--path", f"{tmp_path}/*", "--reason", "all", "--expires", "2100-01-01")
     assert "2 open findings closed" in said
-    until(lambda: not host.open(tmp_path), 5)
+    until(lambda: not host.open(tmp_path))
     assert ours(host, str(programs[1]))["accepted_by"]["reason"] == "all"
     host.command("findings", "forget", "--path", f"{tmp_path}/*")
-    until(lambda: len(host.open(tmp_path)) == 2, 5)
+    until(lambda: len(host.open(tmp_path)) == 2)
     assert "ours" in host.command("findings", "acceptances")
 
 
@@ -65,7 +65,7 @@ def test_what_is_forgotten_is_found_again(host, tmp_path):
     execute(program)
     host.catch_up()
     host.command("findings", "forget", ours(host, str(program))["id"])
-    until(lambda: not host.open(program), 5)
+    until(lambda: not host.open(program))
     until(lambda: execute(program) or host.open(program) == {str(program): "new_path"})
 
 

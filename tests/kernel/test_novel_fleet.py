@@ -2,12 +2,11 @@
 
 import json
 import shutil
-import subprocess
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from tests.kernel.novel import new_elf, until, watching
+from tests.kernel.novel import new_elf, unmount, until, watching, within
 from tests.kernel.programs import execute
 from tests.kernel.tracing import MS_BIND, mount
 
@@ -19,7 +18,7 @@ def mounted(there, here):
     try:
         yield
     finally:
-        subprocess.run(["umount", here], check=True)
+        unmount(here)
 
 
 def test_a_second_host_with_the_baseline_of_the_first(tmp_path):
@@ -53,7 +52,7 @@ def test_a_second_host_with_the_baseline_of_the_first(tmp_path):
             watching(tmp_path, learning="1h", catalogue=two, state="learning") as host,
         ):
             host.command("catalogue", "import", str(tmp_path / "baseline"))
-            until(lambda: host.state() == "watching", 5)
+            until(lambda: host.state() == "watching")
 
             def day():
                 for name in (*programs, "changed", "novel"):
@@ -63,7 +62,7 @@ def test_a_second_host_with_the_baseline_of_the_first(tmp_path):
             second = {one["path"]: one["id"] for one in json.loads(host.command("findings", "list", "--json"))}
         assert first[str(here / "novel")] == second[str(here / "novel")]
     finally:
-        subprocess.run(["umount", hosts[1]], check=True)
+        unmount(hosts[1])
 
 
 def test_a_file_of_accepted_findings(tmp_path):
@@ -73,19 +72,27 @@ def test_a_file_of_accepted_findings(tmp_path):
     with watching(tmp_path, f"--findings.accepted-file={path}") as host:
         assert host.found(program, lambda: execute(program)) == {str(program): "new_path"}
         assert host.open(program)
-        ends = datetime.now(UTC) + timedelta(seconds=4)
-        path.write_text(f"accepted:\n- path: {program}\n  reason: a test\n  expires: {ends.isoformat()}\n")
-        until(lambda: not host.open(program), 5)
+        accepting = f"accepted:\n- path: {program}\n  reason: a test\n"
+
+        def accept():
+            path.write_text("accepted: []\n")
+            until(lambda: host.open(program))
+            path.write_text(accepting)
+            return lambda: not host.open(program)
+
+        assert within(5, accept)
         listed = json.loads(host.command("findings", "list", "--all", "--json"))
         (ours,) = [one for one in listed if one["path"] == str(program)]
         assert (ours["status"], ours["accepted_by"]["from"]) == ("accepted", "file")
-        until(lambda: host.open(program), 8)
+        ends = datetime.now(UTC) + timedelta(seconds=10)
+        path.write_text(f"{accepting}  expires: {ends.isoformat()}\n")
+        until(lambda: host.open(program))
         assert time.time() >= ends.timestamp()
         path.write_text("accepted: nonsense\n")
-        until(lambda: "last good state" in host.said.decode(), 5)
+        until(lambda: "last good state" in host.said.decode())
         quiet = new_elf(tmp_path / "quiet")
         path.write_text(f"accepted: [{{path: {tmp_path}/*, reason: all of the test}}]\n")
-        until(lambda: not host.open(program), 5)
+        until(lambda: not host.open(program))
         assert host.found(quiet, lambda: execute(quiet)) == {str(quiet): "new_path"}, "it is kept,"
         assert host.open(quiet) == {}, "and not shown"
         assert str(quiet) not in host.said.decode()

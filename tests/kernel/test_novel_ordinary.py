@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.novel import new_elf, until, watching
+from tests.kernel.novel import new_elf, unmount, until, watching
 from tests.kernel.programs import execute
 from tests.kernel.tracing import child, mount, own_mounts
 
@@ -168,7 +168,7 @@ def disk(place, loop):
         try:
             yield (place / "disk").stat().st_dev
         finally:
-            subprocess.run(["umount", place / "disk"], check=True)
+            unmount(place / "disk")
     finally:
         for device in others:
             subprocess.run(["losetup", "--detach", device], check=True)
@@ -227,14 +227,17 @@ def test_chmod_chown_a_hard_link_and_a_copy_in_its_place(host, place):
     program, before = place / "opt/program", quiet(host)
 
     def day():
+        # each is judged before the next: by its change time a file is told from what it was
         program.chmod(0o711)
         execute(program)
+        host.catch_up()
         os.chown(program, 1, 1)
         execute(program)
+        host.catch_up()
         (place / "opt/hard link").hardlink_to(program)
         execute(place / "opt/hard link")
         execute(program)
-        host.catch_up()  # what has already lost a name again is told by its change time from what it was
+        host.catch_up()
         shutil.copy2(program, place / "opt/new")
         (place / "opt/new").rename(program)
         execute(program)

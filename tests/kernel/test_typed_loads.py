@@ -6,7 +6,7 @@ from contextlib import chdir
 import pytest
 
 from exporter.program import RAW_TRACEPOINT, TYPED_TRACEPOINT
-from tests.kernel.conftest import kernel_has_casts
+from tests.kernel.conftest import ways_of_reading
 from tests.kernel.programs import dynamic_elf, execute, script, static_elf
 from tests.kernel.running import running
 from tests.kernel.tracing import child, mount, own_mounts
@@ -54,7 +54,7 @@ def everything(tmp_path):
 
 
 def test_it_is_the_kernel_that_decides():
-    expected = TYPED_TRACEPOINT if kernel_has_casts() else RAW_TRACEPOINT
+    expected = TYPED_TRACEPOINT if True in ways_of_reading() else RAW_TRACEPOINT
     with running() as exporter:
         assert exporter.probe.program_type == expected
     with running(typed_loads=False) as exporter:

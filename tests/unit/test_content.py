@@ -126,7 +126,9 @@ def test_a_running_program_is_read_though_its_name_is_gone(reader, tmp_path):
         assert not reader.is_gone(found)
         program.unlink()
         assert reader.is_gone(found)
-        assert look(reader, subject).digest == digest
+        found = look(reader, subject)
+        assert found.digest == digest
+        assert reader.is_gone(found), "also if it was gone before it was looked at"
         reused = replace(subject, process=Process(process.pid, start + 10_000_000_000))
         assert look(reader, reused).digest is None, "another process that has the number now"
     finally:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.alone import LOCK
 from tests.vm.archive import KEYRING, mirrors
 from tests.vm.kernels import CACHE
 from tests.vm.user_space import CHECKOUT
@@ -63,6 +64,8 @@ def enter(commands):
     root = shlex.quote(str(ROOT))
     script = f"set -e; mount -t proc proc {root}/proc; for d in sys dev; do mount --rbind /$d {root}/$d; done\n"
     script += f"mount -t tmpfs tmpfs {root}/run; mount -t tmpfs tmpfs {root}/tmp\n"
+    # the probes are the kernel's, not the root directory's: the same lock as outside
+    script += f"touch {LOCK} {root}{LOCK}; mount --bind {LOCK} {root}{LOCK}\n"
     wheels = os.environ.get("PIP_FIND_LINKS", "")
     if Path(wheels).is_dir() and wheels:
         script += f"mkdir -p {root}{wheels}; mount --bind {wheels} {root}{wheels}\n"

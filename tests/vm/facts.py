@@ -3,12 +3,16 @@
 import json
 import platform
 import re
+from contextlib import closing
 from pathlib import Path
 
 import bcc
 import pytest
 
+from exporter.casts import TYPED_TRACEPOINT
 from exporter.fields import FIELDS, unavailable
+from exporter.probe import Probe
+from exporter.program import ProbeSettings
 from exporter.read import _BatchesUnsupported, _read_batches
 from exporter.script_hook import KINDS
 
@@ -19,20 +23,20 @@ SHARED = {"compiled", "tracer"}
 @pytest.fixture(scope="session", autouse=True)
 def facts(request):
     """Asks the probe before the tests do."""
-    probe = request.getfixturevalue("compiled").probe
-    request.config.stash[MARK] = {
-        "release": platform.release(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "bcc": bcc.__version__,
-        "missing": [feature.name for feature in probe.missing],
-        "fields": len(FIELDS.keys() - unavailable(probe.missing).keys()),
-        "hooks": [kind for kind in KINDS if fires(probe, kind)],
-        "failures": failure_hook(probe),
-        "typed": probe.typed_loads,
-        "batch": batches(probe),
-        "verified": verified(),
-    }
+    with closing(Probe(ProbeSettings())) as probe:
+        request.config.stash[MARK] = {
+            "release": platform.release(),
+            "machine": platform.machine(),
+            "python": platform.python_version(),
+            "bcc": bcc.__version__,
+            "missing": [feature.name for feature in probe.missing],
+            "fields": len(FIELDS.keys() - unavailable(probe.missing).keys()),
+            "hooks": [kind for kind in KINDS if fires(probe, kind)],
+            "failures": failure_hook(probe),
+            "typed": probe.program_type == TYPED_TRACEPOINT,
+            "batch": batches(probe),
+            "verified": verified(),
+        }
 
 
 def pytest_addoption(parser):

@@ -33,7 +33,7 @@ def cells(facts):
     yield "all" if facts["fields"] == ARGUMENTS else f"{facts['fields']} of {ARGUMENTS}"
     yield ", ".join([f"**{first}**" if facts["hooks"] else first, *others])
     yield facts["failures"] or "no"
-    yield {True: "yes", False: "no", None: "not said"}[facts["typed"]]
+    yield "yes" if facts["typed"] else "no"
     yield "yes" if facts["batch"] else "no"
     yield ", ".join(f"`{name}`" for name in facts["missing"]) or "nothing"
     yield f"{facts['verified'] / 10_000:.0f} %" if facts["verified"] else "not said"

@@ -1,0 +1,138 @@
+{{- define "exec-exporter.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "exec-exporter.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "exec-exporter.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
+{{- define "exec-exporter.serviceAccountName" -}}
+{{- default (ternary (include "exec-exporter.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "exec-exporter.image" -}}
+{{- $tag := default .Chart.AppVersion .Values.image.tag }}
+{{- .Values.image.repository }}{{ with .Values.image.digest }}@{{ . }}{{ else }}:{{ $tag }}{{ end }}
+{{- end }}
+
+{{- define "exec-exporter.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "exec-exporter.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
+{{- define "exec-exporter.labels" -}}
+{{- $own := include "exec-exporter.selectorLabels" . | fromYaml }}
+{{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion }}
+{{- $_ := set $own "app.kubernetes.io/component" "exporter" }}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service }}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name (replace "+" "_" .Chart.Version)) }}
+{{- mergeOverwrite (dict) .Values.commonLabels $own | toYaml }}
+{{- end }}
+
+{{/* name, namespace and labels of an object: a list of the root context, the labels of its own and its namespace, if it has one */}}
+{{- define "exec-exporter.metadata" -}}
+{{- $root := index . 0 -}}
+name: {{ include "exec-exporter.fullname" $root | quote }}
+namespace: {{ default (include "exec-exporter.namespace" $root) (index . 2) | quote }}
+labels:
+  {{- mergeOverwrite (include "exec-exporter.labels" $root | fromYaml) (index . 1) | toYaml | nindent 2 }}
+{{- end }}
+
+{{/* what the container may do, and what each of it is for */}}
+{{- define "exec-exporter.capabilities" -}}
+- BPF      # load programs and make maps
+- PERFMON  # let programs read the kernel's memory
+{{- if .Values.contentHashes.enabled }}
+- SYS_PTRACE       # open /proc/<pid>/exe of other users
+- DAC_READ_SEARCH  # read programs that only their owners may read
+{{- end }}
+{{- end }}
+
+{{- define "exec-exporter.hasWebConfig" -}}
+{{- if or .Values.web.config .Values.web.existingSecret }}true{{ end }}
+{{- end }}
+
+{{- define "exec-exporter.webSecret" -}}
+{{- default (printf "%s-web" (include "exec-exporter.fullname" .)) .Values.web.existingSecret }}
+{{- end }}
+
+{{- define "exec-exporter.scheme" -}}
+{{- default (hasKey .Values.web.config "tls_server_config" | ternary "https" "http") .Values.web.scheme }}
+{{- end }}
+
+{{/* whether one needs a password or a certificate */}}
+{{- define "exec-exporter.authentication" -}}
+{{- $tls := default (dict) .Values.web.config.tls_server_config }}
+{{- $certificate := or (hasPrefix "Require" (default "" $tls.client_auth_type)) $tls.client_allowed_sans }}
+{{- if kindIs "bool" .Values.web.authentication | ternary .Values.web.authentication (or .Values.web.config.basic_auth_users $certificate) }}true{{ end }}
+{{- end }}
+
+{{/* a probe: a list of the root context, the probe's values and its path */}}
+{{- define "exec-exporter.probe" -}}
+{{- $root := index . 0 -}}
+{{- if include "exec-exporter.authentication" $root -}}
+tcpSocket:
+  port: metrics
+{{- else -}}
+httpGet:
+  path: {{ index . 2 }}
+  port: metrics
+  scheme: {{ include "exec-exporter.scheme" $root | upper }}
+{{- end }}
+{{ toYaml (index . 1) }}
+{{- end }}
+
+{{/* how Prometheus scrapes it: a list of the root context, the values of the monitor and the port's name */}}
+{{- define "exec-exporter.endpoint" -}}
+{{- $root := index . 0 }}
+{{- $monitor := index . 1 }}
+{{- $scheme := include "exec-exporter.scheme" $root -}}
+port: metrics
+scheme: {{ $scheme }}
+{{- with $monitor.interval }}
+interval: {{ . }}
+{{- end }}
+{{- with $monitor.scrapeTimeout }}
+scrapeTimeout: {{ . }}
+{{- end }}
+{{- if $monitor.honorLabels }}
+honorLabels: true
+{{- end }}
+{{- if or $monitor.tlsConfig (eq $scheme "https") }}
+tlsConfig:
+  {{- default (dict "insecureSkipVerify" true) $monitor.tlsConfig | toYaml | nindent 2 }}
+{{- end }}
+{{- with $monitor.basicAuth }}
+basicAuth:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+relabelings:
+  - targetLabel: job
+    replacement: {{ $root.Values.job | quote }}
+  - targetLabel: instance  # a pod's address is another one after every update
+    sourceLabels: [__meta_kubernetes_pod_node_name]
+  {{- with $monitor.relabelings }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with $monitor.metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* a file of dashboards/, with the two strings in it that are the user's to choose: a list of the root context and a path */}}
+{{- define "exec-exporter.file" -}}
+{{- $root := index . 0 -}}
+{{- $root.Files.Get (index . 1)
+  | replace "job=\"exec\"" (printf "job=%q" $root.Values.job)
+  | replace "https://runbooks.example/exec_exporter" (trimSuffix "/" $root.Values.runbooks) }}
+{{- end }}

@@ -1,0 +1,53 @@
+"""What Helm says after installing."""
+
+import shutil
+
+import pytest
+
+from tests.chart.helm import CHART, settings, template
+
+
+@pytest.fixture(scope="module")
+def chart(tmp_path_factory):
+    """The chart with its notes as an object, as Helm shows notes only where there is a cluster."""
+    copy = tmp_path_factory.mktemp("chart") / "exec-exporter"
+    shutil.copytree(CHART, copy)
+    (copy / "templates/NOTES.txt").rename(copy / "files/notes")
+    (copy / "templates/notes.yaml").write_text(
+        'kind: Notes\nmetadata: {name: notes}\ntext: |\n  {{- tpl (.Files.Get "files/notes") . | nindent 2 }}\n'
+    )
+    return copy
+
+
+@pytest.fixture
+def notes(chart):
+    return lambda *pairs: template(*settings(*pairs), chart=chart, namespace="n")["Notes", "notes"]["text"]
+
+
+def test_the_label_that_the_namespace_needs(notes):
+    assert "kubectl label namespace n pod-security.kubernetes.io/enforce=privileged" in notes()
+    assert "label namespace other" in notes('namespaceOverride="other"')
+    assert "pod-security" not in notes("openshift.enabled=true")
+
+
+def test_a_catalogue_that_ends_with_its_pod(notes):
+    assert "Set catalogue.hostPath=" in notes()
+    assert "Set catalogue.hostPath=" not in notes('catalogue.hostPath="/x"')
+
+
+def test_who_scrapes(notes):
+    assert "http://exec-exporter.n.svc:10042/metrics" in notes()
+    assert "Nobody scrapes it yet" not in notes("serviceMonitor.enabled=true")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        (["networkPolicy.enabled=true", "hostNetwork=true"], "NetworkPolicy has no effect"),
+        (['web.config={"basic_auth_users": {"a": "b"}}'], "The kubelet has neither"),
+        (["contentHashes.enabled=true"], "BPF, PERFMON, SYS_PTRACE, DAC_READ_SEARCH"),
+    ],
+)
+def test_warnings(notes, pairs, said):
+    assert said in notes(*pairs)
+    assert said not in notes()

@@ -1,0 +1,72 @@
+"""Processes in the box, and waiting for what they bring about."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from tests.cluster.compile import BIN, DIRECTORY
+
+BOX = DIRECTORY / "box"
+BOX_SH = Path(__file__).parent / "box.sh"
+LOGS = DIRECTORY / "log"
+ENVIRONMENT = {**os.environ, "BOX": str(BOX), "PATH": f"{BIN}:{os.environ['PATH']}:/usr/sbin:/sbin"}
+
+
+def box(*arguments):
+    """Runs box.sh."""
+    subprocess.run([BOX_SH, *arguments], env=ENVIRONMENT, check=True, capture_output=True)
+
+
+def run(*command, **options):
+    """Runs a command in the box; returns what it printed. Raises RuntimeError with what it said."""
+    result = subprocess.run(
+        [BOX_SH, "run", *map(str, command)], env=ENVIRONMENT, capture_output=True, text=True, check=False, **options
+    )
+    if result.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))}: {result.stdout}{result.stderr}")
+    return result.stdout
+
+
+def until(what, condition, seconds=120):
+    """Waits for a condition, for which an error is a no; returns what it gives."""
+    end, last = time.monotonic() + seconds, None
+    while time.monotonic() < end:
+        try:
+            found = condition()
+            if found:
+                return found
+        except (RuntimeError, OSError, ValueError, KeyError) as error:
+            last = error
+        time.sleep(0.3)
+    raise AssertionError(f"{what}: not within {seconds} seconds; {last or ''}")
+
+
+class Services:
+    """Programs that run in the box until they are ended, the last one first."""
+
+    def __init__(self):
+        self._running = []
+
+    def start(self, name, *command):
+        LOGS.mkdir(parents=True, exist_ok=True)
+        with (LOGS / f"{name}.log").open("w") as log:
+            process = subprocess.Popen(
+                [BOX_SH, "run", *map(str, command)],
+                env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self._running.append((name, process))
+        return process
+
+    def stop(self, *names):
+        """Ends the named ones, or all."""
+        for name, process in reversed(self._running):
+            if not names or name in names:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+        self._running = [one for one in self._running if names and one[0] not in names]

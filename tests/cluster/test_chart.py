@@ -1,0 +1,295 @@
+"""The chart on a real Kubernetes, from its installation until nothing of it is left. The tests build on one another."""
+
+import json
+
+import pytest
+
+from tests.chart.helm import CHART, ROOT, VALUES, settings, template
+from tests.cluster.node import KUBECONFIG, apply, get, kubectl
+from tests.cluster.processes import run, until
+from tests.kernel.bpf_objects import bpf_objects, gone
+from tests.kernel.programs import static_elf
+from tests.tools import HELM
+
+NAMESPACE = "execs"
+# Prints the status of the exporter's process, which an ordinary user may read.
+STATUS = """
+import pathlib
+for process in pathlib.Path("/proc").glob("[0-9]*"):
+    if (process / "cmdline").read_bytes().startswith(b"/opt/exec_exporter/"):
+        print((process / "status").read_text())
+"""
+RELEASE = "exec-exporter"
+DRY_RUN = ("--dry-run=server", "--validate=strict")
+MONITORED = ("serviceMonitor.enabled=true", "prometheusRule.enabled=true", "dashboards.enabled=true")
+
+
+def helm(*arguments):
+    said = run("env", f"KUBECONFIG={KUBECONFIG}", HELM, *arguments, f"--namespace={NAMESPACE}")
+    print(said)
+    return said
+
+
+def rolled_out():
+    """Helm does not wait for a DaemonSet that may have all of its pods unavailable."""
+    print(kubectl("rollout", "status", f"daemonset/{RELEASE}", f"--namespace={NAMESPACE}", "--timeout=120s"))
+    selector = f"--selector=app.kubernetes.io/instance={RELEASE}"
+    (pod,) = (one for one in get("pods", f"--namespace={NAMESPACE}", selector)["items"]
+              if "deletionTimestamp" not in one["metadata"])  # fmt: skip
+    return pod
+
+
+def metrics():
+    """What a scrape of the service's address gives."""
+    service = get("service", RELEASE, f"--namespace={NAMESPACE}")["spec"]
+    return run("curl", "-sfm5", f"http://{service['clusterIP']}:{service['ports'][0]['port']}/metrics").splitlines()
+
+
+def counted(path):
+    return sum(
+        float(line.split()[-1])
+        for line in metrics()
+        if line.startswith("exec_executions_total{") and f'path="{path}"' in line
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def namespace(cluster):
+    labels = {"pod-security.kubernetes.io/enforce": "privileged"}
+    apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}})
+
+
+@pytest.fixture(scope="module")
+def before(namespace):
+    """What there is before the installation: objects of the cluster, and of BPF."""
+    return everything(), bpf_objects()
+
+
+def everything():
+    """All objects of the namespace, and those of no namespace, by kind and name."""
+    kinds = kubectl("api-resources", "--verbs=list", "--output=name").split()
+    left_out = ("events", "events.events.k8s.io", "leases.coordination.k8s.io")  # Kubernetes' own, and passing
+    kinds = [kind for kind in kinds if kind not in left_out]
+    listed = kubectl("get", ",".join(kinds), f"--namespace={NAMESPACE}", "--output=name", "--ignore-not-found")
+    return set(listed.split())
+
+
+@pytest.mark.parametrize("values", sorted(VALUES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_api_server_takes_every_object(values):
+    objects = template(f"--values={values}", namespace=NAMESPACE).values()
+    for made in objects:
+        if made["metadata"].get("namespace"):
+            made["metadata"]["namespace"] = NAMESPACE
+        if made["kind"] == "Pod":
+            made["spec"]["serviceAccountName"] = "default"  # its own is not there, and only pods are asked for theirs
+    taken = kubectl(
+        "apply",
+        *DRY_RUN,
+        "--filename=-",
+        input=json.dumps({"kind": "List", "apiVersion": "v1", "items": list(objects)}),
+    )
+    assert taken.count("(server dry run)") == len(objects)
+
+
+def test_the_plain_manifest_is_taken_too():
+    kubectl("apply", "--filename=-", input=(ROOT / "helm/exec-exporter.yaml").read_text().split("---")[0])
+    kubectl("apply", *DRY_RUN, f"--filename={ROOT / 'helm/exec-exporter.yaml'}")
+    kubectl("delete", "namespace", "exec-exporter")
+
+
+def test_the_api_server_refuses_what_it_does_not_know():
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}, "spec": {"prots": []}}
+    with pytest.raises(RuntimeError, match="prots"):
+        kubectl("apply", *DRY_RUN, "--filename=-", input=json.dumps(service))
+
+
+def test_install(before):
+    said = helm("install", RELEASE, CHART)
+    assert f"kubectl label namespace {NAMESPACE} pod-security.kubernetes.io/enforce=privileged" in said
+    pod = rolled_out()
+    assert pod["spec"]["containers"][0]["image"] == "localhost/exec-exporter:0.1.0"
+
+
+def test_helm_test():
+    assert "Phase:          Succeeded" in helm("test", RELEASE)
+
+
+def select(value):
+    """Makes the service want one more label, or not."""
+    patch = f'--patch={{"spec": {{"selector": {{"no": {value}}}}}}}'
+    kubectl("patch", "service", RELEASE, f"--namespace={NAMESPACE}", patch)
+
+
+def test_helm_test_fails_where_nobody_answers():
+    select('"pod"')
+    with pytest.raises(RuntimeError, match="exec-exporter-test"):
+        helm("test", RELEASE)
+    said = kubectl("logs", f"--namespace={NAMESPACE}", f"{RELEASE}-test")
+    assert said.startswith(f"http://{RELEASE}.{NAMESPACE}.svc:10042/metrics does not answer: ")
+    select("null")
+    until("the service has the pod again", metrics)
+    kubectl("delete", "pod", f"{RELEASE}-test", f"--namespace={NAMESPACE}")
+
+
+def test_executions_on_the_node_are_counted(tmp_path):
+    program = static_elf(tmp_path / "on-the-node")
+    for _ in range(7):
+        run(program)
+    assert counted(program) == 7
+
+
+def test_executions_in_another_pod_are_counted():
+    """A program that is in no other container: a copy of true, made and executed in an emptyDir of that pod."""
+    script = "cp /usr/bin/true /work/in-a-pod && for i in 1 2 3 4 5; do /work/in-a-pod; done"
+    apply({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "other", "namespace": NAMESPACE},
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [{
+                "name": "other", "image": "localhost/exec-exporter:0.1.0", "imagePullPolicy": "Never",
+                "command": ["/bin/sh", "-c", script], "volumeMounts": [{"name": "work", "mountPath": "/work"}],
+            }],
+            "volumes": [{"name": "work", "emptyDir": {}}],
+        },
+    })  # fmt: skip
+    until("the other pod has ended well", lambda: _phase("other") == "Succeeded")
+    until("they are counted", lambda: counted("/work/in-a-pod") == 5, 20)
+    kubectl("delete", "pod", "other", f"--namespace={NAMESPACE}")
+
+
+def _phase(name):
+    return get("pod", name, f"--namespace={NAMESPACE}")["status"]["phase"]
+
+
+def test_what_the_process_may_do():
+    pod = rolled_out()
+    (status,) = pod["status"]["containerStatuses"]
+    assert (status["restartCount"], status["ready"]) == (0, True)
+    said = kubectl(
+        "exec", f"--namespace={NAMESPACE}", pod["metadata"]["name"], "--", "/usr/bin/python3", "-c", STATUS
+    )  # fmt: skip
+    lines = {key: value.split() for key, _, value in (line.partition(":") for line in said.splitlines())}
+    assert lines["Uid"] == ["65534"] * 4
+    assert lines["CapEff"] == lines["CapPrm"] == lines["CapAmb"] == ["0" * 16]
+    assert lines["CapBnd"] == [f"{1 << 38 | 1 << 39:016x}"]
+    assert (lines["NoNewPrivs"], lines["Seccomp"]) == (["1"], ["2"])
+
+
+def test_trace_in_the_pod():
+    """What `kubectl exec` starts has the capabilities too."""
+    pod = rolled_out()["metadata"]["name"]
+    said = kubectl("exec", f"--namespace={NAMESPACE}", pod, "--", "exec_exporter", "--check")
+    assert "probe: compiled, loaded, attached" in said
+
+
+def test_upgrade():
+    pairs = (*MONITORED, 'image.tag="next"', 'config={"series": {"limit": 321}}', "networkPolicy.enabled=true")
+    helm("upgrade", RELEASE, CHART, *settings(*pairs))
+    assert rolled_out()["spec"]["containers"][0]["image"] == "localhost/exec-exporter:next"
+    until("the new pod answers", lambda: "exec_exporter_series_limit 321.0" in metrics())
+
+
+def test_the_target_of_the_service_monitor_is_scraped(monitoring):
+    until(
+        "the operator has the monitor", lambda: f"serviceMonitor/{NAMESPACE}/{RELEASE}/0" in monitoring.configuration()
+    )
+    monitoring.reload()
+
+    def target():
+        active = monitoring.ask("targets?state=active")["activeTargets"]
+        return [one for one in active if one["health"] == "up" and one["labels"]["namespace"] == NAMESPACE]
+
+    (found,) = until("the target is up", target)
+    assert (found["labels"]["job"], found["labels"]["instance"]) == ("exec", "node1")
+    (sample,) = until("a sample is stored", lambda: monitoring.query("exec_exporter_probe_attached"))
+    assert sample["value"][1] == "1"
+    series = monitoring.query('{__name__=~"exec_.+"}')
+    assert series
+    assert not [label for one in series for label in one["metric"] if label.startswith("exported_")]
+
+
+def test_the_rules_are_loaded_and_evaluated(monitoring):
+    wanted = get("prometheusrule", RELEASE, f"--namespace={NAMESPACE}")["spec"]["groups"]
+    alerts = {one["alert"] for group in wanted for one in group["rules"] if "alert" in one}
+    assert len(alerts) > 10
+
+    def healthy():
+        monitoring.reload()
+        groups = monitoring.ask("rules")["groups"]
+        rules = [rule for group in groups for rule in group["rules"]]
+        return rules if rules and {rule["health"] for rule in rules} == {"ok"} else None
+
+    rules = until("all rules are evaluated", healthy)
+    assert {rule["name"] for rule in rules if rule["type"] == "alerting"} == alerts
+    assert len(rules) == sum(len(group["rules"]) for group in wanted)
+    assert monitoring.events() == []
+
+
+def test_the_dashboards_are_there():
+    found = get("configmaps", f"--namespace={NAMESPACE}", "--selector=grafana_dashboard=1")["items"]
+    files = {name: json.loads(text) for one in found for name, text in one["data"].items()}
+    assert set(files) == {file.name for file in (ROOT / "dashboards/grafana").glob("*.json")}
+
+
+def test_the_pod_monitor_does_the_same(monitoring):
+    helm("upgrade", RELEASE, CHART, *settings("podMonitor.enabled=true"))
+    rolled_out()
+    until("the operator has the monitor", lambda: f"podMonitor/{NAMESPACE}/{RELEASE}/0" in monitoring.configuration())
+    monitoring.reload()
+
+    def target():
+        active = monitoring.ask("targets?state=active")["activeTargets"]
+        return [one for one in active if one["health"] == "up" and one["scrapePool"].startswith("podMonitor")]
+
+    (found,) = until("the target is up", target)
+    assert (found["labels"]["job"], found["labels"]["instance"]) == ("exec", "node1")
+
+
+def test_rollback():
+    helm("rollback", RELEASE, "1")
+    assert rolled_out()["spec"]["containers"][0]["image"] == "localhost/exec-exporter:0.1.0"
+    assert not get("configmaps", f"--namespace={NAMESPACE}", "--selector=app.kubernetes.io/name=exec-exporter")["items"]
+    until("it counts", lambda: "exec_exporter_probe_attached 1.0" in metrics())
+
+
+def test_wrong_configuration_is_one_line_of_the_log():
+    helm("upgrade", RELEASE, CHART, *settings('config={"series": {"limt": 1}}'))
+    (line,) = until("a pod has ended", _last_words).splitlines()
+    assert line.startswith("exec_exporter: /etc/exec_exporter/config/exec_exporter.yml")
+    assert "limt" in line
+    helm("rollback", RELEASE, "1")
+    rolled_out()
+
+
+def _last_words():
+    for pod in get("pods", f"--namespace={NAMESPACE}")["items"]:
+        for one in pod["status"].get("containerStatuses", []):
+            if one["restartCount"]:
+                said = kubectl("logs", f"--namespace={NAMESPACE}", pod["metadata"]["name"], "--previous")
+                return None if said.startswith("unable to retrieve") else said
+    return None
+
+
+def test_a_namespace_without_the_label_gets_no_pod():
+    kubectl("label", "namespace", NAMESPACE, "--overwrite", "pod-security.kubernetes.io/enforce=restricted")
+    helm("uninstall", RELEASE, "--wait")
+    helm("install", RELEASE, CHART)
+
+    def forbidden():
+        events = get("events", f"--namespace={NAMESPACE}")["items"]
+        return [one["message"] for one in events if one["reason"] == "FailedCreate"]
+
+    message = until("Kubernetes says why", forbidden)[0]
+    assert "violates PodSecurity" in message
+    assert "hostPID=true" in message
+    kubectl("label", "namespace", NAMESPACE, "--overwrite", "pod-security.kubernetes.io/enforce=privileged")
+    until("the pod comes", rolled_out)
+
+
+def test_uninstall_leaves_nothing(before):
+    helm("uninstall", RELEASE, "--wait")
+    objects, probes = before
+    until("all is gone", lambda: everything() == objects, 60)
+    assert not gone(probes)

@@ -1,0 +1,92 @@
+"""A container under runc, and how it is asked."""
+
+import json
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+DEADLINE_SECONDS = 60
+# Runs in the network of the container: prints the status, then the body.
+ASK = """
+import ssl, sys, urllib.error, urllib.request
+anyone = ssl.create_default_context()
+anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+try:
+    answer = urllib.request.urlopen(sys.argv[1], timeout=30, context=anyone)
+except urllib.error.HTTPError as error:
+    answer = error
+print(answer.status)
+sys.stdout.buffer.write(answer.read())
+"""
+
+
+class Container:
+    """One that runs. `name` is runc's for it."""
+
+    def __init__(self, name, process):
+        self.name = name
+        self.process = process
+
+    @property
+    def pid(self):
+        """The pid of its first process, as the host sees it; OSError while there is none."""
+        result = subprocess.run(["runc", "state", self.name], capture_output=True, check=False)
+        if result.returncode:
+            raise OSError(result.stderr.decode())
+        return json.loads(result.stdout)["pid"]
+
+    def ask(self, url):
+        """The status and the body of an answer; OSError where there is none."""
+        command = ["nsenter", f"--target={self.pid}", "--net", sys.executable, "-c", ASK, url]
+        result = subprocess.run(command, capture_output=True, timeout=DEADLINE_SECONDS, check=False)
+        if result.returncode:
+            raise OSError(result.stderr.decode())
+        status, _, body = result.stdout.partition(b"\n")
+        return int(status), body.decode()
+
+    def until(self, condition, seconds=DEADLINE_SECONDS):
+        """Waits for a condition, as long as the container lives; what raises OSError is not so yet."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assert self.process.poll() is None, f"it ended: {self.process.stderr.read()}"
+            try:
+                found = condition()
+            except OSError:
+                found = None
+            if found:
+                return found
+            time.sleep(0.1)
+        raise AssertionError(f"not within {seconds} seconds")
+
+
+def runc(*arguments, **options):
+    return subprocess.run(["runc", *arguments], capture_output=True, text=True, check=True, **options)
+
+
+def write(specification, directory):
+    (directory / "config.json").write_text(json.dumps(specification))
+
+
+@contextmanager
+def running(name, specification, directory):
+    """Starts it; in the end it is killed if it still runs."""
+    write(specification, directory)
+    process = subprocess.Popen(
+        ["runc", "run", "--bundle", directory, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield Container(name, process)
+    finally:
+        while process.poll() is None:  # it may not even be there yet
+            subprocess.run(["runc", "delete", "--force", name], capture_output=True, check=False)
+            time.sleep(0.1)
+        process.communicate()
+
+
+def ended(name, specification, directory):
+    """Runs one that must end; returns its status and what it said."""
+    write(specification, directory)
+    command = ["runc", "run", "--bundle", directory, name]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
+    return result.returncode, result.stdout, result.stderr
