@@ -13,6 +13,7 @@ import pytest
 from tests.kernel.programs import execute, static_elf
 from tests.kernel.running import running
 
+SHELL = "dash" if shutil.which("dash") else "bash"
 OUTCOMES = ("success", "failure", "signal")
 
 
@@ -96,7 +97,7 @@ def test_what_runs(exporter, tmp_path):
 
 
 def test_a_forked_child_runs_what_its_parent_runs_and_has_executed_nothing(exporter, tmp_path):
-    shell = copy_of("dash" if shutil.which("dash") else "bash", tmp_path)
+    shell = copy_of(SHELL, tmp_path)
     program = "exec 3<&0; (read x <&3; exit 5) & (read x <&3; exit 5) & (read x <&3; exit 5) & echo; wait"
     with started([shell, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as (process,):
         process.stdout.readline()
@@ -110,7 +111,7 @@ def test_a_forked_child_runs_what_its_parent_runs_and_has_executed_nothing(expor
 
 
 def test_a_process_belongs_to_what_it_executed_last(exporter, tmp_path):
-    shell, program = copy_of("bash", tmp_path), static_elf(tmp_path / "last", status=4)
+    shell, program = copy_of(SHELL, tmp_path), static_elf(tmp_path / "last", status=4)
     process = subprocess.run([shell, "-c", f"exec {program}"], check=False)
     assert process.returncode == 4
     scraped = exporter.scrape()
