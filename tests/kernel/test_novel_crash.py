@@ -49,7 +49,7 @@ def test_kill_in_a_storm_of_new_programs_loses_and_doubles_nothing(tmp_path):
             with watching(tmp_path, status=-signal.SIGKILL) as host:
                 assert shown <= ids_shown(host, storm), "what was shown once is there after kill -9"
                 assert host.value("exec_novel_binaries_total", reason="new_path") >= counted
-                time.sleep(0.05 * (number % 12))  # at any moment
+                time.sleep(0.2 * (number % 12))  # at any moment
                 shown |= ids_shown(host, storm)
                 counted = host.value("exec_novel_binaries_total", reason="new_path")
                 host.service.process.kill()
