@@ -71,7 +71,7 @@ class Monitoring:
         RULES.mkdir()
         for name, text in self.rules().items():
             # Evaluated at once: some rules are for every five minutes.
-            (RULES / name).write_text(re.sub(r"^(\s*)interval: \S+$", r"\1interval: 1s", text, flags=re.MULTILINE))
+            (RULES / name).write_text(re.sub(r"^([ -]*)interval: \S+$", r"\1interval: 1s", text, flags=re.MULTILINE))
 
     @staticmethod
     def rules():
