@@ -53,6 +53,7 @@ def everything(tmp_path):
     return everything
 
 
+@pytest.mark.native
 def test_it_is_the_kernel_that_decides():
     expected = TYPED_TRACEPOINT if True in ways_of_reading() else RAW_TRACEPOINT
     with running() as exporter:

@@ -3,7 +3,6 @@
 import json
 import platform
 import re
-from contextlib import closing
 from pathlib import Path
 
 import bcc
@@ -11,8 +10,6 @@ import pytest
 
 from exporter.casts import TYPED_TRACEPOINT
 from exporter.fields import FIELDS, unavailable
-from exporter.probe import Probe
-from exporter.program import ProbeSettings
 from exporter.read import _BatchesUnsupported, _read_batches
 from exporter.script_hook import KINDS
 
@@ -20,23 +17,29 @@ MARK = "facts: "
 SHARED = {"compiled", "tracer"}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def facts(request):
-    """Asks the probe before the tests do."""
-    with closing(Probe(ProbeSettings())) as probe:
-        request.config.stash[MARK] = {
-            "release": platform.release(),
-            "machine": platform.machine(),
-            "python": platform.python_version(),
-            "bcc": bcc.__version__,
-            "missing": [feature.name for feature in probe.missing],
-            "fields": len(FIELDS.keys() - unavailable(probe.missing).keys()),
-            "hooks": [kind for kind in KINDS if fires(probe, kind)],
-            "failures": failure_hook(probe),
-            "typed": probe.program_type == TYPED_TRACEPOINT,
-            "batch": batches(probe),
-            "verified": verified(),
-        }
+def facts(probe):
+    """What the row of this kernel says."""
+    return {
+        "release": platform.release(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "bcc": bcc.__version__,
+        "missing": [feature.name for feature in probe.missing],
+        "fields": len(FIELDS.keys() - unavailable(probe.missing).keys()),
+        "hooks": [kind for kind in KINDS if fires(probe, kind)],
+        "failures": failure_hook(probe),
+        "typed": probe.program_type == TYPED_TRACEPOINT,
+        "batch": batches(probe),
+        "verified": verified(),
+    }
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_fixture_setup(fixturedef, request):
+    """Asks the probe that tests share, before they do: another would have to be compiled."""
+    made = yield
+    if fixturedef.argname == "compiled":
+        request.config.stash[MARK] = facts(made.get_result().probe)
 
 
 def pytest_addoption(parser):
