@@ -16,7 +16,7 @@ from tests.vm.fetch import fetch
 from tests.vm.guest import USUAL, Deadlines, Machine, boot
 from tests.vm.kernels import MATRIX, NATIVE
 from tests.vm.support import SUPPORT, write
-from tests.vm.user_space import prepare
+from tests.vm.user_space import CHECKOUT, prepare
 
 GUESTS_AT_ONCE = 2
 WHOLE_MATRIX = os.environ.get("KERNELS") == "all"
@@ -24,6 +24,7 @@ KERNELS = [kernel for kernel in MATRIX if WHOLE_MATRIX or kernel.arch == NATIVE]
 NEEDED = ("apt-get", "depmod", "modprobe", "busybox", "zstd", "lz4", "unshare")
 QEMU = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
 SBIN = "/usr/sbin:/sbin"
+SAID = CHECKOUT / ".cache/guests"
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,20 @@ def guests(request, kernels):
     for arch in {one.machine.kernel.arch for one in boots} - {NATIVE}:
         prepare(arch)
     with ThreadPoolExecutor(GUESTS_AT_ONCE) as pool:
-        futures = {one: pool.submit(boot, one.machine, one.command, one.deadlines) for one in boots}
+        futures = {one: pool.submit(_boot, one) for one in boots}
         try:
             yield futures
         finally:
             for future in futures.values():
                 future.cancel()
+
+
+def _boot(one):
+    """What the guest said is kept, to be read while others still run."""
+    result = boot(one.machine, one.command, one.deadlines)
+    SAID.mkdir(parents=True, exist_ok=True)
+    (SAID / one.name.replace(" ", "-")).write_text(f"{result.output}\nstatus {result.status}, {result.seconds:.0f} s\n")
+    return result
 
 
 @pytest.fixture
