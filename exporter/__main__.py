@@ -11,7 +11,7 @@ from contextlib import closing
 
 from prometheus_client import CollectorRegistry
 
-from exporter import __version__, catalogue_command, findings_command, memory, preflight, privilege
+from exporter import __version__, catalogue_command, findings_command, preflight, privilege
 from exporter.cli import Options, parse
 from exporter.executions import no_rules
 from exporter.exposition import Exposition
@@ -68,7 +68,6 @@ def serve(options: Options) -> None:
             registry = CollectorRegistry(auto_describe=False)
             registry.register(pipeline.scrape)
             kept = privilege.drop(pipeline.try_out, keep=watch.capabilities)
-            memory.give_back()
             watch.start(pipeline.catalogue, pipeline.decoder, probe.missing)
             with kept_up(Upkeep(probe, pipeline), probe):
                 doing = out.start(Exposition(registry.collect), lambda: _unready(probe, pipeline))
@@ -83,7 +82,7 @@ def started(probe: Probe, kept: frozenset[int]) -> str:
     """What the line at the start says of the probe."""
     lacks = ", ".join(f"{feature.name} ({feature.without})" for feature in probe.missing) or "nothing"
     capabilities = ", ".join(preflight.CAPABILITIES.get(number, str(number)) for number in sorted(kept)) or "none"
-    return f"probe attached to {TRACEPOINT.decode()}; this kernel lacks {lacks}; capabilities kept: {capabilities}"
+    return f"probe attached to {TRACEPOINT}; this kernel lacks {lacks}; capabilities kept: {capabilities}"
 
 
 def _unready(probe: Probe, pipeline: Pipeline) -> str:

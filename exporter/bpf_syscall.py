@@ -1,16 +1,20 @@
-"""bpf(2) for what BCC has no call for: programs on functions and tracepoints that BTF names, by id."""
+"""bpf(2): maps are made, programs loaded and attached, both pinned and found again. include/uapi/linux/bpf.h."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
+import resource
+from typing import NamedTuple
 
 SYS_BPF = {"x86_64": 321, "aarch64": 280}
-PROG_LOAD, RAW_TRACEPOINT_OPEN = 5, 17
-PROG_TYPE_TRACING, PROG_TYPE_LSM = 26, 29
-TRACE_RAW_TP, TRACE_FENTRY, TRACE_FEXIT, LSM_MAC = 23, 24, 25, 27
+MAP_CREATE, PROG_LOAD, OBJ_PIN, OBJ_GET, OBJ_GET_INFO_BY_FD, RAW_TRACEPOINT_OPEN, LINK_CREATE = 0, 5, 6, 7, 15, 17, 28
+PROG_TYPE_KPROBE, PROG_TYPE_TRACEPOINT, PROG_TYPE_RAW_TRACEPOINT, PROG_TYPE_TRACING, PROG_TYPE_LSM = 2, 5, 17, 26, 29
+TRACE_RAW_TP, TRACE_FENTRY, TRACE_FEXIT, LSM_MAC, PERF_EVENT = 23, 24, 25, 27, 41
 INSTRUCTION_BYTES = 8
+NAME_BYTES = 15
 LICENSE = b"Dual MIT/GPL"
 LOG_BYTES = 16 << 20
 NOTE_CHARACTERS = 4096
@@ -18,8 +22,23 @@ NOTE_CHARACTERS = 4096
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+class _Create(ctypes.Structure):
+    """The part of union bpf_attr that BPF_MAP_CREATE takes."""
+
+    _fields_ = (
+        ("map_type", ctypes.c_uint32),
+        ("key_size", ctypes.c_uint32),
+        ("value_size", ctypes.c_uint32),
+        ("max_entries", ctypes.c_uint32),
+        ("map_flags", ctypes.c_uint32),
+        ("inner_map_fd", ctypes.c_uint32),
+        ("numa_node", ctypes.c_uint32),
+        ("map_name", ctypes.c_char * 16),
+    )
+
+
 class _Load(ctypes.Structure):
-    """The part of union bpf_attr that BPF_PROG_LOAD takes; include/uapi/linux/bpf.h."""
+    """The part of it that BPF_PROG_LOAD takes."""
 
     _fields_ = (
         ("prog_type", ctypes.c_uint32),
@@ -45,40 +64,103 @@ class _Load(ctypes.Structure):
     )
 
 
+class _Object(ctypes.Structure):
+    """That of BPF_OBJ_PIN and BPF_OBJ_GET."""
+
+    _fields_ = (("pathname", ctypes.c_uint64), ("bpf_fd", ctypes.c_uint32), ("file_flags", ctypes.c_uint32))
+
+
+class _Info(ctypes.Structure):
+    """That of BPF_OBJ_GET_INFO_BY_FD."""
+
+    _fields_ = (("bpf_fd", ctypes.c_uint32), ("info_len", ctypes.c_uint32), ("info", ctypes.c_uint64))
+
+
 class _Open(ctypes.Structure):
+    """That of BPF_RAW_TRACEPOINT_OPEN."""
+
     _fields_ = (("name", ctypes.c_uint64), ("prog_fd", ctypes.c_uint32), ("pad", ctypes.c_uint32))
 
 
-def attach_to_function(instructions: bytes, program_type: int, attach_type: int, btf_id: int, name: str) -> int:
-    """Loads a program for the function with that BTF id and attaches it; closing the descriptor detaches it.
+class _Link(ctypes.Structure):
+    """That of BPF_LINK_CREATE."""
 
-    Raises OSError.
-    """
-    program = load(instructions, program_type, attach_type, btf_id, name)
-    try:
-        return attach(program)
-    finally:
-        os.close(program)  # the link holds it
+    _fields_ = (
+        ("prog_fd", ctypes.c_uint32),
+        ("target_fd", ctypes.c_uint32),
+        ("attach_type", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("rest", ctypes.c_uint64 * 3),
+    )
 
 
-def load(instructions: bytes, program_type: int, attach_type: int, btf_id: int, name: str) -> int:
-    """Loads a program for what has that BTF id; returns its descriptor.
+class MapInfo(NamedTuple):
+    """The beginning of struct bpf_map_info. `id` is the kernel's: no other map has it before the next boot."""
+
+    type: int
+    id: int
+    key_size: int
+    value_size: int
+    max_entries: int
+    flags: int
+
+
+class Kind(NamedTuple):
+    """What a program is loaded as: its type and, if it is for what BTF names, how it is attached there and its id."""
+
+    program_type: int
+    attach_type: int = 0
+    btf_id: int = 0
+
+
+def create_map(map_type: int, key_size: int, value_size: int, max_entries: int, flags: int = 0, name: str = "") -> int:
+    """Makes a map; returns its descriptor. Raises OSError."""
+    attributes = _Create(map_type, key_size, value_size, max_entries, flags, map_name=name.encode()[:NAME_BYTES])
+    return _with_memory(MAP_CREATE, attributes)
+
+
+def map_info(descriptor: int) -> MapInfo:
+    """What the kernel says of a map. Raises OSError."""
+    info = (ctypes.c_uint32 * 32)()
+    bpf(OBJ_GET_INFO_BY_FD, _Info(descriptor, ctypes.sizeof(info), ctypes.addressof(info)))
+    return MapInfo(*info[:6])
+
+
+def object_id(descriptor: int) -> int:
+    """The kernel's id of a map, program or link: the second member of what it says of each. Raises OSError."""
+    return map_info(descriptor).id
+
+
+def pin(descriptor: int, path: bytes) -> None:
+    """Gives a map, program or link a name in a bpffs. Raises OSError."""
+    name = ctypes.create_string_buffer(path)
+    bpf(OBJ_PIN, _Object(ctypes.addressof(name), descriptor))
+
+
+def pinned(path: bytes) -> int:
+    """A descriptor of what has that name in a bpffs. Raises OSError."""
+    name = ctypes.create_string_buffer(path)
+    return bpf(OBJ_GET, _Object(ctypes.addressof(name)))
+
+
+def load(instructions: bytes, kind: Kind, name: str) -> int:
+    """Loads a program; returns its descriptor.
 
     Raises OSError; a note on it is what the verifier said.
     """
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_text = ctypes.create_string_buffer(LICENSE)
     attributes = _Load(
-        prog_type=program_type,
+        prog_type=kind.program_type,
         insn_cnt=len(instructions) // INSTRUCTION_BYTES,
         insns=ctypes.addressof(code),
         license=ctypes.addressof(license_text),
-        prog_name=name.encode("ascii")[:15],
-        expected_attach_type=attach_type,
-        attach_btf_id=btf_id,
+        prog_name=name.encode("ascii")[:NAME_BYTES],
+        expected_attach_type=kind.attach_type,
+        attach_btf_id=kind.btf_id,
     )
     try:
-        return bpf(PROG_LOAD, attributes)
+        return _with_memory(PROG_LOAD, attributes)
     except OSError as error:
         said = ctypes.create_string_buffer(LOG_BYTES)
         attributes.log_level, attributes.log_size, attributes.log_buf = 1, LOG_BYTES, ctypes.addressof(said)
@@ -88,9 +170,18 @@ def load(instructions: bytes, program_type: int, attach_type: int, btf_id: int, 
         raise
 
 
-def attach(program: int) -> int:
-    """Attaches a program to what it was loaded for; closing the descriptor detaches it. Raises OSError."""
-    return bpf(RAW_TRACEPOINT_OPEN, _Open(prog_fd=program))
+def attach(program: int, tracepoint: bytes = b"") -> int:
+    """Attaches a program to a raw tracepoint, or to what BTF named when it was loaded; returns the link.
+
+    Closing the descriptor of a link that is not pinned detaches. Raises OSError.
+    """
+    name = ctypes.create_string_buffer(tracepoint)
+    return bpf(RAW_TRACEPOINT_OPEN, _Open(ctypes.addressof(name) if tracepoint else 0, program))
+
+
+def attach_to_perf_event(program: int, event: int) -> int:
+    """Attaches a program to an open perf event; returns the link. Linux 5.15. Raises OSError."""
+    return bpf(LINK_CREATE, _Link(program, event, PERF_EVENT))
 
 
 def bpf(command: int, attributes: ctypes.Structure) -> int:
@@ -100,3 +191,18 @@ def bpf(command: int, attributes: ctypes.Structure) -> int:
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result
+
+
+def _with_memory(command: int, attributes: ctypes.Structure) -> int:
+    """The system call; before Linux 5.11 what it makes counts against a limit of locked memory, which is lifted."""
+    try:
+        return bpf(command, attributes)
+    except PermissionError as error:
+        unlimited = resource.RLIM_INFINITY, resource.RLIM_INFINITY
+        if error.errno != errno.EPERM or resource.getrlimit(resource.RLIMIT_MEMLOCK) == unlimited:
+            raise
+        try:
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)
+        except (ValueError, OSError):
+            raise error from None
+        return bpf(command, attributes)

@@ -7,19 +7,18 @@ getppid(2): 75 ns without it, 81 with it).
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
-from exporter import bpf_syscall, tracepoint
-from exporter.btf import BTF
-from exporter.script_hook import Detach, HookError, check_symbol
+from exporter import bpf_syscall, perf_event
+from exporter.bpf_syscall import Kind
+from exporter.script_hook import Attach, HookError, attach_all, check_symbol
 
-Attach = Callable[[], Detach]
+if TYPE_CHECKING:
+    from exporter.bpf_object import BPFObject
 
 KINDS = ("fexit", "kretprobe", "tracepoint")
 NEEDED = 2  # of these; the others are those of 32-bit programs
@@ -40,51 +39,46 @@ FUNCTIONS = {
 TRACEPOINTS = ("sys_exit_execve", "sys_exit_execveat")
 
 
-def candidates(btf: BTF, bpf: Any, load: Callable[[bytes, str], int]) -> dict[str, Attach]:
-    """How to attach each kind: it raises HookError or OSError. `bpf` is BCC's; `load` loads a program of it."""
+def candidates(ids: Mapping[str, int], bpf: BPFObject) -> dict[str, Attach]:
+    """How to attach each kind; `ids` are those of functions in the kernel's BTF."""
     return {
-        "fexit": lambda: _fexit(btf, bpf.dump_func(b"on_exec_returned")),
+        "fexit": lambda: _fexit(ids, bpf),
         "kretprobe": lambda: _kretprobe(bpf),
-        "tracepoint": lambda: _tracepoint(load(b"on_exec_returned_tracepoint", "TRACEPOINT")),
+        "tracepoint": lambda: _tracepoint(bpf),
     }
 
 
-def _tracepoint(program: int) -> Detach:
-    return _all([partial(tracepoint.attach, name, program) for name in TRACEPOINTS])
+def _tracepoint(bpf: BPFObject) -> list[int]:
+    program = bpf.load("on_exec_returned_tracepoint", Kind(bpf_syscall.PROG_TYPE_TRACEPOINT))
+    return attach_all(partial(perf_event.attach_to_tracepoint, name, program) for name in TRACEPOINTS)
 
 
-def _fexit(btf: BTF, code: bytes) -> Detach:
-    ids = btf.functions(_functions())
-    for function in _functions()[:NEEDED]:
+def _fexit(ids: Mapping[str, int], bpf: BPFObject) -> list[int]:
+    for function in functions()[:NEEDED]:
         if function not in ids:
             raise HookError(f"the kernel's type information has no {function}")
 
-    def attach(btf_id: int) -> Detach:
-        link = bpf_syscall.attach_to_function(
-            code, bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_FEXIT, btf_id, "on_exec_returned"
-        )
-        return lambda: os.close(link)
-
-    return _all([partial(attach, btf_id) for btf_id in ids.values()])
-
-
-def _kretprobe(bpf: Any) -> Detach:
-    functions = [function for function in _functions() if _is_there(function)]
-    for function in _functions()[:NEEDED]:
-        check_symbol(function)
-
-    def attach(function: str) -> Detach:
-        arguments = {"event": function.encode(), "fn_name": b"on_exec_returned_kretprobe"}
+    def attach(btf_id: int) -> int:
+        kind = Kind(bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_FEXIT, btf_id)
+        program = bpf_syscall.load(bpf.code("on_exec_returned"), kind, "on_exec_returned")
         try:
-            bpf.attach_kretprobe(**arguments)
-        except Exception as error:  # BCC raises nothing more specific
-            raise HookError(os.strerror(ctypes.get_errno())) from error
-        return lambda: bpf.detach_kretprobe(**arguments)
+            return bpf_syscall.attach(program)
+        finally:
+            os.close(program)  # the link holds it
 
-    return _all([partial(attach, function) for function in functions])
+    return attach_all(partial(attach, btf_id) for name, btf_id in ids.items() if name in functions())
 
 
-def _functions() -> tuple[str, ...]:
+def _kretprobe(bpf: BPFObject) -> list[int]:
+    for function in functions()[:NEEDED]:
+        check_symbol(function)
+    program = bpf.load("on_exec_returned_kretprobe", Kind(bpf_syscall.PROG_TYPE_KPROBE))
+    there = [function for function in functions() if _is_there(function)]
+    return attach_all(partial(perf_event.attach_to_function, one, program, returning=True) for one in there)
+
+
+def functions() -> tuple[str, ...]:
+    """Those of the system calls, on this machine."""
     return FUNCTIONS.get(platform.machine(), ())
 
 
@@ -94,12 +88,3 @@ def _is_there(function: str) -> bool:
     except HookError:
         return False
     return True
-
-
-def _all(attaches: Iterable[Attach]) -> Detach:
-    """Attaches all of them or, where one cannot be, none."""
-    with contextlib.ExitStack() as attached:
-        for attach in attaches:
-            attached.callback(attach())
-        return attached.pop_all().close
-    raise AssertionError  # never: mypy asks

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator
+import sys
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from exporter import bpf_syscall, failure_hook, script_hook
+from exporter import bpf_syscall, failure_hook, perf_event, script_hook
 from exporter.bpf_map import Map
+from exporter.bpf_syscall import Kind
+from exporter.compiler import not_loaded
 from exporter.decode import Layouts
-from exporter.program import PROGRAM, ProbeSettings, Program, native_stderr
+from exporter.layout import layout
+from exporter.program import PROGRAM, RAW, ProbeSettings, Program
 from exporter.read import read_entries
-from exporter.script_hook import FUNCTION, LSM_FUNCTION, Detach, Hook, HookError
+from exporter.script_hook import FUNCTION, LSM_FUNCTION, Attach, Hook, HookError
 
 log = logging.getLogger(__name__)
 
-EXITS = b"sched_process_exit", b"on_exit"
-FORKS = b"sched_process_fork", b"on_fork"
+EXITS = "sched_process_exit", "on_exit"
+FORKS = "sched_process_fork", "on_fork"
+OFF, ON = (number.to_bytes(4, sys.byteorder) for number in (0, 1))
 
 
 class Probe(Program):
@@ -29,20 +33,20 @@ class Probe(Program):
         super().__init__("exec.c", settings)
         self._settings = settings
         self._collect = settings.collect - ({"processes", "forks"} if self.lacks("processes") else set())
-        self.maps = {name: self._map(name) for name in ("execs", "processes", "lives")}
-        self.structs = {name: self._bpf[name.encode()].Leaf for name in self.maps}
-        self.structs["histograms"] = self._bpf[b"histograms"].Leaf._type_  # of each CPU
-        self.layouts = Layouts(self._bpf[b"execs"].Key, self.layouts.introduction)
+        self.maps: dict[str, Map] = {name: self._maps[name] for name in ("execs", "processes", "lives")}
+        self.structs = {
+            name: layout(self._compiled.maps[name].value) for name in (*self.maps, "histograms", "settings")
+        }
+        self.layouts = Layouts(layout(self._compiled.maps["execs"].key), self.layouts.introduction)
         # exits first: whatever is followed is seen to end
         self._beside = [EXITS] * ("processes" in self._collect) + [FORKS] * bool(self._collect & {"processes", "forks"})
         for _, program in self._beside:
-            self._load_program(program, "RAW_TRACEPOINT")
+            try:
+                self._object.load(program, RAW)
+            except OSError as error:
+                raise not_loaded("\n".join((*error.__notes__, str(error)))) from error
         self.script_hook = Hook()
         self.failure_hook = Hook()
-
-    def _map(self, name: str) -> Map:
-        table = self._bpf[name.encode()]
-        return Map(table.map_fd, ctypes.sizeof(table.Key), ctypes.sizeof(table.Leaf), table.max_entries)
 
     def lacks(self, feature: str) -> bool:
         """Whether this kernel lacks a feature, by its name."""
@@ -62,81 +66,71 @@ class Probe(Program):
         if "failures" in self._collect:
             self._hook_failures(self._settings.failure_hooks if failure_hooks is None else failure_hooks)
         for tracepoint, program in self._beside:
-            self._attach_raw_tracepoint(tracepoint, program)
+            self._attach(tracepoint, self._object.programs[program])
         super().attach()
 
     def detach(self) -> None:
         """Stops counting; what has been counted can still be read."""
-        if self.attached:
-            for tracepoint, _ in self._beside:
-                self._bpf.detach_raw_tracepoint(tracepoint)
         super().detach()
-        self._bpf[b"script_hook"][0] = ctypes.c_uint32(0)
+        self._maps["script_hook"].set(0, OFF)
         self.script_hook.detach()
         self.failure_hook.detach()
         self.script_hook = Hook(refused=self.script_hook.refused)
-        self.failure_hook = replace(self.failure_hook, detach=lambda: None)  # what it has counted can still be read
+        self.failure_hook = replace(self.failure_hook, links=())  # what it has counted can still be read
 
     def _hook_scripts(self, kinds: Collection[str]) -> None:
-        candidates: dict[str, Callable[[], Detach]] = {
-            "fentry": self._attach_fentry,
-            "kprobe": self._attach_kprobe,
-            "lsm": self._attach_lsm,
+        candidates: dict[str, Attach] = {
+            "fentry": lambda: self._hook_function(FUNCTION, bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_FENTRY),
+            "kprobe": self._hook_by_kprobe,
+            "lsm": lambda: self._hook_function(LSM_FUNCTION, bpf_syscall.PROG_TYPE_LSM, bpf_syscall.LSM_MAC),
         }
 
         def fires() -> bool:
-            opened = self._bpf[b"opened"]
-            opened.clear()
+            opened = self._maps["opened"]
+            for key in [key for key, _ in read_entries(opened)]:
+                opened.remove(key)
             script_hook.canary()
-            return next(iter(opened.keys()), None) is not None
+            return any(True for _ in read_entries(opened))
 
         self.script_hook = script_hook.choose(((kind, candidates[kind]) for kind in kinds), fires)
-        self._bpf[b"script_hook"][0] = ctypes.c_uint32(1 if self.script_hook.kind else 0)
+        self._maps["script_hook"].set(0, ON if self.script_hook.kind else OFF)
         for why in self.script_hook.refused:
             log.debug("scripts: %s", why)
 
-    def _attach_fentry(self) -> Detach:
-        return self._attach_function(FUNCTION, bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_FENTRY)
-
-    def _attach_lsm(self) -> Detach:
-        return self._attach_function(LSM_FUNCTION, bpf_syscall.PROG_TYPE_LSM, bpf_syscall.LSM_MAC)
-
-    def _attach_function(self, function: str, program_type: int, attach_type: int) -> Detach:
+    def _hook_function(self, function: str, program_type: int, attach_type: int) -> list[int]:
         script_hook.check_symbol(function)
-        btf_id = self._btf.function(function)
+        btf_id = self._compiled.kernel.functions.get(function)
         if btf_id is None:
             raise HookError(f"the kernel's type information has no {function}")
-        code = self._bpf.dump_func(b"on_creds_for_exec")
-        link = bpf_syscall.attach_to_function(code, program_type, attach_type, btf_id, "on_creds_for_exec")
-        return lambda: os.close(link)
+        name = "on_creds_for_exec"
+        program = bpf_syscall.load(self._object.code(name), Kind(program_type, attach_type, btf_id), name)
+        try:
+            return [bpf_syscall.attach(program)]
+        finally:
+            os.close(program)  # the link holds it
 
-    def _attach_kprobe(self) -> Detach:
+    def _hook_by_kprobe(self) -> list[int]:
         if self.lacks("kprobe_argument"):
             raise HookError("the kernel's type information has no registers")
         script_hook.check_symbol(FUNCTION)
-        try:
-            with native_stderr():
-                self._bpf.attach_kprobe(event=FUNCTION.encode(), fn_name=b"on_creds_for_exec_kprobe")
-        except Exception as error:  # BCC raises nothing more specific
-            raise HookError(os.strerror(ctypes.get_errno())) from error
-        return lambda: self._bpf.detach_kprobe(event=FUNCTION.encode(), fn_name=b"on_creds_for_exec_kprobe")
+        program = self._object.load("on_creds_for_exec_kprobe", Kind(bpf_syscall.PROG_TYPE_KPROBE))
+        return [perf_event.attach_to_function(FUNCTION, program)]
 
     def _hook_failures(self, kinds: Collection[str]) -> None:
-        candidates = failure_hook.candidates(self._btf, self._bpf, self._load_program)
+        candidates = failure_hook.candidates(self._compiled.kernel.functions, self._object)
 
         def fires() -> bool:
             before = self.failures().get(errno.ENOEXEC, 0)
             script_hook.canary()
             return self.failures().get(errno.ENOEXEC, 0) > before
 
-        with native_stderr():
-            self.failure_hook = script_hook.choose(((kind, candidates[kind]) for kind in kinds), fires)
+        self.failure_hook = script_hook.choose(((kind, candidates[kind]) for kind in kinds), fires)
         for why in self.failure_hook.refused:
             log.debug("failed executions: %s", why)
 
     def entries(self, name: str) -> Iterator[tuple[bytes, bytes]]:
         """Yields the raw key and value of each entry of a map of `maps`. Raises OSError."""
-        return read_entries(self._lib, self.maps[name])
+        return read_entries(self.maps[name])
 
     def take(self, name: str, key: bytes) -> bytes | None:
         """Removes an entry of a map and returns its value; None: there is none. Raises OSError."""
@@ -148,33 +142,32 @@ class Probe(Program):
 
     def run_seconds(self) -> dict[str, float]:
         """Time spent in each program, in seconds, as far as the kernel counts it (kernel.bpf_stats_enabled)."""
-        programs = {"exec": PROGRAM, **{program.decode().removeprefix("on_"): program for _, program in self._beside}}
+        programs = {"exec": PROGRAM, **{program.removeprefix("on_"): program for _, program in self._beside}}
         return {name: self._run_seconds(program) for name, program in programs.items()}
 
     def histograms(self) -> list[list[bytes]]:
         """The raw histograms of each CPU, by histogram and then format."""
-        table = self._bpf[b"histograms"]
-        return [[bytes(one) for one in table[index]] for index in range(table.max_entries)]
+        table = self._maps["histograms"]
+        return [table.at(index) for index in range(table.max_entries)]
 
     def failures(self) -> dict[int, int]:
         """Failed executions by errno; 0 for those that have no number there."""
         numbers = (
-            (int.from_bytes(key, "little"), int.from_bytes(value, "little"))
-            for key, value in read_entries(self._lib, self._map("failures"))
+            (int.from_bytes(key, sys.byteorder), int.from_bytes(value, sys.byteorder))
+            for key, value in read_entries(self._maps["failures"])
         )
         return {error: count for error, count in numbers if count}
 
     def tell(self, boot_time_ns: int, misc_interpreters: Collection[bytes]) -> None:
         """Tells the probe when this machine was booted, in ns since the epoch, and what binfmt_misc starts."""
-        names = self._bpf[b"misc_interpreters"]
-        wanted = {name[: ctypes.sizeof(names.Key) - 1] for name in misc_interpreters}
-        present = {bytes(key.name): key for key in names.keys()}  # noqa: SIM118 - BCC's table is no dict
-        for name in present.keys() - wanted:
-            del names[present[name]]
-        for name in wanted - present.keys():
-            names[names.Key(name)] = ctypes.c_uint8(1)
-        settings = self._bpf[b"settings"]
-        settings[0] = settings.Leaf(boot_time_ns, len(wanted), 0)
+        names = self._maps["misc_interpreters"]
+        wanted = {name[: names.key_size - 1].ljust(names.key_size, b"\0") for name in misc_interpreters}
+        present = {name for name, _ in read_entries(names)}
+        for name in present - wanted:
+            names.remove(name)
+        for name in wanted - present:
+            names.put(name, b"\1")
+        self._maps["settings"].set(0, bytes(self.structs["settings"](boot_time_ns, len(wanted), 0)))
 
 
 class Tracer(Program):

@@ -1,35 +1,35 @@
-"""The one module that imports BCC: compiles a source of bpf/, loads its program, and owns its ring buffer."""
+"""A program on `sched_process_exec`: compiled, loaded, attached; and the ring buffer that it fills with records."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
-import platform
 import re
 import select
-import tempfile
-from collections.abc import Iterator
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from exporter import bpf_syscall, casts, failure_hook, script_hook
-from exporter.btf import BTF, BTFError
+from exporter import bpf_syscall, failure_hook, script_hook
+from exporter.bpf_map import possible_cpus
+from exporter.bpf_object import BPFObject
+from exporter.bpf_syscall import Kind
 from exporter.casts import RAW_TRACEPOINT, TYPED_TRACEPOINT
+from exporter.compiler import Compiled, compile_source, not_loaded
 from exporter.decode import Layouts
-from exporter.event import BPF_DIRECTORY, enum
-from exporter.kernel_headers import kernel_headers
-from exporter.kernel_types import Feature, KernelTypes, kernel_types
+from exporter.event import enum
+from exporter.kernel_types import Feature
+from exporter.layout import Description, layout
 from exporter.refusal import Refusal
+from exporter.ring_buffer import RingBuffer
 
 log = logging.getLogger(__name__)
 
-BTF_DIRECTORY = Path("/sys/kernel/btf")
-POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
-TRACEPOINT = b"sched_process_exec"
-PROGRAM = b"on_exec"
+TRACEPOINT = "sched_process_exec"
+PROGRAM = "on_exec"
+RAW = Kind(bpf_syscall.PROG_TYPE_RAW_TRACEPOINT)
+TYPED = bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_RAW_TP
 
 
 @dataclass(frozen=True)
@@ -64,26 +64,20 @@ class Program:
     """
 
     def __init__(self, source: str, settings: ProbeSettings) -> None:
-        try:
-            import bcc
-        except ImportError as error:
-            raise _no_bcc(str(error)) from error
-        if not hasattr(bcc, "BPF"):  # PyPI's `bcc` is a package about crystals
-            raise _no_bcc(f"{getattr(bcc, '__file__', 'bcc')} is another package of that name")
-        self._lib = bcc.lib
-        self.bcc_version: str = bcc.__version__
-        self._btf, types = _kernel_types(settings.without)
-        self.missing: tuple[Feature, ...] = types.missing
-        self.program_type: str
-        self._bpf, self.program_type = _load(bcc, source, settings, self._btf, types)
+        self._compiled, self._object = _load(source, settings)
+        self.program_type = TYPED_TRACEPOINT if self._compiled.typed else RAW_TRACEPOINT
+        self.bcc_version = self._compiled.bcc_version
+        self.missing: tuple[Feature, ...] = self._compiled.kernel.missing
+        self._maps = self._object.maps
+        self._links: dict[str, int] = {}
         self._records: list[bytes] = []
-        self._bpf[b"records"].open_ring_buffer(self._receive)
+        self._ring = RingBuffer(self._maps["records"].fd, self._records.append)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll = select.epoll()
         self._poll.register(self._wake, select.EPOLLIN)
-        self._poll.register(self._bpf[b"records"].map_fd, select.EPOLLIN)
+        self._poll.register(self._maps["records"].fd, select.EPOLLIN)
         self._counters = {number: name for name, number in enum("counter").items() if name != "COUNTERS"}
-        introduction: Any = dict(self._bpf[b"scratch"].Leaf._fields_)["introduction"]
+        introduction = layout(_member(self._compiled.maps["scratch"].value, "introduction"))
         self.layouts = Layouts(dict(introduction._fields_)["key"], introduction)
         self.attached = False
 
@@ -94,36 +88,25 @@ class Program:
 
     def attach(self) -> None:
         """Starts counting. Raises Refusal where the kernel has no raw tracepoints."""
-        self._attach_raw_tracepoint(TRACEPOINT, PROGRAM)
+        self._attach(TRACEPOINT, self._object.programs[PROGRAM], named=not self.typed_loads)
         self.attached = True
 
-    def _attach_raw_tracepoint(self, tracepoint: bytes, program: bytes) -> None:
+    def _attach(self, tracepoint: str, program: int, *, named: bool = True) -> None:
+        """Attaches a program to a raw tracepoint; not `named`: to that for which it was loaded."""
         try:
-            with native_stderr():
-                if program == PROGRAM and self.typed_loads:
-                    self._bpf.raw_tracepoint_fds[tracepoint] = bpf_syscall.attach(self._bpf.funcs[program].fd)
-                else:
-                    self._bpf.attach_raw_tracepoint(tracepoint, program)
-        except Exception as error:  # BCC raises nothing more specific
+            self._links[tracepoint] = bpf_syscall.attach(program, tracepoint.encode() if named else b"")
+        except OSError as error:
             raise Refusal(
-                f"the kernel refused to attach to the raw tracepoint {tracepoint.decode()}"
-                f" ({os.strerror(ctypes.get_errno())})",
+                f"the kernel refused to attach to the raw tracepoint {tracepoint} ({error.strerror})",
                 "exec_exporter needs Linux 5.8 or newer with CONFIG_BPF_EVENTS=y",
             ) from error
 
-    def _load_program(self, program: bytes, kind: str) -> int:
-        """Loads another program of the source, of one of BCC's kinds; returns its descriptor. Raises Refusal."""
-        try:
-            with native_stderr() as said:
-                return int(self._bpf.load_func(program, getattr(self._bpf, kind)).fd)
-        except Exception as error:  # BCC raises nothing more specific
-            raise _not_loaded("".join(said)) from error
-
     def detach(self) -> None:
         """Stops counting; what has been counted can still be read."""
-        if self.attached:
-            self._bpf.detach_raw_tracepoint(TRACEPOINT)
-            self.attached = False
+        for link in self._links.values():
+            os.close(link)
+        self._links = {}
+        self.attached = False
 
     def close(self) -> None:
         """Stops counting and gives everything back to the kernel; may be called again."""
@@ -131,7 +114,8 @@ class Program:
             self._poll.close()
             os.close(self._wake)
             self.detach()
-            self._bpf.cleanup()
+            self._ring.close()
+            self._object.close()
 
     def counters(self) -> dict[str, int]:
         """The program's counters, summed over CPUs, by their names in event.h.
@@ -139,27 +123,28 @@ class Program:
         Since 7.0 (a46023d5616e "tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with SRCU-fast") a task can
         be preempted while it runs the program, and the kernel skips it for what executes meanwhile on that CPU.
         """
-        table = self._bpf[b"counters"]
-        counters = {name: int(table.sum(number).value) for number, name in self._counters.items()}
+        table = self._maps["counters"]
+        counters = {name: _sum(table.at(number)) for number, name in self._counters.items()}
         skipped = self._statistic(PROGRAM, "recursion_misses")
         counters["COUNTER_LOST_PREEMPTED"] += skipped
         counters["COUNTER_PROBE_RUNS"] += skipped
         return counters
 
-    def _statistic(self, program: bytes, name: str) -> int:
+    def _statistic(self, program: str, name: str) -> int:
         """What the kernel says of a program that is loaded; 0 where it has no such statistic."""
-        info = Path(f"/proc/self/fdinfo/{self._bpf.funcs[program].fd}").read_text("ascii")
+        info = Path(f"/proc/self/fdinfo/{self._object.programs[program]}").read_text("ascii")
         found = re.search(rf"^{name}:\s*(\d+)$", info, re.MULTILINE)
         return int(found[1]) if found else 0
 
-    def _run_seconds(self, program: bytes) -> float:
+    def _run_seconds(self, program: str) -> float:
         """Time spent in a program that is loaded, in seconds."""
         return self._statistic(program, "run_time_ns") / 1e9
 
     def introductions(self) -> list[bytes]:
         """The records that came since the last call. One caller at a time."""
-        self._bpf.ring_buffer_consume()
-        records, self._records = self._records, []
+        self._ring.consume()
+        records = self._records.copy()
+        self._records.clear()
         return records
 
     def wait(self, timeout_seconds: float) -> bool:
@@ -174,133 +159,45 @@ class Program:
         """Ends a `wait`: in another thread, or from a signal handler."""
         os.eventfd_write(self._wake, 1)
 
-    def _receive(self, _context: int, data: int, size: int) -> int:
-        # Called by C, where an exception would be swallowed: nothing here can raise one.
-        self._records.append(ctypes.string_at(data, size))
-        return 0
+
+def _member(description: Description, name: str) -> Description:
+    """What describes a member of a struct."""
+    return next(member[1] for member in description[1] if member[0] == name)
 
 
-def _load(bcc: Any, source: str, settings: ProbeSettings, btf: BTF, types: KernelTypes) -> tuple[Any, str]:
-    """Compiles a source of bpf/ against headers made for this kernel, and loads its program; says as what type."""
+def _sum(values: list[bytes]) -> int:
+    return sum(int.from_bytes(value, sys.byteorder) for value in values)
+
+
+def _load(source: str, settings: ProbeSettings) -> tuple[Compiled, BPFObject]:
+    """Compiles a source, makes its maps and loads its program: with typed loads, if the kernel takes them."""
+    for typed in (True, False) if settings.typed_loads else (False,):
+        compiled = compile_source(source, _definitions(settings), TRACEPOINT, settings.without, typed=typed)
+        kernel = compiled.kernel
+        made = BPFObject(compiled)
+        try:
+            made.load(PROGRAM, Kind(*TYPED, kernel.tracepoint or 0) if compiled.typed else RAW)
+        except OSError as error:
+            made.close()
+            said = "\n".join((*getattr(error, "__notes__", ()), str(error)))
+            if not compiled.typed:
+                raise not_loaded(said) from error
+            log.debug("typed loads: %s", said)
+        else:
+            return compiled, made
+    raise AssertionError  # never: mypy asks
+
+
+def _definitions(settings: ProbeSettings) -> dict[str, object]:
     key = settings.hash_key or os.urandom(16)
-    definitions = {
+    return {
         "EXECS_ENTRIES": settings.executions_entries,
         "PROCESSES_ENTRIES": settings.processes_entries,
         "RING_PAGES": settings.introductions_pages,
-        "CPUS": _possible_cpus(),
+        "CPUS": possible_cpus(),
         "HASH_KEY_0": f"{int.from_bytes(key[:8], 'little')}ULL",
         "HASH_KEY_1": f"{int.from_bytes(key[8:], 'little')}ULL",
         "ARGV_BYTES": settings.argv_bytes,
         "ENV_BYTES": settings.env_bytes,
         **{f"COLLECT_{name.upper()}": 1 for name in settings.collect},
     }
-    cast, tracepoint = btf.function(casts.FUNCTION), btf.typedef(f"btf_trace_{TRACEPOINT.decode()}")
-    with tempfile.TemporaryDirectory(prefix="exec_exporter-") as directory:
-        tree = Path(directory)
-        headers = kernel_headers(platform.release(), os.sysconf("SC_PAGE_SIZE"))
-        headers["include/kernel_types.h"] = types.header
-        for name, text in headers.items():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            (tree / name).write_text(text, "ascii")
-
-        def compiled() -> Any:
-            flags = [f"-I{BPF_DIRECTORY}", f"-I{tree / 'include'}"]
-            flags += [f"-D{name}={value}" for name, value in definitions.items()]
-            with _environment("BCC_KERNEL_SOURCE", directory):
-                return bcc.BPF(src_file=bytes(BPF_DIRECTORY / source), cflags=flags)
-
-        try:
-            with native_stderr() as said:
-                if settings.typed_loads and cast is not None and tracepoint is not None:
-                    definitions["TYPED_LOADS"] = casts.PLACEHOLDER
-                    bpf = compiled()
-                    if _loads_typed(bcc, bpf, cast, tracepoint):
-                        return bpf, TYPED_TRACEPOINT
-                    bpf.cleanup()
-                    del definitions["TYPED_LOADS"]
-                bpf = compiled()
-                bpf.load_func(PROGRAM, bcc.BPF.RAW_TRACEPOINT)
-        except Exception as error:  # BCC raises nothing more specific
-            raise _not_loaded("".join(said)) from error
-    return bpf, RAW_TRACEPOINT
-
-
-def _loads_typed(bcc: Any, bpf: Any, cast: int, tracepoint: int) -> bool:
-    """Loads what was compiled with TYPED_LOADS, if the kernel takes it; BCC can then do the rest."""
-    casts.resolve_all(bcc.lib, bpf.module, cast)
-    kind = bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_RAW_TP, tracepoint
-    try:
-        program = bpf_syscall.load(bpf.dump_func(PROGRAM), *kind, PROGRAM.decode())
-    except OSError as error:
-        log.debug("typed loads: %s", "\n".join((str(error), *error.__notes__)))
-        return False
-    bpf.funcs[PROGRAM] = bcc.BPF.Function(bpf, PROGRAM, program)
-    return True
-
-
-def _possible_cpus() -> int:
-    """How many CPUs this machine can have: '0-3,8-11' is 12, since numbers may be left out."""
-    return int(re.findall(r"\d+", POSSIBLE_CPUS.read_text("ascii"))[-1]) + 1
-
-
-def _kernel_types(without: frozenset[str]) -> tuple[BTF, KernelTypes]:
-    path = BTF_DIRECTORY / "vmlinux"
-    try:
-        btf = BTF(path.read_bytes())
-        overlay = BTF_DIRECTORY / "overlay"
-        if overlay.exists():
-            btf = BTF(overlay.read_bytes(), btf)
-        return btf, kernel_types(btf, without)
-    except OSError as error:
-        raise Refusal(
-            f"cannot read the kernel's type information, {path} ({error.strerror})",
-            "run a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are since 2020",
-        ) from error
-    except BTFError as error:
-        raise Refusal(str(error), f"report this with the output of 'uname -a' and the size of {path}") from error
-
-
-def _no_bcc(why: str) -> Refusal:
-    return Refusal(
-        f"BCC for Python is not installed ({why})",
-        "install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora);"
-        " a virtual environment sees it when made by /usr/bin/python3 -m venv --system-site-packages",
-    )
-
-
-def _not_loaded(output: str) -> Refusal:
-    log.debug("BCC said: %s", output)
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if "error" in line.lower() or "failed" in line.lower()] or lines[-1:]
-    return Refusal(
-        f"the kernel or BCC refused the probe ({telling[0] if telling else 'no reason given'})",
-        "run with --log.level=debug and report what it prints, with the output of 'uname -a'",
-    )
-
-
-@contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
-@contextlib.contextmanager
-def native_stderr() -> Iterator[list[str]]:
-    """Keeps what C code writes to descriptor 2 off the terminal; the list that it yields holds it afterwards."""
-    said: list[str] = []
-    with tempfile.TemporaryFile() as file:
-        saved = os.dup(2)
-        os.dup2(file.fileno(), 2)
-        try:
-            yield said
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            said.append(os.pread(file.fileno(), 1 << 20, 0).decode("utf-8", "replace"))

@@ -9,64 +9,85 @@ from __future__ import annotations
 import ctypes
 import errno
 from collections.abc import Iterator
-from typing import Any
 
 from exporter.bpf_map import Map
+from exporter.bpf_syscall import bpf
 
 Buffer = ctypes.Array[ctypes.c_char]
 
+LOOKUP_ELEM, GET_NEXT_KEY, LOOKUP_BATCH = 1, 4, 24
 CHUNK = 4096  # entries
 UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, getattr(errno, "ENOTSUPP", 524))
 
 
-def read_entries(lib: Any, bpf_map: Map, chunk: int = CHUNK) -> Iterator[tuple[bytes, bytes]]:
-    """Yields key and value of each entry; `lib` is BCC's library, `chunk` entries are asked for at once.
+class _Batch(ctypes.Structure):
+    """The part of union bpf_attr that BPF_MAP_LOOKUP_BATCH takes; include/uapi/linux/bpf.h."""
 
-    Raises OSError.
-    """
+    _fields_ = (
+        ("in_batch", ctypes.c_uint64),
+        ("out_batch", ctypes.c_uint64),
+        ("keys", ctypes.c_uint64),
+        ("values", ctypes.c_uint64),
+        ("count", ctypes.c_uint32),
+        ("map_fd", ctypes.c_uint32),
+        ("elem_flags", ctypes.c_uint64),
+        ("flags", ctypes.c_uint64),
+    )
+
+
+class _Step(ctypes.Structure):
+    """The part that BPF_MAP_GET_NEXT_KEY takes, where a first key is asked for by none, and BPF_MAP_LOOKUP_ELEM."""
+
+    _fields_ = (
+        ("map_fd", ctypes.c_uint32),
+        ("key", ctypes.c_uint64),
+        ("next_key_or_value", ctypes.c_uint64),
+        ("flags", ctypes.c_uint64),
+    )
+
+
+def read_entries(bpf_map: Map, chunk: int = CHUNK) -> Iterator[tuple[bytes, bytes]]:
+    """Yields key and value of each entry; `chunk` entries are asked for at once. Raises OSError."""
     try:
-        yield from _read_batches(lib, bpf_map, min(chunk, bpf_map.max_entries))
+        yield from _read_batches(bpf_map, min(chunk, bpf_map.max_entries))
     except _BatchesUnsupported:
-        yield from _read_one_by_one(lib, bpf_map)
+        yield from _read_one_by_one(bpf_map)
 
 
 class _BatchesUnsupported(Exception):
     pass
 
 
-def _error(result: int) -> int:
-    """The errno of a call; libbpf says it in one of two ways."""
-    return -result if result < -1 else ctypes.get_errno()
-
-
-def _read_batches(lib: Any, bpf_map: Map, size: int) -> Iterator[tuple[bytes, bytes]]:
+def _read_batches(bpf_map: Map, size: int) -> Iterator[tuple[bytes, bytes]]:
     keys, values = _buffers(bpf_map, size)
-    cursor, position = ctypes.c_uint32(), None
+    position, following = (ctypes.c_uint32(), ctypes.c_uint32())
+    started = False
     while True:
-        count = ctypes.c_uint32(size)
-        next_cursor = ctypes.c_uint32()
-        result = lib.bpf_lookup_batch(
-            bpf_map.fd,
-            position,
-            ctypes.byref(next_cursor),
-            keys,  # not ctypes.cast: its result is garbage that only the cycle collector finds
-            values,
-            ctypes.byref(count),
+        batch = _Batch(
+            in_batch=ctypes.addressof(position) if started else 0,
+            out_batch=ctypes.addressof(following),
+            keys=ctypes.addressof(keys),
+            values=ctypes.addressof(values),
+            count=size,
+            map_fd=bpf_map.fd,
         )
-        error = _error(result) if result < 0 else 0
-        if error == errno.ENOSPC:  # one bucket holds more than a chunk
-            size *= 2
-            keys, values = _buffers(bpf_map, size)
-            continue
-        if error in UNSUPPORTED and position is None:
-            raise _BatchesUnsupported
-        if error not in (0, errno.ENOENT):
-            raise OSError(error, "reading a map of the probe")
-        yield from _split(keys.raw, values.raw, bpf_map, count.value)
+        error = 0
+        try:
+            bpf(LOOKUP_BATCH, batch)
+        except OSError as raised:
+            error = raised.errno or 0
+            if error == errno.ENOSPC:  # one bucket holds more than a chunk
+                size *= 2
+                keys, values = _buffers(bpf_map, size)
+                continue
+            if error in UNSUPPORTED and not started:
+                raise _BatchesUnsupported from raised
+            if error != errno.ENOENT:
+                raise
+        yield from _split(keys.raw, values.raw, bpf_map, batch.count)
         if error == errno.ENOENT:
             return
-        cursor.value = next_cursor.value
-        position = ctypes.byref(cursor)
+        position.value, started = following.value, True
 
 
 def _buffers(bpf_map: Map, entries: int) -> tuple[Buffer, Buffer]:
@@ -81,13 +102,17 @@ def _split(keys: bytes, values: bytes, bpf_map: Map, count: int) -> Iterator[tup
         yield keys[index * key : (index + 1) * key], values[index * value : (index + 1) * value]
 
 
-def _read_one_by_one(lib: Any, bpf_map: Map) -> Iterator[tuple[bytes, bytes]]:
-    key = ctypes.create_string_buffer(bpf_map.key_size)
-    value = ctypes.create_string_buffer(bpf_map.value_size)
-    result = lib.bpf_get_first_key(bpf_map.fd, key, bpf_map.key_size)
-    while result >= 0:
-        if lib.bpf_lookup_elem(bpf_map.fd, key, value) >= 0:
-            yield key.raw, value.raw
-        result = lib.bpf_get_next_key(bpf_map.fd, key, key)
-    if _error(result) != errno.ENOENT:
-        raise OSError(_error(result), "reading a map of the probe")
+def _read_one_by_one(bpf_map: Map) -> Iterator[tuple[bytes, bytes]]:
+    key, value = _buffers(bpf_map, 1)
+    before = 0
+    while True:
+        try:
+            bpf(GET_NEXT_KEY, _Step(bpf_map.fd, before, ctypes.addressof(key)))
+        except FileNotFoundError:
+            return
+        before = ctypes.addressof(key)
+        try:
+            bpf(LOOKUP_ELEM, _Step(bpf_map.fd, ctypes.addressof(key), ctypes.addressof(value)))
+        except FileNotFoundError:
+            continue
+        yield key.raw, value.raw

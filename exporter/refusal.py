@@ -11,4 +11,5 @@ class Refusal(Exception):
 
     def __init__(self, what: str, remedy: str, status: int = FAILED) -> None:
         super().__init__(f"{what}: {remedy}")
+        self.what, self.remedy = what, remedy
         self.status = status

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,8 @@ KINDS = ("fentry", "kprobe", "lsm")  # cheapest first; LSM needs "bpf" on the ke
 # No binfmt handler takes it, and as it prints the kernel looks for no module that would.
 CANARY = b"canary of exec_exporter\n"
 
-Detach = Callable[[], None]
+# What attaches a hook: it gives the descriptors that keep it attached, or raises HookError or OSError.
+Attach = Callable[[], Sequence[int]]
 
 
 class HookError(Exception):
@@ -28,19 +29,24 @@ class HookError(Exception):
 
 @dataclass(frozen=True)
 class Hook:
-    """The hook that was chosen: its kind, empty if there is none, and why others were not."""
+    """The hook that was chosen: its kind, empty if there is none, why others were not, and what keeps it attached."""
 
     kind: str = ""
     refused: tuple[str, ...] = ()
-    detach: Detach = lambda: None
+    links: Sequence[int] = ()
+
+    def detach(self) -> None:
+        """Closes the descriptors that keep it attached."""
+        for link in self.links:
+            os.close(link)
 
 
-def choose(candidates: Iterable[tuple[str, Callable[[], Detach]]], fires: Callable[[], bool]) -> Hook:
-    """The first of the candidates, by kind, that attaches (else it raises HookError or OSError) and then fires."""
+def choose(candidates: Iterable[tuple[str, Attach]], fires: Callable[[], bool]) -> Hook:
+    """The first of the candidates, by kind, that attaches and then fires."""
     refused: list[str] = []
     for kind, attach in candidates:
         try:
-            detach = attach()
+            hook = Hook(kind, tuple(refused), attach())
         except OSError as error:
             refused.append(f"{kind}: {error.strerror}")
             continue
@@ -48,10 +54,22 @@ def choose(candidates: Iterable[tuple[str, Callable[[], Detach]]], fires: Callab
             refused.append(f"{kind}: {error}")
             continue
         if fires():
-            return Hook(kind, tuple(refused), detach)
-        detach()
+            return hook
+        hook.detach()
         refused.append(f"{kind}: attached and never fired")
     return Hook(refused=tuple(refused))
+
+
+def attach_all(attaches: Iterable[Callable[[], int]]) -> list[int]:
+    """The descriptors of all of them or, where one cannot be attached, none."""
+    links: list[int] = []
+    try:
+        for attach in attaches:
+            links.append(attach())
+    except (OSError, HookError):
+        Hook(links=links).detach()
+        raise
+    return links
 
 
 def check_symbol(name: str, kallsyms: Path = Path("/proc/kallsyms")) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bcc import BPF
 
+from exporter.compiler import native_stderr
 from exporter.kernel_headers import kernel_headers
-from exporter.program import native_stderr
 
 
 @contextmanager

@@ -96,9 +96,9 @@ def calls(code):
 
 def test_the_program_does_no_more_than_it_did(typed_loads):
     with running(typed_loads=typed_loads) as exporter:
-        program = exporter.probe._bpf
-        code = program.dump_func(b"on_exec")
-        machine_bytes, _ = loaded_bytes(program.funcs[b"on_exec"].fd)
+        program = exporter.probe._object
+        code = program.code("on_exec")
+        machine_bytes, _ = loaded_bytes(program.programs["on_exec"])
     found = {"instructions": len(code) // 8, **calls(code)}
     if os.uname().machine == "x86_64":
         found["bytes of machine code"] = machine_bytes

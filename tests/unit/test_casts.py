@@ -1,6 +1,7 @@
 """A placeholder becomes a call of the kernel's function, and nothing else is touched."""
 
-from exporter.casts import INSTRUCTION, PLACEHOLDER, resolve
+from exporter.casts import PLACEHOLDER, resolve
+from exporter.instructions import INSTRUCTION
 
 OTHER_CALL = INSTRUCTION.pack(0x85, 0, 0, 113)
 CALL_OF_PLACEHOLDER = INSTRUCTION.pack(0x85, 0, 0, PLACEHOLDER)

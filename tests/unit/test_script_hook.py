@@ -14,20 +14,25 @@ def refuse(error):
 
 
 def test_the_first_hook_that_attaches_and_fires_is_taken():
-    left = []
+    (left, kept), (other, _) = os.pipe(), os.pipe()
     hook = choose(
         [
             ("a", refuse(PermissionError(errno.EPERM, os.strerror(errno.EPERM)))),
             ("b", refuse(HookError("the kernel has no f"))),
-            ("c", lambda: lambda: left.append("c")),
-            ("d", lambda: lambda: left.append("d")),
+            ("c", lambda: [left]),
+            ("d", lambda: [kept, other]),
             ("e", refuse(AssertionError("not asked"))),
         ],
         fires=iter([False, True]).__next__,
     )
     assert hook.kind == "d"
     assert hook.refused == ("a: Operation not permitted", "b: the kernel has no f", "c: attached and never fired")
-    assert left == ["c"]
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(left)
+    hook.detach()
+    for descriptor in (kept, other):
+        with pytest.raises(OSError, match="Bad file"):
+            os.fstat(descriptor)
 
 
 def test_without_any_there_is_no_hook_and_why():

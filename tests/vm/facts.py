@@ -5,7 +5,6 @@ import platform
 import re
 from pathlib import Path
 
-import bcc
 import pytest
 
 from exporter.casts import TYPED_TRACEPOINT
@@ -23,7 +22,7 @@ def facts(probe):
         "release": platform.release(),
         "machine": platform.machine(),
         "python": platform.python_version(),
-        "bcc": bcc.__version__,
+        "bcc": probe.bcc_version,
         "missing": [feature.name for feature in probe.missing],
         "fields": len(FIELDS.keys() - unavailable(probe.missing).keys()),
         "hooks": [kind for kind in KINDS if fires(probe, kind)],
@@ -61,7 +60,7 @@ def pytest_terminal_summary(terminalreporter, config):
 def batches(probe):
     """Whether many entries of a map can be read at once."""
     try:
-        list(_read_batches(bcc.lib, probe.maps["execs"], 1))
+        list(_read_batches(probe.maps["execs"], 1))
     except _BatchesUnsupported:
         return False
     return True

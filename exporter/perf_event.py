@@ -1,16 +1,20 @@
-"""Attaches a program to a tracepoint of a system call; BCC does so too, but only where tracefs is mounted."""
+"""Attaches a program to a perf event: to the tracepoint of a system call, or to a function of the kernel by kprobe."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import platform
-from collections.abc import Callable
+import re
+from pathlib import Path
 
+from exporter import bpf_syscall
 from exporter.script_hook import HookError
 
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
+KPROBE = Path("/sys/bus/event_source/devices/kprobe")
 SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT = 430, 431, 432
 FSCONFIG_CMD_CREATE = 6
 SYS_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
@@ -21,7 +25,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _PerfEvent(ctypes.Structure):
-    """The part of struct perf_event_attr that a tracepoint takes; include/uapi/linux/perf_event.h, version 0."""
+    """The part of struct perf_event_attr that is needed; include/uapi/linux/perf_event.h, version 1."""
 
     _fields_ = (
         ("type", ctypes.c_uint32),
@@ -33,23 +37,52 @@ class _PerfEvent(ctypes.Structure):
         ("flags", ctypes.c_uint64),
         ("wakeup_events", ctypes.c_uint32),
         ("bp_type", ctypes.c_uint32),
-        ("bp_addr", ctypes.c_uint64),
+        ("config1", ctypes.c_uint64),
+        ("config2", ctypes.c_uint64),
     )
 
 
-def attach(name: str, program: int) -> Callable[[], None]:
-    """Attaches a loaded program to syscalls:<name>; returns what detaches it. Raises HookError or OSError."""
-    attributes = _PerfEvent(
-        type=PERF_TYPE_TRACEPOINT, size=ctypes.sizeof(_PerfEvent), config=_number(name), sample_period=1
-    )
+def attach_to_tracepoint(name: str, program: int) -> int:
+    """Attaches a loaded program to syscalls:<name>; closing the descriptor detaches it. Raises HookError or OSError.
+
+    BCC does so too, but only where tracefs is mounted.
+    """
+    return _attach(_PerfEvent(type=PERF_TYPE_TRACEPOINT, config=_number(name), sample_period=1), program)
+
+
+def attach_to_function(function: str, program: int, *, returning: bool = False) -> int:
+    """Attaches a loaded program to a function, where it is called or returns; closing the descriptor detaches it.
+
+    Raises HookError or OSError.
+    """
+    try:
+        kind = int((KPROBE / "type").read_text("ascii"))
+        bit = re.findall(r"\d+", (KPROBE / "format/retprobe").read_text("ascii"))[0]
+    except OSError as error:
+        raise HookError("this kernel has no kprobes") from error
+    name = ctypes.create_string_buffer(function.encode("ascii"))
+    config = 1 << int(bit) if returning else 0
+    return _attach(_PerfEvent(type=kind, config=config, config1=ctypes.addressof(name)), program)
+
+
+def _attach(attributes: _PerfEvent, program: int) -> int:
+    """A link, which can be pinned; before Linux 5.15 (b89fbfbb854c) the event itself, which cannot."""
+    attributes.size = ctypes.sizeof(_PerfEvent)
     event = _call(SYS_PERF_EVENT_OPEN[platform.machine()], ctypes.byref(attributes), -1, 0, -1, PERF_FLAG_FD_CLOEXEC)
     try:
-        fcntl.ioctl(event, IOC_SET_BPF, program)
-        fcntl.ioctl(event, IOC_ENABLE, 0)
+        try:
+            link = bpf_syscall.attach_to_perf_event(program, event)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            fcntl.ioctl(event, IOC_SET_BPF, program)
+            fcntl.ioctl(event, IOC_ENABLE, 0)
+            return event
+        os.close(event)  # the link holds it
     except OSError:
         os.close(event)
         raise
-    return lambda: os.close(event)
+    return link
 
 
 def _number(name: str) -> int:

@@ -1,0 +1,19 @@
+"""The instructions of a BPF program, one by one."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+# struct bpf_insn: opcode, registers (source in the upper half), offset, immediate; include/uapi/linux/bpf.h
+INSTRUCTION = struct.Struct("<BBhi")
+WIDE = 0x18  # takes the place of two, the second of which is half of a constant
+
+
+def instructions(code: bytes | bytearray) -> Iterator[tuple[int, tuple[int, int, int, int]]]:
+    """Yields where each instruction is, in bytes, and its opcode, registers, offset and immediate."""
+    at = 0
+    while at < len(code):
+        parts = INSTRUCTION.unpack_from(code, at)
+        yield at, parts
+        at += INSTRUCTION.size * (2 if parts[0] == WIDE else 1)
