@@ -24,18 +24,6 @@ AT_REST_NS = NS_PER_SECOND
 FILLING = 3 / 4  # of the map
 
 
-class _Entry(NamedTuple):
-    """An entry of the map: its value as it was last read, and the numbers in it."""
-
-    value: bytes
-    executions: int
-    last: int
-    program: int
-
-
-_NOTHING = _Entry(b"", 0, 0, 0)
-
-
 class _Meaning(NamedTuple):
     """What a key means: its labels as they are, as they are shown, and its traits."""
 
@@ -75,7 +63,8 @@ class Executions:
         self._idle_ns = int(idle_seconds * NS_PER_SECOND)
         self._boot_ns, self._boot_time_ns = boot_ns, boot_time_ns
         self._numbers = numbers(source.structs["execs"], "executions", "last", "program")
-        self._entries: dict[bytes, _Entry] = {}
+        self._last, self._program = (numbers(source.structs["execs"], name) for name in ("last", "program"))
+        self._values: dict[bytes, bytes] = {}  # of each key in the map, when it was last read
         self._meanings: dict[bytes, _Meaning] = {}
         self._paths: dict[int, str] = {}
         self.lock = threading.Lock()
@@ -93,22 +82,22 @@ class Executions:
 
     def update_locked(self) -> None:
         """As `update`, for who has the lock."""
-        entries = list(self._source.entries("execs"))
+        known = self._values
+        changed = [(key, value) for key, value in self._source.entries("execs") if known.get(key) != value]
         self._catalogue.update()
-        known = self._entries
-        for key, value in entries:
-            if known.get(key, _NOTHING)[0] != value:
-                self._count(key, value)
+        for key, value in changed:
+            self._count(key, value)
 
     def _count(self, key: bytes, value: bytes) -> None:
-        entry = _Entry(value, *self._numbers(value))
-        added = entry.executions - self._entries.get(key, _NOTHING).executions
-        self._entries[key] = entry
+        executions, last, program = self._numbers(value)
+        before = self._values.get(key)
+        added = executions - self._numbers(before)[0] if before else executions
+        self._values[key] = value
         meaning = self._meaning(key)
-        self._paths[entry.program] = meaning.shown.path
+        self._paths[program] = meaning.shown.path
         if added:
             self.totals.add(meaning.shown, (added,), self.now())
-            self.traits.add(meaning.traits, meaning.shown, added, self._boot_time_ns() + entry.last)
+            self.traits.add(meaning.traits, meaning.shown, added, self._boot_time_ns() + last)
 
     def _meaning(self, key: bytes) -> _Meaning:
         real = self._catalogue.labels(key)
@@ -124,12 +113,12 @@ class Executions:
     @property
     def entries(self) -> int:
         """How many keys the map had when it was last read."""
-        return len(self._entries)
+        return len(self._values)
 
     @property
     def filling(self) -> bool:
         """Whether the map needs room soon."""
-        return len(self._entries) > self._source.capacity("execs") * FILLING
+        return len(self._values) > self._source.capacity("execs") * FILLING
 
     def now(self) -> int:
         """The time since boot, in ns."""
@@ -145,7 +134,7 @@ class Executions:
 
     def programs(self) -> set[int]:
         """The numbers of the programs whose keys are in the map."""
-        return {entry.program for entry in self._entries.values()}
+        return {self._program(value) for value in self._values.values()}
 
     def forget_paths(self, keep: set[int]) -> None:
         """Forgets the paths of all other programs."""
@@ -160,20 +149,20 @@ class Executions:
             self.update_locked()
             for key in self._to_take_out():
                 value = self._source.take("execs", key)
-                if value is not None and value != self._entries[key].value:
+                if value is not None and value != self._values[key]:
                     self._count(key, value)
-                del self._entries[key], self._meanings[key]
+                del self._values[key], self._meanings[key]
                 self._catalogue.forget(key)
             self.totals.expire(self.idle_since())
 
     def _to_take_out(self) -> set[bytes]:
         at_rest, idle = self.now() - AT_REST_NS, self.idle_since()
-        entries = self._entries
-        chosen = {key for key, entry in entries.items() if entry.last < idle}
+        last = {key: self._last(value) for key, value in self._values.items()}
+        chosen = {key for key, time_ns in last.items() if time_ns < idle}
         if self.filling:
-            oldest = sorted(entries, key=lambda key: entries[key].last)
-            surplus = len(entries) - self._source.capacity("execs") // 2
-            chosen.update(key for key in oldest[:surplus] if entries[key].last < at_rest)
+            oldest = sorted(last, key=last.__getitem__)
+            surplus = len(last) - self._source.capacity("execs") // 2
+            chosen.update(key for key in oldest[:surplus] if last[key] < at_rest)
         return chosen
 
     def collect(self) -> Iterator[AnyFamily]:
