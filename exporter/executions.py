@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from exporter import metrics
 from exporter.catalogue import Catalogue
@@ -22,6 +22,19 @@ NS_PER_SECOND = 1_000_000_000
 # A key is not taken out of the map while an execution may be on its way to it: that takes microseconds.
 AT_REST_NS = NS_PER_SECOND
 FILLING = 3 / 4  # of the map
+
+
+class _Entry(NamedTuple):
+    """An entry of the map: its value as it was last read, and the numbers in it."""
+
+    value: bytes
+    executions: int
+    introduced: int
+    last: int
+    program: int
+
+
+_NOTHING = _Entry(b"", 0, 0, 0, 0)
 
 
 class _Meaning(NamedTuple):
@@ -62,15 +75,16 @@ class Executions:
         self._source, self._catalogue, self._decoder, self._rules = source, catalogue, decoder, rules
         self._idle_ns = int(idle_seconds * NS_PER_SECOND)
         self._boot_ns, self._boot_time_ns = boot_ns, boot_time_ns
-        self._numbers = numbers(source.structs["execs"], "executions", "last", "program")
-        self._last, self._program = (numbers(source.structs["execs"], name) for name in ("last", "program"))
-        self._values: dict[bytes, bytes] = {}  # of each key in the map, when it was last read
+        self._numbers = numbers(source.structs["execs"], "executions", "introduced", "last", "program")
+        self._entries: dict[bytes, _Entry] = {}
         self._meanings: dict[bytes, _Meaning] = {}
         self._paths: dict[int, str] = {}
         self.lock = threading.Lock()
         self.limit = limit
         self.totals: Totals[Labels] = Totals(limit, lambda labels: Labels(OTHER, OTHER, labels.stdin_type))
         self.traits = TraitTotals()
+        self._renamable = False  # whether something was counted under a name that it may not keep
+        self.save: Callable[[], object] = lambda: None  # keeps the state for the next process; asked with the lock held
 
     def update(self) -> None:
         """Adds what has been executed since the last time. Raises OSError.
@@ -82,22 +96,25 @@ class Executions:
 
     def update_locked(self) -> None:
         """As `update`, for who has the lock."""
-        known = self._values
-        changed = [(key, value) for key, value in self._source.entries("execs") if known.get(key) != value]
+        known = self._entries
+        changed = [(key, value) for key, value in self._source.entries("execs") if known.get(key, _NOTHING)[0] != value]
         self._catalogue.update()
         for key, value in changed:
             self._count(key, value)
 
     def _count(self, key: bytes, value: bytes) -> None:
-        executions, last, program = self._numbers(value)
-        before = self._values.get(key)
-        added = executions - self._numbers(before)[0] if before else executions
-        self._values[key] = value
+        entry = _Entry(value, *self._numbers(value))
+        before = self._entries.get(key, _NOTHING)
+        if before.introduced and entry.introduced != before.introduced:
+            before = _NOTHING  # it was taken out, and is another since
+        added = entry.executions - before.executions
+        self._entries[key] = entry
         meaning = self._meaning(key)
-        self._paths[program] = meaning.shown.path
+        self._paths[entry.program] = meaning.shown.path
         if added:
+            self._renamable |= not entry.introduced or self._catalogue.named(key) is None
             self.totals.add(meaning.shown, (added,), self.now())
-            self.traits.add(meaning.traits, meaning.shown, added, self._boot_time_ns() + last)
+            self.traits.add(meaning.traits, meaning.shown, added, self._boot_time_ns() + entry.last)
 
     def _meaning(self, key: bytes) -> _Meaning:
         real = self._catalogue.labels(key)
@@ -110,15 +127,51 @@ class Executions:
             meaning = self._meanings[key] = _Meaning(real, self._rules(real), traits)
         return meaning
 
+    def settle(self) -> None:
+        """Keeps the state if what is to be shown now could not be told from the maps again. For who has the lock."""
+        if self._renamable or self.totals.changed_rows:
+            self.save()
+        self._renamable = self.totals.changed_rows = False
+
+    def state(self) -> dict[str, Any]:
+        """What was counted and under which labels, as `restore` takes it back."""
+        names = {entry.program: self._catalogue.named(key) for key, entry in self._entries.items()}
+        return {
+            "map": self._source.map_id("execs"),
+            "counted": [(entry.program, entry.executions, entry.introduced) for entry in self._entries.values()],
+            "names": [(program, *labels) for program, labels in names.items() if labels],
+            "paths": list(self._paths.items()),
+            "totals": self.totals.state(),
+            "traits": self.traits.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state, if it is of this map: else only with what was counted. Raises OSError."""
+        self.totals.restore(state["totals"], lambda labels: Labels(*labels))
+        self.traits.restore(state["traits"])
+        self._paths = dict(state["paths"])
+        if state["map"] != self._source.map_id("execs"):
+            return
+        counted = {program: (executions, introduced) for program, executions, introduced in state["counted"]}
+        names = {program: Labels(*labels) for program, *labels in state["names"]}
+        known = {}
+        for key, value in self._source.entries("execs"):
+            program = _Entry(value, *self._numbers(value)).program
+            if program in counted:
+                self._entries[key] = _Entry(b"", *counted[program], 0, program)
+            if program in names:
+                known[key] = names[program]
+        self._catalogue.know(known)
+
     @property
     def entries(self) -> int:
         """How many keys the map had when it was last read."""
-        return len(self._values)
+        return len(self._entries)
 
     @property
     def filling(self) -> bool:
         """Whether the map needs room soon."""
-        return len(self._values) > self._source.capacity("execs") * FILLING
+        return len(self._entries) > self._source.capacity("execs") * FILLING
 
     def now(self) -> int:
         """The time since boot, in ns."""
@@ -134,7 +187,7 @@ class Executions:
 
     def programs(self) -> set[int]:
         """The numbers of the programs whose keys are in the map."""
-        return {self._program(value) for value in self._values.values()}
+        return {entry.program for entry in self._entries.values()}
 
     def forget_paths(self, keep: set[int]) -> None:
         """Forgets the paths of all other programs."""
@@ -147,28 +200,35 @@ class Executions:
         """
         with self.lock:
             self.update_locked()
-            for key in self._to_take_out():
+            chosen = self._to_take_out()
+            if chosen:
+                self.save()
+            for key in chosen:
                 value = self._source.take("execs", key)
-                if value is not None and value != self._values[key]:
+                if value is not None and value != self._entries[key].value:
                     self._count(key, value)
-                del self._values[key], self._meanings[key]
+                del self._entries[key], self._meanings[key]
                 self._catalogue.forget(key)
             self.totals.expire(self.idle_since())
+            if chosen:
+                self.save()
+            self.settle()
 
     def _to_take_out(self) -> set[bytes]:
         at_rest, idle = self.now() - AT_REST_NS, self.idle_since()
-        last = {key: self._last(value) for key, value in self._values.items()}
-        chosen = {key for key, time_ns in last.items() if time_ns < idle}
+        entries = self._entries
+        chosen = {key for key, entry in entries.items() if entry.last < idle}
         if self.filling:
-            oldest = sorted(last, key=last.__getitem__)
-            surplus = len(last) - self._source.capacity("execs") // 2
-            chosen.update(key for key in oldest[:surplus] if last[key] < at_rest)
+            oldest = sorted(entries, key=lambda key: entries[key].last)
+            surplus = len(entries) - self._source.capacity("execs") // 2
+            chosen.update(key for key in oldest[:surplus] if entries[key].last < at_rest)
         return chosen
 
     def collect(self) -> Iterator[AnyFamily]:
         """What was executed."""
-        self.update()
         with self.lock:
+            self.update_locked()
+            self.settle()
             rows = {labels: row[0] for labels, row in self.totals.rows.items()}
         yield Table(metrics.EXECUTIONS, rows)
         for metric, value in (

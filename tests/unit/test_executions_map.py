@@ -147,7 +147,7 @@ def test_a_million_programs_stay_within_the_limit_and_the_sum_is_exact():
             executions.keep_house()
             executions.forget_paths(executions.programs())
             sizes = (
-                executions._values,
+                executions._entries,
                 executions._meanings,
                 executions._paths,
                 names.remembered,
