@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import select
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from exporter import bpf_syscall, failure_hook, script_hook
 from exporter.bpf_map import Map, possible_cpus
 from exporter.bpf_object import BPFObject
-from exporter.bpf_syscall import Kind
+from exporter.bpf_syscall import Kind, statistic
 from exporter.casts import RAW_TRACEPOINT, TYPED_TRACEPOINT
 from exporter.compiler import Compiled, compile_source, not_loaded
 from exporter.decode import Layouts
@@ -165,9 +163,7 @@ class Program:
         """What the kernel says of a program that is loaded; 0 where it has no such statistic."""
         attached = self._standing.dispatchers if self._standing else {}
         descriptor = attached.get(program, self._object.programs[program])
-        info = Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii")
-        found = re.search(rf"^{name}:\s*(\d+)$", info, re.MULTILINE)
-        return int(found[1]) if found else 0
+        return statistic(descriptor, name)
 
     def _run_seconds(self, program: str) -> float:
         """Time spent in a program that is loaded, in seconds."""

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.processes import CAP_BPF, CAP_PERFMON, capabilities, may_do_nothing, threads
-from tests.kernel.command import COMMAND, KEEPING_NOTHING, DEADLINE_SECONDS, refused, served
+from tests.kernel.command import COMMAND, DEADLINE_SECONDS, KEEPING_NOTHING, refused, served
 from tests.kernel.programs import execute, static_elf
 
 NOBODY = 65534

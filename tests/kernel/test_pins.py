@@ -232,7 +232,7 @@ def test_pins_of_others_are_set_aside(pins, tmp_path):
         assert "belongs to uid 65534" in service.said
         execute(program, 2)
         assert executed(service, tmp_path) == {str(program): 2}
-    (aside,) = pins.parent.glob("exec_exporter.foreign-*")
+    (aside,) = pins.parent.glob("exec_exporter-foreign-*")
     os.chown(aside / "ledger", 0, 0)
     unpin(aside)
 
