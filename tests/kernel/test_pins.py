@@ -84,9 +84,9 @@ def test_what_was_first_executed_with_no_exporter_has_its_name(pins, tmp_path):
 def test_exits_failures_and_forks_go_on_too(pins, tmp_path):
     program = static_elf(tmp_path / "fails", status=3)
     with pinning(pins) as service:
-        execute(program, 5)
+        execute(program, 5, ends=3)
         before = samples(service)
-    execute(program, 6)
+    execute(program, 6, ends=3)
     with pinning(pins) as service:
         assert value(service, "exec_exits_total", path=str(program), outcome="failure") == 11
         assert value(service, "exec_lifetime_seconds_count", path=str(program)) == 11
@@ -128,7 +128,7 @@ def test_another_layout_takes_over_and_nothing_is_lost(pins, tmp_path, arguments
         assert executed(service, tmp_path) == times(programs, 4)
     with pinning(pins) as service:
         assert executed(service, tmp_path) == times(programs, 4)
-    assert len([name for name in os.listdir(pins) if name.isdecimal()]) == 1
+    assert len([one for one in pins.iterdir() if one.name.isdecimal()]) == 1
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def upgraded(tmp_path):
     assert changed.count("added") == 1
     assert changed.index("u32 flags") < changed.index("u32 stdin_type")
     header.write_text(changed)
-    return ["env", f"PYTHONPATH={other}", sys.executable, "-m", "exporter"]
+    return ["env", f"PYTHONPATH={other}", sys.executable, "-P", "-m", "exporter"]
 
 
 def test_an_upgrade_to_other_keys_values_and_counters(pins, tmp_path, upgraded):
@@ -164,12 +164,12 @@ def test_an_upgrade_to_other_keys_values_and_counters(pins, tmp_path, upgraded):
 
 
 def test_a_novel_program_of_the_gap_is_a_finding_with_its_arguments(pins, tmp_path):
-    with watching(tmp_path, f"--bpf.pin-path={pins}", "--record.argv"):
+    with watching(tmp_path, f"--bpf.pin-path={pins}", "--record.argv-bytes=4096"):
         pass
     program = static_elf(tmp_path / "novel", salt=os.urandom(8))
     arguments = [f"argument-{number}" for number in range(16)]
     os.waitpid(os.posix_spawn(program, arguments, {}), 0)
-    with watching(tmp_path, f"--bpf.pin-path={pins}", "--record.argv") as host:
+    with watching(tmp_path, f"--bpf.pin-path={pins}", "--record.argv-bytes=4096") as host:
         host.catch_up()
         ((_, reason, _, record),) = host.rows(program)
         assert reason == "new_path"
@@ -183,7 +183,7 @@ def test_cycles_leave_one_generation_and_unpin_leaves_nothing(pins, tmp_path):
     for _ in range(CYCLES):
         with pinning(pins):
             pass
-    assert [name for name in os.listdir(pins) if name.isdecimal()] == ["1"]
+    assert [one.name for one in pins.iterdir() if one.name.isdecimal()] == ["1"]
     one = bpf_objects() - before
     with pinning(pins):
         pass
