@@ -36,9 +36,14 @@ def parse_bounds(header: str) -> dict[str, tuple[int, ...]]:
 
 
 @cache
+def enums() -> dict[str, dict[str, int]]:
+    """The names and numbers of each of event.h's enums."""
+    return parse_enums(_header())
+
+
 def enum(name: str) -> dict[str, int]:
-    """The names and numbers of one of event.h's enums."""
-    return parse_enums(_header())[name]
+    """The names and numbers of one of them."""
+    return enums()[name]
 
 
 @cache
