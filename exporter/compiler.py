@@ -23,7 +23,7 @@ from typing import Any, TypeVar, cast
 
 from exporter import bpf_syscall, casts
 from exporter.bpf_syscall import MapInfo
-from exporter.event import BPF_DIRECTORY, enums
+from exporter.event import BPF_DIRECTORY, vocabulary
 from exporter.kernel_headers import kernel_headers
 from exporter.layout import Description
 from exporter.refusal import Refusal
@@ -47,7 +47,7 @@ class CompiledMap:
 class Compiled:
     """The instructions of each program of a source, in which maps stand as the numbers in `numbers`.
 
-    `enums` has the numbers of event.h that it was compiled with.
+    `vocabulary` is that of event.h as it was compiled.
     """
 
     programs: dict[str, bytes]
@@ -56,7 +56,7 @@ class Compiled:
     typed: bool
     bcc_version: str
     kernel: KernelFacts
-    enums: dict[str, dict[str, int]]
+    vocabulary: dict[str, dict[str, int]]
 
 
 def compile_source(
@@ -141,7 +141,7 @@ def _compile(
     programs, maps, numbers = _taken_apart(bcc.lib, bpf.module)
     if typed and kernel.cast is not None:
         programs = {name: casts.resolve(code, kernel.cast) for name, code in programs.items()}
-    return Compiled(programs, maps, numbers, typed, bcc.__version__, kernel, enums())
+    return Compiled(programs, maps, numbers, typed, bcc.__version__, kernel, vocabulary())
 
 
 def _bcc() -> Any:

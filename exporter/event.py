@@ -41,6 +41,15 @@ def enums() -> dict[str, dict[str, int]]:
     return parse_enums(_header())
 
 
+def vocabulary() -> dict[str, dict[str, int]]:
+    """Them, and likewise the bounds of each histogram: what numbers in maps mean."""
+    found = parse_bounds(_header())
+    return {
+        **enums(),
+        **{f"{name}_bounds": {str(n): one for n, one in enumerate(each)} for name, each in found.items()},
+    }
+
+
 def enum(name: str) -> dict[str, int]:
     """The names and numbers of one of them."""
     return enums()[name]

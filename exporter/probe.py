@@ -28,6 +28,7 @@ EXITS = "sched_process_exit", "on_exit"
 FORKS = "sched_process_fork", "on_fork"
 SOURCE = "exec.c"
 CARRIED = frozenset({"counters", "failures"})  # maps whose numbers mean the same in every generation
+HISTOGRAM_NAMES = "histogram_name", "format"  # enums
 OFF, ON = (number.to_bytes(4, sys.byteorder) for number in (0, 1))
 
 
@@ -63,8 +64,11 @@ class Probe(Program):
                 raise not_loaded("\n".join((*error.__notes__, str(error)))) from error
         self.script_hook = Hook()
         self.failure_hook = Hook()
-        self._ids = {name: bpf_syscall.object_id(self._maps[name].fd) for name in {*CARRIED, *self.maps, "records"}}
+        self._ids = {
+            name: bpf_syscall.object_id(self._maps[name].fd) for name in {*CARRIED, *self.maps, "histograms", "records"}
+        }
         self._before: dict[str, Counter[str]] = {name: Counter() for name in CARRIED}
+        self._before_histograms: list[list[bytes]] = [[]] * self._maps["histograms"].max_entries
 
     def lacks(self, feature: str) -> bool:
         """Whether this kernel lacks a feature, by its name."""
@@ -204,7 +208,10 @@ class Probe(Program):
         return {name: self._run_seconds(program) for name, program in programs.items()}
 
     def histograms(self) -> list[list[bytes]]:
-        """The raw histograms of each CPU, by histogram and then format."""
+        """The raw histograms of each CPU, and those of the generations before, by histogram and then format."""
+        return [[*cpus, *before] for cpus, before in zip(self._histograms(), self._before_histograms, strict=True)]
+
+    def _histograms(self) -> list[list[bytes]]:
         table = self._maps["histograms"]
         return [table.at(index) for index in range(table.max_entries)]
 
@@ -227,7 +234,20 @@ class Probe(Program):
     def state(self) -> dict[str, Any]:
         """What is counted by numbers alone, as `restore` takes it back."""
         now = {"counters": Counter(self._counted()), "failures": self._failures()}
-        return {name: [self._ids[name], self._before[name], now[name]] for name in CARRIED}
+        return {
+            **{name: [self._ids[name], self._before[name], now[name]] for name in CARRIED},
+            "histograms": [
+                self._ids["histograms"],
+                self._meaning(),
+                *map(as_text, (self._before_histograms, self._histograms())),
+            ],
+        }
+
+    def _meaning(self) -> Any:
+        """What the histograms mean: others' are carried on if it is the same."""
+        compiled = self.loaded.compiled
+        names = [name for name in sorted(compiled.vocabulary) if name in HISTOGRAM_NAMES or name.endswith("_bounds")]
+        return [compiled.maps["histograms"].value, [compiled.vocabulary[name] for name in names]]
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from a state: if it is of another map, what was counted there is added to what is counted here."""
@@ -236,6 +256,14 @@ class Probe(Program):
             self._before[name] = Counter(before)
             if number != self._ids[name]:
                 self._before[name] += Counter(counted)
+        number, meaning, before_histograms, histograms = state["histograms"]
+        if meaning != self._meaning():
+            log.warning("the histograms by format begin anew: their buckets are others than before")
+        else:
+            self._before_histograms = as_bytes(before_histograms)
+            if number != self._ids["histograms"]:
+                both = zip(self._before_histograms, as_bytes(histograms), strict=True)
+                self._before_histograms = [[*one, *other] for one, other in both]
 
     def tell(self, boot_time_ns: int, misc_interpreters: Collection[bytes]) -> None:
         """Tells the probe when this machine was booted, in ns since the epoch, and what binfmt_misc starts."""
@@ -247,6 +275,16 @@ class Probe(Program):
         for name in wanted - present:
             names.put(name, b"\1")
         self._maps["settings"].set(0, bytes(self.structs["settings"](boot_time_ns, len(wanted), 0)))
+
+
+def as_text(values: list[list[bytes]]) -> list[list[str]]:
+    """For JSON."""
+    return [[one.hex() for one in row] for row in values]
+
+
+def as_bytes(values: list[list[str]]) -> list[list[bytes]]:
+    """The other way round."""
+    return [[bytes.fromhex(one) for one in row] for row in values]
 
 
 class Tracer(Program):

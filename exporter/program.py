@@ -91,7 +91,7 @@ class Program:
         self._poll = select.epoll()
         self._poll.register(self._wake, select.EPOLLIN)
         self._poll.register(self._maps["records"].fd, select.EPOLLIN)
-        counters = self._compiled.enums["counter"]
+        counters = self._compiled.vocabulary["counter"]
         self._counters = {number: name for name, number in counters.items() if name != "COUNTERS"}
         introduction = layout(_member(self._compiled.maps["scratch"].value, "introduction"))
         self.layouts = Layouts(dict(introduction._fields_)["key"], introduction)
@@ -238,7 +238,7 @@ OWN = frozenset({"scratch", "settings", "misc_interpreters", "script_hook"})
 
 def _shared(compiled: Compiled, before: Loaded) -> dict[str, Map]:
     """The maps of the one before, by new descriptors, that have the same size and layout, and mean the same."""
-    if compiled.enums != before.compiled.enums:
+    if compiled.vocabulary != before.compiled.vocabulary:
         return {}
     old = before.compiled.maps
     same = {
