@@ -146,7 +146,7 @@ class Probe(Program):
         return {name: self._run_seconds(program) for name, program in programs.items()}
 
     def histograms(self) -> list[list[bytes]]:
-        """The raw histograms of each CPU, by histogram and then format."""
+        """The raw histograms of each CPU, by format."""
         table = self._maps["histograms"]
         return [table.at(index) for index in range(table.max_entries)]
 
