@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +29,7 @@ FORKS = "sched_process_fork", "on_fork"
 SOURCE = "exec.c"
 CARRIED = frozenset({"counters", "failures"})  # maps whose numbers mean the same in every generation
 HISTOGRAM_NAMES = "histogram_name", "format"  # enums
+WORD = 1 << 64
 OFF, ON = (number.to_bytes(4, sys.byteorder) for number in (0, 1))
 
 
@@ -68,7 +69,7 @@ class Probe(Program):
             name: bpf_syscall.object_id(self._maps[name].fd) for name in {*CARRIED, *self.maps, "histograms", "records"}
         }
         self._before: dict[str, Counter[str]] = {name: Counter() for name in CARRIED}
-        self._before_histograms: list[list[bytes]] = [[]] * self._maps["histograms"].max_entries
+        self._histograms_before = [bytes(table.value_size)] * table.max_entries
 
     def lacks(self, feature: str) -> bool:
         """Whether this kernel lacks a feature, by its name."""
@@ -208,8 +209,8 @@ class Probe(Program):
         return {name: self._run_seconds(program) for name, program in programs.items()}
 
     def histograms(self) -> list[list[bytes]]:
-        """The raw histograms of each CPU, and those of the generations before, by histogram and then format."""
-        return [[*cpus, *before] for cpus, before in zip(self._histograms(), self._before_histograms, strict=True)]
+        """The raw histograms of each CPU, and of the generations before, by format."""
+        return [[*cpus, before] for cpus, before in zip(self._histograms(), self._histograms_before, strict=True)]
 
     def _histograms(self) -> list[list[bytes]]:
         table = self._maps["histograms"]
@@ -234,14 +235,16 @@ class Probe(Program):
     def state(self) -> dict[str, Any]:
         """What is counted by numbers alone, as `restore` takes it back."""
         now = {"counters": Counter(self._counted()), "failures": self._failures()}
-        return {
-            **{name: [self._ids[name], self._before[name], now[name]] for name in CARRIED},
-            "histograms": [
-                self._ids["histograms"],
-                self._meaning(),
-                *map(as_text, (self._before_histograms, self._histograms())),
-            ],
-        }
+        histograms = [
+            self._ids["histograms"],
+            self._meaning(),
+            *map(_as_text, (self._histograms_before, self._summed())),
+        ]
+        return {"histograms": histograms, **{n: [self._ids[n], self._before[n], now[n]] for n in CARRIED}}
+
+    def _summed(self) -> list[bytes]:
+        """The histograms of all CPUs together."""
+        return [_added(cpus) for cpus in self._histograms()]
 
     def _meaning(self) -> Any:
         """What the histograms mean: others' are carried on if it is the same."""
@@ -256,14 +259,14 @@ class Probe(Program):
             self._before[name] = Counter(before)
             if number != self._ids[name]:
                 self._before[name] += Counter(counted)
-        number, meaning, before_histograms, histograms = state["histograms"]
+        number, meaning, before, summed = state["histograms"]
         if meaning != self._meaning():
             log.warning("the histograms by format begin anew: their buckets are others than before")
-        else:
-            self._before_histograms = as_bytes(before_histograms)
-            if number != self._ids["histograms"]:
-                both = zip(self._before_histograms, as_bytes(histograms), strict=True)
-                self._before_histograms = [[*one, *other] for one, other in both]
+            return
+        self._histograms_before = [bytes.fromhex(one) for one in before]
+        if number != self._ids["histograms"]:
+            both = zip(self._histograms_before, map(bytes.fromhex, summed), strict=True)
+            self._histograms_before = [_added(pair) for pair in both]
 
     def tell(self, boot_time_ns: int, misc_interpreters: Collection[bytes]) -> None:
         """Tells the probe when this machine was booted, in ns since the epoch, and what binfmt_misc starts."""
@@ -277,14 +280,15 @@ class Probe(Program):
         self._maps["settings"].set(0, bytes(self.structs["settings"](boot_time_ns, len(wanted), 0)))
 
 
-def as_text(values: list[list[bytes]]) -> list[list[str]]:
+def _as_text(values: Iterable[bytes]) -> list[str]:
     """For JSON."""
-    return [[one.hex() for one in row] for row in values]
+    return [one.hex() for one in values]
 
 
-def as_bytes(values: list[list[str]]) -> list[list[bytes]]:
-    """The other way round."""
-    return [[bytes.fromhex(one) for one in row] for row in values]
+def _added(values: Iterable[bytes]) -> bytes:
+    """The sum of structs that have nothing but 64-bit numbers, which may go round."""
+    words = [memoryview(one).cast("Q") for one in values]
+    return b"".join((sum(column) % WORD).to_bytes(8, sys.byteorder) for column in zip(*words, strict=True))
 
 
 class Tracer(Program):
