@@ -65,10 +65,10 @@ class Probe(Program):
                 raise not_loaded("\n".join((*error.__notes__, str(error)))) from error
         self.script_hook = Hook()
         self.failure_hook = Hook()
-        self._ids = {
-            name: bpf_syscall.object_id(self._maps[name].fd) for name in {*CARRIED, *self.maps, "histograms", "records"}
-        }
+        told = *CARRIED, *self.maps, "histograms", "records"
+        self._ids = {name: bpf_syscall.object_id(self._maps[name].fd) for name in told}
         self._before: dict[str, Counter[str]] = {name: Counter() for name in CARRIED}
+        table = self._maps["histograms"]
         self._histograms_before = [bytes(table.value_size)] * table.max_entries
 
     def lacks(self, feature: str) -> bool:
