@@ -14,6 +14,7 @@ LINKS = {
     "absolute": "/directory/file",
     "relative": "directory/file",
     "directory/up": "../file",
+    "directory/absolute": "/file",
     "directory/out": "../../../../../../../../../../file",
     "up": "..",
     "here": ".",
