@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from contextlib import AbstractContextManager, closing
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -20,10 +21,12 @@ from exporter.exposition import Exposition
 from exporter.logs import set_up_logging
 from exporter.notify import notify
 from exporter.outputs import output
+from exporter.pins import pinned_in
 from exporter.pipeline import Pipeline, SeriesSettings
 from exporter.probe import Probe
 from exporter.program import TRACEPOINT, ProbeSettings
 from exporter.refusal import FAILED, Refusal
+from exporter.standing import cost_of
 from exporter.trace import trace
 from exporter.unpin_command import unpin
 from exporter.upkeep import Upkeep, kept_up, tell
@@ -137,10 +140,22 @@ def check(options: Options) -> None:
             print(f"failed executions: counted by {probe.failure_hook.kind}")
         else:
             print(f"failed executions: not counted; {'; '.join(probe.failure_hook.refused) or 'switched off'}")
+        print(f"pinned: {_pinned(options) or 'nothing'}")
         for feature in probe.missing:
             print(f"this kernel lacks {feature.name}: {feature.without}")
         if not runs:
             raise Refusal("the probe is attached and sees no executions", "report this with the output of 'uname -a'")
+
+
+def _pinned(options: Options) -> str:
+    """What is pinned, and what it costs as far as the kernel counts that."""
+    path = Path(options.pin_path)
+    try:
+        found = pinned_in(path) if options.pin_path else ""
+        cost = cost_of(path) if found else ""
+    except OSError as error:
+        return f"{path} cannot be read ({error.strerror})"
+    return f"{found}; {cost}" if found else ""
 
 
 def _counting(options: Options, watch: Watch) -> AbstractContextManager[Counting]:

@@ -6,7 +6,9 @@ import contextlib
 import ctypes
 import errno
 import os
+import re
 import resource
+from pathlib import Path
 from typing import NamedTuple
 
 SYS_BPF = {"x86_64": 321, "aarch64": 280}
@@ -131,6 +133,13 @@ def map_info(descriptor: int) -> MapInfo:
 def object_id(descriptor: int) -> int:
     """The kernel's id of a map, program or link: the second member of what it says of each. Raises OSError."""
     return map_info(descriptor).id
+
+
+def statistic(descriptor: int, name: str) -> int:
+    """What the kernel says of a program that is loaded, such as run_time_ns; 0 where it has no such statistic."""
+    info = Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii")
+    found = re.search(rf"^{name}:\s*(\d+)$", info, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def pin(descriptor: int, path: bytes) -> None:

@@ -18,7 +18,7 @@ from exporter.compiler import Compiled, CompiledMap
 from exporter.event import BPF_DIRECTORY
 from exporter.kernel_types import FEATURES
 from exporter.pins import Pins
-from exporter.program import Loaded, ProbeSettings, definitions
+from exporter.program import PROGRAM, Loaded, ProbeSettings, definitions
 from exporter.running_kernel import KernelFacts
 
 # What a probe is made from besides its source and its settings.
@@ -85,6 +85,8 @@ class Generation:
             if bpf_syscall.map_info(one.fd)._replace(id=0) != wanted._replace(id=0):
                 raise DamagedError(f"map {name} of generation {self.number} is not what its description says")
         names = [name.removeprefix("program_") for name in self._pins.names(f"{self.number}") if name[:8] == "program_"]
+        if PROGRAM not in names:
+            raise DamagedError(f"generation {self.number} has no program {PROGRAM}")
         programs = {name: self._get(f"program_{name}") for name in names}
         bpf = BPFObject(compiled, maps, programs)
         hash_key = base64.b64decode(told["hash_key"])
@@ -118,6 +120,7 @@ def _describe(loaded: Loaded) -> bytes:
         "missing": [feature.name for feature in kernel.missing],
         "functions": dict(kernel.functions),
         "tracepoint": kernel.tracepoint,
+        "vocabulary": compiled.vocabulary,
     }
     return zlib.compress(json.dumps(told).encode("ascii"))
 
@@ -131,4 +134,5 @@ def _compiled(told: dict[str, Any]) -> Compiled:
         told["typed"],
         told["bcc_version"],
         KernelFacts(missing, told["functions"], told["tracepoint"]),
+        told["vocabulary"],
     )

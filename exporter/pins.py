@@ -2,10 +2,10 @@
 
     slots and links of the programs that stay attached: slot_on_exec, dispatcher_on_exec, link_on_exec, ...
     ledger                                              what was counted under which labels
-    hook_<kind>_<number>                                the hooks for scripts and for failed executions
+    hook_<purpose>_<kind>_<number>                      the hooks for scripts and for failed executions
     1, 2, ...                                           generations: the maps and programs of one probe
 
-One generation is in charge, the one whose program is in the slot of on_exec. There are two only while one takes over.
+There are two generations only while the newer takes over. A bpffs allows no dots in names.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from exporter import bpf_syscall
@@ -115,6 +116,17 @@ class Pins:
             self.remove(name)
 
 
+def pinned_in(path: Path) -> str:
+    """What is pinned in a directory and since when, for who only looks; empty: nothing. Raises OSError."""
+    if not path.is_dir():
+        return ""
+    numbers = sorted(int(name) for name in os.listdir(path) if name.isdecimal())  # noqa: PTH208
+    if not numbers:
+        return ""
+    since = datetime.fromtimestamp((path / f"{numbers[-1]}").stat().st_mtime, UTC)
+    return f"generation {numbers[-1]} in {path} since {since:%Y-%m-%d %H:%M:%S} UTC"
+
+
 def _opened(path: Path) -> int:
     """The directory, made if it is not there. Raises PinsUnavailable or OSError."""
     if path.parent == USUAL and _type_of_filesystem(USUAL) != BPF_FS_MAGIC:
@@ -133,7 +145,7 @@ def _set_aside_what_is_foreign(path: Path) -> None:
     reason = next(_distrust(path), None)
     if reason is None:
         return
-    aside = path.with_name(f"{path.name}.foreign-{found.st_ino}")
+    aside = path.with_name(f"{path.name}-foreign-{found.st_ino}")
     path.rename(aside)
     path.mkdir(mode=0o700)
     log.warning("%s is not trusted (%s): it was set aside as %s, and counting starts anew", path, reason, aside)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 
 from exporter import bpf_syscall
 from exporter.bpf_map import Map
@@ -67,16 +68,16 @@ class Standing:
 
     def hook(self, purpose: str) -> Hook | None:
         """The hook that is pinned for a purpose, scripts or failures. Raises OSError."""
-        names = [name for name in self._pins.names() if name.startswith(f"hook_{purpose}.")]
+        names = [name for name in self._pins.names() if name.startswith(f"hook_{purpose}_")]
         if not names:
             return None
-        return Hook(names[0].split(".")[1], links=[self._pins.get(name) for name in names])
+        return Hook(names[0].split("_")[2], links=[self._pins.get(name) for name in names])
 
     def keep_hook(self, purpose: str, hook: Hook) -> None:
         """Pins a hook. Before Linux 5.15 what attaches by a perf event cannot be pinned: it ends with the process."""
         try:
             for number, link in enumerate(hook.links):
-                self._pins.pin(f"hook_{purpose}.{hook.kind}.{number}", link)
+                self._pins.pin(f"hook_{purpose}_{hook.kind}_{number}", link)
         except OSError as error:
             log.debug("the hook for %s ends with this process: %s", purpose, error.strerror)
             self.drop_hook(purpose)
@@ -84,7 +85,7 @@ class Standing:
     def drop_hook(self, purpose: str) -> None:
         """Removes the pins of a hook. Raises OSError."""
         for name in self._pins.names():
-            if name.startswith(f"hook_{purpose}."):
+            if name.startswith(f"hook_{purpose}_"):
                 self._pins.remove(name)
 
     def close(self) -> None:
@@ -92,3 +93,15 @@ class Standing:
         for descriptor in self.dispatchers.values():
             os.close(descriptor)
         self.dispatchers = {}
+
+
+def cost_of(directory: Path) -> str:
+    """What each run of what is attached takes, as far as the kernel counts that. Raises OSError."""
+    costs = []
+    for path in sorted(directory.glob("dispatcher_*")):
+        dispatcher = bpf_syscall.pinned(os.fsencode(path))
+        runs, spent = (bpf_syscall.statistic(dispatcher, name) for name in ("run_cnt", "run_time_ns"))
+        os.close(dispatcher)
+        if runs:
+            costs.append(f"{path.name.removeprefix('dispatcher_on_')} {spent / runs:.0f} ns")
+    return f"each run takes {', '.join(costs)}" if costs else "what it costs is told while kernel.bpf_stats_enabled=1"
