@@ -106,7 +106,8 @@ def parser() -> argparse.ArgumentParser:
         "--config.check",
         dest="config_check",
         action="store_true",
-        help="check flags, variables, --config.file and --web.config.file, which takes no privileges, and exit",
+        help="check flags, variables and the files of --config.file, --web.config.file and --findings.accepted-file,"
+        " which takes no privileges, and exit",
     )
     add_web_flags(parser)
     add_data_flags(parser)

@@ -64,7 +64,7 @@ class Totals(Generic[L]):
         if labels != other and not self._limit.take(self._sets):
             self.folded += first
             labels = other
-        self.changed_rows = True
+        self.changed_rows |= labels not in self.rows
         return self.rows.setdefault(labels, [0] * self._width), labels
 
     def state(self) -> dict[str, Any]:
