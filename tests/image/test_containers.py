@@ -217,7 +217,7 @@ def test_pins_count_from_pod_to_pod(pod, owned, bpffs, tmp_path):
                 runc("kill", one.name, "TERM")
                 assert one.process.wait(made.spec["terminationGracePeriodSeconds"]) == 0
         execute(program, 3)
-    assert list(directory.iterdir()) == []
+    assert [one for one in directory.rglob("*") if not one.is_dir()] == []
     assert not gone(before)
 
 
