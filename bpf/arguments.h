@@ -14,12 +14,18 @@ struct sizes {
 #define NS_PER_US 1000
 #define NS_PER_MS 1000000
 
-#define ABOVE(bound) +(_value > (bound))
+#define ABOVE(bound)                                                                                                   \
+	if (_value <= (bound))                                                                                         \
+		break;                                                                                                 \
+	_bucket++;
 /* The number of bounds that the value is above: the bucket that it belongs in. */
 #define BUCKET(BOUNDS, value)                                                                                          \
 	({                                                                                                             \
-		u64 _value = (value);                                                                                  \
-		0 BOUNDS(ABOVE);                                                                                       \
+		u64 _value = (value), _bucket = 0;                                                                     \
+		do {                                                                                                   \
+			BOUNDS(ABOVE)                                                                                  \
+		} while (0);                                                                                           \
+		_bucket;                                                                                               \
 	})
 
 #if defined(HAVE_PROGRAM_FILE) && defined(HAVE_ARGUMENTS)

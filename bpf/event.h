@@ -141,9 +141,10 @@ struct life {
 	u64 lifetimes[LIFETIME_BUCKETS];
 };
 
-struct histogram {
-	u64 sum;
-	u64 buckets[HISTOGRAM_BUCKETS];
+/* What one CPU has seen of a format. */
+struct histograms {
+	u64 sums[HISTOGRAMS];
+	u64 buckets[HISTOGRAMS * HISTOGRAM_BUCKETS]; /* of one histogram after the other */
 };
 
 /* An interpreter that binfmt_misc starts, as registered; cut, and filled with NULs. */

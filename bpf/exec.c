@@ -28,7 +28,7 @@ BPF_TABLE("lru_hash", u64, struct opened, opened, OPENED_ENTRIES);
 BPF_ARRAY(script_hook, u32, 1); /* whether there is one */
 BPF_ARRAY(settings, struct settings, 1);
 BPF_TABLE("hash", struct misc_interpreter, u8, misc_interpreters, 64);
-BPF_PERCPU_ARRAY(histograms, struct histogram, HISTOGRAMS *FORMATS); /* by name, then format */
+BPF_PERCPU_ARRAY(histograms, struct histograms, FORMATS);
 BPF_ARRAY(failures, u64, ERRORS); /* failed execs by errno; 0: one that has no number here */
 BPF_TABLE("hash", u32, struct process, processes, PROCESSES_ENTRIES);
 BPF_TABLE("hash", u64, struct life, lives, EXECS_ENTRIES); /* by exec_value.program */
@@ -66,11 +66,11 @@ static __always_inline struct file *recall(struct linux_binprm *bprm)
 	hooked = script_hook.lookup(&zero);
 	if (!hooked || !*hooked)
 		return 0;
-	seen = opened.lookup(&task);
-	if (!seen)
-		return 0;
-	if (is_script(bprm))
-		file = script_file(seen, bprm);
+	if (is_script(bprm)) {
+		seen = opened.lookup(&task);
+		if (seen)
+			file = script_file(seen, bprm);
+	}
 	opened.delete(&task);
 	return file;
 }
@@ -99,59 +99,53 @@ static __always_inline struct file *recall(struct linux_binprm *bprm)
 
 #endif
 
-static __always_inline s64 boot_time(void)
-{
-	u32 zero = 0;
-	struct settings *told = settings.lookup(&zero);
-
-	return told ? told->boot_time_ns : 0;
-}
-
 #if defined(COLLECT_ARGUMENTS) && defined(HAVE_PROGRAM_FILE) && defined(HAVE_ARGUMENTS)
 
-static __always_inline enum format format_of(struct linux_binprm *bprm, struct scratch *space)
+static __always_inline u32 format_of(struct linux_binprm *bprm, struct scratch *space, const struct settings *told)
 {
-	u32 zero = 0;
-	struct settings *told;
-
 	if (!is_script(bprm))
 		return elf_format(space);
-	told = settings.lookup(&zero);
-	if (told && told->misc_interpreters && misc_interpreters.lookup(interpreter_name(bprm, space)))
+	if (told->misc_interpreters && misc_interpreters.lookup(interpreter_name(bprm, space)))
 		return FORMAT_MISC;
 	return FORMAT_SCRIPT;
 }
 
-static __always_inline void observe(enum histogram_name name, enum format format, u64 value, u64 bucket)
+/*
+ * Plain additions are exact: these are the numbers of this CPU, which this program alone changes, and nothing that
+ * executes comes between. Tracepoints are not preempted; where they are, since 7.0, the kernel skips the program for
+ * whatever executes meanwhile on that CPU (6.2: 05b24ff9b2cf "bpf: Prevent bpf program recursion for raw tracepoint
+ * probes"). The scratch of this CPU relies on that too.
+ */
+static __always_inline void observe(struct histograms *own, enum histogram_name name, u64 value, u64 bucket)
 {
-	u32 index = name * FORMATS + format;
-	struct histogram *histogram = histograms.lookup(&index);
-
-	if (!histogram || bucket >= HISTOGRAM_BUCKETS) /* never: the verifier asks */
+	if (bucket >= HISTOGRAM_BUCKETS) /* never: the verifier asks */
 		return;
-	__sync_fetch_and_add(&histogram->sum, value);
-	__sync_fetch_and_add(&histogram->buckets[bucket], 1);
+	own->sums[name] += value;
+	own->buckets[name * HISTOGRAM_BUCKETS + bucket]++;
 }
 
 static __always_inline void observe_arguments(struct task_struct *task, struct linux_binprm *bprm,
-					      struct scratch *space, s64 now)
+					      struct scratch *space, const struct settings *told, s64 now)
 {
-	enum format format = format_of(bprm, space);
+	u32 format = format_of(bprm, space, told);
+	struct histograms *own = histograms.lookup(&format);
 	struct sizes sizes = sizes_of(task, bprm, space, now);
 
-	observe(HISTOGRAM_ARGUMENTS, format, sizes.arguments, BUCKET(ARGUMENTS_BOUNDS, sizes.arguments));
-	observe(HISTOGRAM_ARGUMENTS_BYTES, format, sizes.arguments_bytes,
+	if (!own) /* never: the verifier asks */
+		return;
+	observe(own, HISTOGRAM_ARGUMENTS, sizes.arguments, BUCKET(ARGUMENTS_BOUNDS, sizes.arguments));
+	observe(own, HISTOGRAM_ARGUMENTS_BYTES, sizes.arguments_bytes,
 		BUCKET(ARGUMENTS_BYTES_BOUNDS, sizes.arguments_bytes));
-	observe(HISTOGRAM_ENVIRONMENT_BYTES, format, sizes.environment_bytes,
+	observe(own, HISTOGRAM_ENVIRONMENT_BYTES, sizes.environment_bytes,
 		BUCKET(ENVIRONMENT_BYTES_BOUNDS, sizes.environment_bytes));
 	if (sizes.age_ms != AGE_UNKNOWN)
-		observe(HISTOGRAM_BINARY_AGE, format, sizes.age_ms, BUCKET(BINARY_AGE_BOUNDS, sizes.age_ms));
+		observe(own, HISTOGRAM_BINARY_AGE, sizes.age_ms, BUCKET(BINARY_AGE_BOUNDS, sizes.age_ms));
 }
 
 #else
 
 static __always_inline void observe_arguments(struct task_struct *task, struct linux_binprm *bprm,
-					      struct scratch *space, s64 now)
+					      struct scratch *space, const struct settings *told, s64 now)
 {
 }
 
@@ -301,14 +295,16 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	struct exec_value *value, first = {};
 	struct scratch *space;
 	struct exec_key *key;
-	int cpu = bpf_get_smp_processor_id(), error;
+	int cpu = bpf_get_smp_processor_id(), zero = 0, error;
 	u64 size, executed = bpf_ktime_get_boot_ns();
-	s64 now = boot_time() + executed;
+	struct settings *told = settings.lookup(&zero);
+	s64 now;
 
 	count(COUNTER_PROBE_RUNS);
 	space = scratch.lookup(&cpu);
-	if (!space) /* never: the verifier asks */
+	if (!space || !told) /* never: the verifier asks */
 		return 0;
+	now = told->boot_time_ns + executed;
 	space->script = recall(bprm);
 	key = &space->introduction.key;
 	identify_exec(task, bprm, key, space);
@@ -332,7 +328,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	__sync_fetch_and_add(&value->executions, 1);
 	value->last = executed;
 	follow_exec(value->program, executed);
-	observe_arguments(task, bprm, space, now);
+	observe_arguments(task, bprm, space, told, now);
 	if (value->introduced)
 		return 0;
 	/* until the ring buffer has taken the introduction, each further exec of the key tries again */

@@ -13,7 +13,7 @@
  * takes 30 times as long. What cannot be read is 0 either way.
  */
 #ifdef TYPED_LOADS
-static void *(*rdonly_cast)(const void *object, u32 type) = (void *)TYPED_LOADS;
+static void *(*rdonly_cast)(const void *object, u32 type) __attribute__((const)) = (void *)TYPED_LOADS;
 #define CAST(pointer) ((typeof(pointer))rdonly_cast(pointer, TYPE_ID(pointer)))
 #define READ(object, member)                                                                                           \
 	({                                                                                                             \
@@ -252,7 +252,8 @@ static __always_inline s64 returned(struct pt_regs *registers)
 
 #ifdef HAVE_ELF_INTERPRETER
 
-#define AUXV_ENTRIES 12 /* AT_BASE is the 9th on x86, the 8th elsewhere; sysinfo entries come before it */
+/* AT_BASE is the 9th on x86, the 8th elsewhere; sysinfo entries come before it. The end is nearer to it. */
+#define AUXV_ENTRIES 12
 
 /* Where the kernel mapped the ELF interpreter of the program in `mm`; 0: there is none. */
 static __always_inline u64 interpreter_address(struct mm_struct *mm, u64 *room)
@@ -261,13 +262,13 @@ static __always_inline u64 interpreter_address(struct mm_struct *mm, u64 *room)
 
 	if (WORD(auxv, 0) >> 32) { /* entries of a 32-bit program are pairs of 32 bits */
 #pragma clang loop unroll(disable)
-		for (u64 i = 0; i < AUXV_ENTRIES; i++)
+		for (u64 i = AUXV_ENTRIES; i--;)
 			if ((u32)WORD(auxv, i) == AT_BASE)
 				return WORD(auxv, i) >> 32;
 		return 0;
 	}
 #pragma clang loop unroll(disable)
-	for (u64 i = 0; i < AUXV_ENTRIES; i++)
+	for (u64 i = AUXV_ENTRIES; i--;)
 		if (WORD(auxv, 2 * i) == AT_BASE)
 			return WORD(auxv, 2 * i + 1);
 	return 0;

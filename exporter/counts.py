@@ -45,22 +45,24 @@ class FormatHistograms:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._numbers = numbers(source.structs["histograms"], "buckets", "sum")
-        self._before: Counter[tuple[int, int]] = Counter()
-        self._sums: Counter[tuple[int, int]] = Counter()
+        self._numbers = numbers(source.structs["histograms"], "sums", "buckets")
+        self._before: Counter[tuple[str, int]] = Counter()
+        self._sums: Counter[tuple[str, int]] = Counter()
 
     def collect(self) -> Iterator[Table]:
         """All of them."""
-        raw = self._source.histograms()
+        raw = dict(zip(FORMATS, self._source.histograms(), strict=True))
+        words = {name: list(map(sum, zip(*map(self._numbers, cpus), strict=True))) for name, cpus in raw.items()}
         for number, (metric, unit) in enumerate(HISTOGRAMS):
             rows = {}
-            for index, format_name in enumerate(FORMATS):
-                *buckets, total = self._added_up((number, index), raw[number * len(FORMATS) + index])
-                rows[format_name,] = (*buckets[: len(metric.bounds) + 1], total / unit if unit > 1 else total)
+            for name, counted in words.items():
+                sums, buckets = counted[: len(HISTOGRAMS)], counted[len(HISTOGRAMS) :]
+                first = number * len(buckets) // len(HISTOGRAMS)
+                total = self._sum((name, number), sums[number])
+                rows[name,] = (*buckets[first:][: len(metric.bounds) + 1], total / unit if unit > 1 else total)
             yield Histograms(metric, rows)
 
-    def _added_up(self, place: tuple[int, int], cpus: list[bytes]) -> list[int]:
-        *buckets, total = (sum(column) for column in zip(*map(self._numbers, cpus), strict=True))
+    def _sum(self, place: tuple[str, int], total: int) -> int:
         self._sums[place] += (total - self._before[place]) % WORD
         self._before[place] = total
-        return [*buckets, self._sums[place]]
+        return self._sums[place]

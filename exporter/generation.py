@@ -120,6 +120,7 @@ def _describe(loaded: Loaded) -> bytes:
         "missing": [feature.name for feature in kernel.missing],
         "functions": dict(kernel.functions),
         "tracepoint": kernel.tracepoint,
+        "vocabulary": compiled.vocabulary,
     }
     return zlib.compress(json.dumps(told).encode("ascii"))
 
@@ -133,4 +134,5 @@ def _compiled(told: dict[str, Any]) -> Compiled:
         told["typed"],
         told["bcc_version"],
         KernelFacts(missing, told["functions"], told["tracepoint"]),
+        told["vocabulary"],
     )

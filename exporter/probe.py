@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +28,8 @@ EXITS = "sched_process_exit", "on_exit"
 FORKS = "sched_process_fork", "on_fork"
 SOURCE = "exec.c"
 CARRIED = frozenset({"counters", "failures"})  # maps whose numbers mean the same in every generation
+HISTOGRAM_NAMES = "histogram_name", "format"  # enums
+WORD = 1 << 64
 OFF, ON = (number.to_bytes(4, sys.byteorder) for number in (0, 1))
 
 
@@ -63,8 +65,11 @@ class Probe(Program):
                 raise not_loaded("\n".join((*error.__notes__, str(error)))) from error
         self.script_hook = Hook()
         self.failure_hook = Hook()
-        self._ids = {name: bpf_syscall.object_id(self._maps[name].fd) for name in {*CARRIED, *self.maps, "records"}}
+        told = *CARRIED, *self.maps, "histograms", "records"
+        self._ids = {name: bpf_syscall.object_id(self._maps[name].fd) for name in told}
         self._before: dict[str, Counter[str]] = {name: Counter() for name in CARRIED}
+        table = self._maps["histograms"]
+        self._histograms_before = [bytes(table.value_size)] * table.max_entries
 
     def lacks(self, feature: str) -> bool:
         """Whether this kernel lacks a feature, by its name."""
@@ -204,7 +209,10 @@ class Probe(Program):
         return {name: self._run_seconds(program) for name, program in programs.items()}
 
     def histograms(self) -> list[list[bytes]]:
-        """The raw histograms of each CPU, by histogram and then format."""
+        """The raw histograms of each CPU, and of the generations before, by format."""
+        return [[*cpus, before] for cpus, before in zip(self._histograms(), self._histograms_before, strict=True)]
+
+    def _histograms(self) -> list[list[bytes]]:
         table = self._maps["histograms"]
         return [table.at(index) for index in range(table.max_entries)]
 
@@ -227,7 +235,22 @@ class Probe(Program):
     def state(self) -> dict[str, Any]:
         """What is counted by numbers alone, as `restore` takes it back."""
         now = {"counters": Counter(self._counted()), "failures": self._failures()}
-        return {name: [self._ids[name], self._before[name], now[name]] for name in CARRIED}
+        histograms = [
+            self._ids["histograms"],
+            self._meaning(),
+            *map(_as_text, (self._histograms_before, self._summed())),
+        ]
+        return {"histograms": histograms, **{n: [self._ids[n], self._before[n], now[n]] for n in CARRIED}}
+
+    def _summed(self) -> list[bytes]:
+        """The histograms of all CPUs together."""
+        return [_added(cpus) for cpus in self._histograms()]
+
+    def _meaning(self) -> Any:
+        """What the histograms mean: others' are carried on if it is the same."""
+        compiled = self.loaded.compiled
+        names = [name for name in sorted(compiled.vocabulary) if name in HISTOGRAM_NAMES or name.endswith("_bounds")]
+        return [compiled.maps["histograms"].value, [compiled.vocabulary[name] for name in names]]
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from a state: if it is of another map, what was counted there is added to what is counted here."""
@@ -236,6 +259,14 @@ class Probe(Program):
             self._before[name] = Counter(before)
             if number != self._ids[name]:
                 self._before[name] += Counter(counted)
+        number, meaning, before, summed = state["histograms"]
+        if meaning != self._meaning():
+            log.warning("the histograms by format begin anew: their buckets are others than before")
+            return
+        self._histograms_before = [bytes.fromhex(one) for one in before]
+        if number != self._ids["histograms"]:
+            both = zip(self._histograms_before, map(bytes.fromhex, summed), strict=True)
+            self._histograms_before = [_added(pair) for pair in both]
 
     def tell(self, boot_time_ns: int, misc_interpreters: Collection[bytes]) -> None:
         """Tells the probe when this machine was booted, in ns since the epoch, and what binfmt_misc starts."""
@@ -247,6 +278,17 @@ class Probe(Program):
         for name in wanted - present:
             names.put(name, b"\1")
         self._maps["settings"].set(0, bytes(self.structs["settings"](boot_time_ns, len(wanted), 0)))
+
+
+def _as_text(values: Iterable[bytes]) -> list[str]:
+    """For JSON."""
+    return [one.hex() for one in values]
+
+
+def _added(values: Iterable[bytes]) -> bytes:
+    """The sum of structs that have nothing but 64-bit numbers, which may go round."""
+    words = [memoryview(one).cast("Q") for one in values]
+    return b"".join((sum(column) % WORD).to_bytes(8, sys.byteorder) for column in zip(*words, strict=True))
 
 
 class Tracer(Program):

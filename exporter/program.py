@@ -16,7 +16,6 @@ from exporter.bpf_syscall import Kind, statistic
 from exporter.casts import RAW_TRACEPOINT, TYPED_TRACEPOINT
 from exporter.compiler import Compiled, compile_source, not_loaded
 from exporter.decode import Layouts
-from exporter.event import enum
 from exporter.intake import Intake
 from exporter.kernel_types import Feature
 from exporter.layout import Description, layout
@@ -92,7 +91,8 @@ class Program:
         self._poll = select.epoll()
         self._poll.register(self._wake, select.EPOLLIN)
         self._poll.register(self._maps["records"].fd, select.EPOLLIN)
-        self._counters = {number: name for name, number in enum("counter").items() if name != "COUNTERS"}
+        counters = self._compiled.vocabulary["counter"]
+        self._counters = {number: name for name, number in counters.items() if name != "COUNTERS"}
         introduction = layout(_member(self._compiled.maps["scratch"].value, "introduction"))
         self.layouts = Layouts(dict(introduction._fields_)["key"], introduction)
         self.attached = False
@@ -145,7 +145,7 @@ class Program:
     def _counted(self) -> dict[str, int]:
         """The program's counters, summed over CPUs, by their names in event.h."""
         table = self._maps["counters"]
-        return {name: _sum(table.at(number)) for number, name in self._counters.items() if number < table.max_entries}
+        return {name: _sum(table.at(number)) for number, name in self._counters.items()}
 
     def counters(self) -> dict[str, int]:
         """The counters by name, and with them executions that the kernel did not show.
@@ -237,7 +237,9 @@ OWN = frozenset({"scratch", "settings", "misc_interpreters", "script_hook"})
 
 
 def _shared(compiled: Compiled, before: Loaded) -> dict[str, Map]:
-    """The maps of the one before, by new descriptors, that have the same size and the same layout."""
+    """The maps of the one before, by new descriptors, that have the same size and layout, and mean the same."""
+    if compiled.vocabulary != before.compiled.vocabulary:
+        return {}
     old = before.compiled.maps
     same = {
         name: before.bpf.maps[name]

@@ -47,7 +47,7 @@ class Source(Protocol):
         ...
 
     def histograms(self) -> list[list[bytes]]:
-        """The raw histograms of each CPU, by histogram and then format."""
+        """The raw histograms of each CPU, by format."""
         ...
 
     def failures(self) -> dict[int, int]:

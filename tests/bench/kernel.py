@@ -1,17 +1,20 @@
-"""Time in the kernel for each exec: the probe beside an empty program, an array and a hash, attached side by side.
+"""Time in the kernel for each exec: a probe beside an empty program, an array and a hash, attached side by side.
 
-Every block of executions is timed for all programs at once, by the kernel's own statistics; from block to block they
-are attached in another order, since the first of them finds the caches coldest.
+Blocks of executions are timed by the kernel's own statistics. In each there is one probe, for what one reads another
+would find in the caches, and the order is another one, for the first to run finds them coldest.
 """
 
-import ctypes
-import statistics
+import random
+import sys
+from collections import defaultdict
 from contextlib import ExitStack, closing
 from functools import partial
 
+from exporter.pipeline import Pipeline, SeriesSettings
 from exporter.probe import Probe
 from exporter.program import PROGRAM, TRACEPOINT, ProbeSettings
-from tests.bench.measure import Progress, bpf_statistics, pinned, run_statistics, spread, table
+from exporter.upkeep import tell
+from tests.bench.measure import Progress, bpf_statistics, pinned, run_statistics, spread, table, undisturbed
 from tests.kernel.own_programs import compiled
 from tests.kernel.programs import dynamic_elf, execute, script, static_elf
 
@@ -52,60 +55,69 @@ WARM = 5
 
 
 class Attached:
-    """A program that can be attached to the tracepoint again and again."""
+    """Programs, by name, that can be attached and detached together again and again."""
 
-    def __init__(self, descriptor, attach, detach):
-        self.descriptor, self.attach, self.detach = descriptor, attach, detach
+    def __init__(self, programs, attach, detach):
+        self.programs, self.attach, self.detach = programs, attach, detach
 
 
 def baselines(stack):
     """The three programs, a module each: BCC attaches one program of a module to a tracepoint."""
     for name, function in ((EMPTY, b"on_exec_empty"), (ARRAY, b"on_exec_array"), (HASH, b"on_exec_hash")):
         module = stack.enter_context(compiled(BASELINES))
-        yield (
-            name,
-            Attached(
-                module.load_func(function, module.RAW_TRACEPOINT).fd,
-                partial(module.attach_raw_tracepoint, TRACEPOINT, function),
-                partial(module.detach_raw_tracepoint, TRACEPOINT),
-            ),
+        yield Attached(
+            {name: module.load_func(function, module.RAW_TRACEPOINT).fd},
+            partial(module.attach_raw_tracepoint, TRACEPOINT.encode(), function),
+            partial(module.detach_raw_tracepoint, TRACEPOINT.encode()),
         )
 
 
-def probe_program(stack, settings):
-    """The probe's program on exec alone."""
+def probe_programs(stack, name, settings):
+    """The probe, at work as in the service, and its programs: that on exec by the name, those beside it by theirs."""
     probe = stack.enter_context(closing(Probe(settings)))
-    return probe, Attached(
-        probe._bpf.funcs[PROGRAM].fd,
-        lambda: probe._attach_raw_tracepoint(TRACEPOINT, PROGRAM),
-        lambda: probe._bpf.detach_raw_tracepoint(TRACEPOINT),
-    )
+    tell(probe)
+    probe.attach()
+    Pipeline(probe, SeriesSettings())  # knows what runs, so that each fork finds its parent
+    probe.detach()
+    descriptors = probe._object.programs
+    programs = {f"{name}: {program}": descriptors[program] for _, program in probe._beside}
+    return probe, Attached({name: descriptors[PROGRAM], **programs}, probe.attach, probe.detach)
 
 
-def timed(programs, workloads, blocks, executions, what):
-    """ns for each exec in each block, by program and workload."""
-    found = {(name, workload): [] for name in programs for workload in workloads}
+def timed(stack, probes, workloads, blocks, executions, what):
+    """ns for each run in each block, by program and workload; and how many times the hash's those are."""
+    found, ratios = defaultdict(list), defaultdict(list)
+    beside = list(baselines(stack))
     progress = Progress(what, blocks)
-    names = list(programs)
     with bpf_statistics(), pinned():
-        for block in range(blocks):
-            turn = block % len(names)
-            order = names[turn:] + names[:turn]
-            for name in order:
-                programs[name].attach()
-            try:
-                for workload, path in workloads.items():
-                    execute(path, WARM)
-                    before = {name: run_statistics(programs[name].descriptor) for name in names}
-                    execute(path, executions)
-                    for name in names:
-                        ns, runs = run_statistics(programs[name].descriptor)
-                        found[name, workload].append((ns - before[name][0]) / (runs - before[name][1]))
-            finally:
-                for name in order:
-                    programs[name].detach()
+        for _ in range(blocks):
+            for probe in probes:
+                together = random.sample([*beside, probe], len(beside) + 1)
+                programs = {name: program for one in together for name, program in one.programs.items()}
+                for one in together:
+                    one.attach()
+                try:
+                    for workload, path in workloads.items():
+                        ns = _block(programs, path, executions)
+                        for name in programs:
+                            found[name, workload].append(ns[name])
+                            ratios[name, workload].append(ns[name] / ns[HASH])
+                finally:
+                    for one in together:
+                        one.detach()
             progress.step()
-    return found
+    return found, ratios
+
+
+def _block(programs, path, executions):
+    """ns for each run of each program."""
+    with undisturbed():
+        execute(path, WARM)
+        before = {name: run_statistics(program) for name, program in programs.items()}
+        execute(path, executions)
+        after = {name: run_statistics(program) for name, program in programs.items()}
+    spent = {name: [new - old for new, old in zip(after[name], before[name], strict=True)] for name in programs}
+    return {name: ns / runs for name, (ns, runs) in spent.items()}
 
 
 def per_exec(directory, quick):
@@ -116,16 +128,13 @@ def per_exec(directory, quick):
         "script": script(directory / "script"),
     }
     with ExitStack() as stack:
-        programs = dict(baselines(stack))
-        for name, settings in PROBES.items():
-            programs[name] = probe_program(stack, settings)[1]
-        found = timed(programs, workloads, *((8, 50) if quick else (42, 100)), "ns per exec")
+        probes = [probe_programs(stack, name, settings)[1] for name, settings in PROBES.items()]
+        found, ratios = timed(stack, probes, workloads, *((8, 50) if quick else (42, 100)), "ns per exec")
     rows = []
-    for name in programs:
+    for name in dict.fromkeys(name for name, _ in found):
         cells = [name]
         for workload in workloads:
-            ratios = [a / b for a, b in zip(found[name, workload], found[HASH, workload], strict=True)]
-            cells += [spread(found[name, workload]), f"{statistics.median(ratios):.2f}"]
+            cells += [spread(found[name, workload]), spread(ratios[name, workload], "{:.2f}")]
         rows.append(cells)
     head = ["program"] + [cell for workload in workloads for cell in (f"{workload}, ns", "of the hash")]
     return table("Time in the kernel per exec of a known program: median (middle half)", head, rows)
@@ -141,32 +150,29 @@ def growth(directory, quick):
         below.mkdir(parents=True, exist_ok=True)
         depths[f"depth {len(below.parts)}"] = static_elf(below / "static")
     blocks, executions = (6, 50) if quick else (24, 100)
-    rows = []
+    settings = ProbeSettings(collect=NOTHING_ELSE, executions_entries=1 << 19)
     with ExitStack() as stack:
-        programs = dict(baselines(stack))
-        programs["probe"] = probe_program(stack, ProbeSettings(collect=NOTHING_ELSE))[1]
-        found = timed(programs, depths, blocks, executions, "growth with depth")
-        rows += [[name, spread(found["probe", name]), spread(found[HASH, name])] for name in depths]
-    path = {"static": static_elf(directory / "static")}
+        probe = probe_programs(stack, "probe", settings)[1]
+        found, ratios = timed(stack, [probe], depths, blocks, executions, "growth with depth")
+    rows = [[name, spread(found["probe", name]), spread(ratios["probe", name], "{:.2f}")] for name in depths]
     with ExitStack() as stack:
-        programs = dict(baselines(stack))
+        probes = []
         for entries in (1_000, 16_000, 256_000):
-            probe, programs[f"{entries:,} entries"] = probe_program(
-                stack, ProbeSettings(collect=NOTHING_ELSE, executions_entries=1 << 19)
-            )
+            probe, attached = probe_programs(stack, f"{entries:,} entries", settings)
             fill(probe, entries)
-        found = timed(programs, path, blocks, executions, "growth with entries")
-        for name in list(programs)[3:]:
-            rows.append([name, spread(found[name, "static"]), spread(found[HASH, "static"])])
-    return table(
-        "Growth of that time (executions only, typed loads where the kernel has them)", ["", "ns", "hash, ns"], rows
-    )
+            probes.append(attached)
+        path = {"static": static_elf(directory / "static")}
+        found, ratios = timed(stack, probes, path, blocks, executions, "growth with entries")
+        for probe in probes:
+            for key in ((name, "static") for name in probe.programs):
+                rows.append([key[0], spread(found[key]), spread(ratios[key], "{:.2f}")])
+    title = "Growth of that time (executions only, typed loads where the kernel has them)"
+    return table(title, ["", "ns", "of the hash"], rows)
 
 
 def fill(probe, entries):
     """Puts so many keys into the map of executions."""
     executions = probe.maps["execs"]
-    value = probe.structs["execs"](executions=1, introduced=1)
+    value = bytes(probe.structs["execs"](executions=1, introduced=1))
     for number in range(entries):
-        key = number.to_bytes(8, "little").ljust(executions.key_size, b"\xff")
-        probe._lib.bpf_update_elem(executions.fd, ctypes.create_string_buffer(key, len(key)), ctypes.byref(value), 0)
+        executions.put(number.to_bytes(8, sys.byteorder).ljust(executions.key_size, b"\xff"), value)

@@ -33,6 +33,16 @@ def pinned():
         os.sched_setaffinity(0, before)
 
 
+@contextmanager
+def undisturbed():
+    """Lets no other task run on the CPU while this process or what it starts could."""
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 def run_statistics(descriptor):
     """Time in a program, in ns, and how often it ran."""
     lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii").splitlines()

@@ -1,4 +1,4 @@
-"""The exporter is killed at every step of a hand-over, and at random moments of a storm: no execution is lost or doubled."""
+"""Killed at each step of a hand-over, and at random moments of a storm, it loses and doubles no execution."""
 
 import os
 import random

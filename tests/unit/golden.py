@@ -5,11 +5,12 @@ from pathlib import Path
 
 from exporter import counts
 from exporter.collect import Scrape
+from exporter.event import HISTOGRAMS
 from exporter.novelty_collector import NoveltyCollector
 from exporter.probe_collector import ProbeCollector
 from exporter.render import TEXT, Renderer
 from exporter.view import View
-from tests.unit.maps import SECOND, Histogram, Maps, Process, processes_of
+from tests.unit.maps import SECOND, Maps, Process, processes_of
 
 GOLDEN = Path(__file__).parent / "golden.prom"
 # What is another one in each run and on each machine.
@@ -47,8 +48,9 @@ def exposition():
     maps.failed = {2: 31, 8: 1, 116: 2}
     maps.counts.update(COUNTER_FORKS_PROCESS=40, COUNTER_FORKS_THREAD=13, COUNTER_LOST_MAP_FULL=2)
     maps.counts["COUNTER_PROBE_RUNS"] = maps.runs + 2
-    for histogram in maps.cpus:
-        histogram[0] = Histogram(sum=3000, buckets=(1, 2, 0, 4))
+    for first, _ in maps.cpus:
+        first.sums[:] = [3000] * len(HISTOGRAMS)
+        first.buckets[:] = (1, 2, 0, 4, *[0] * 8) * len(HISTOGRAMS)
     scrape = Scrape(
         {
             "executions": executions.collect,

@@ -30,15 +30,15 @@ class Life(ctypes.Structure):
     ]
 
 
-class Histogram(ctypes.Structure):
-    _fields_ = [("sum", ctypes.c_uint64), ("buckets", ctypes.c_uint64 * 12)]
+class FormatHistograms(ctypes.Structure):
+    _fields_ = [("buckets", ctypes.c_uint64 * (12 * len(HISTOGRAMS))), ("sums", ctypes.c_uint64 * len(HISTOGRAMS))]
 
 
 class Maps:
     """Executions put in by hand, at a time that is set by hand."""
 
     def __init__(self, capacity=1000):
-        self.structs = {"execs": Value, "processes": Process, "lives": Life, "histograms": Histogram}
+        self.structs = {"execs": Value, "processes": Process, "lives": Life, "histograms": FormatHistograms}
         self.maps = {"execs": {}, "processes": {}, "lives": {}}
         self.now = 0
         self.runs = self.lost = 0
@@ -47,7 +47,7 @@ class Maps:
         self.failure_hook = Hook("tracepoint")
         self.failed = {}
         self.counts = dict.fromkeys(enum("counter"), 0)
-        self.cpus = [[Histogram(), Histogram()] for _ in range(len(HISTOGRAMS) * len(FORMATS))]
+        self.cpus = [[FormatHistograms(), FormatHistograms()] for _ in FORMATS]
         self.attached, self.bcc_version, self.missing = True, "0.26.0", ()
         self._capacity = capacity
 

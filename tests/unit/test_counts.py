@@ -28,9 +28,9 @@ def test_failures_that_nothing_sees_are_an_error():
 
 def test_histograms_are_added_up_over_cpus_and_sums_are_in_the_unit_of_the_name():
     source = Maps()
-    age = HISTOGRAMS.index("binary_age") * len(FORMATS) + FORMATS.index("script")
-    for cpu in source.cpus[age]:
-        cpu.buckets[2], cpu.sum = 3, 4500
+    age = HISTOGRAMS.index("binary_age")
+    for cpu in source.cpus[FORMATS.index("script")]:
+        cpu.buckets[12 * age + 2], cpu.sums[age] = 3, 4500
     tables = {table.metric.name: table for table in FormatHistograms(source).collect()}
     assert list(tables) == [
         "exec_arguments", "exec_arguments_bytes", "exec_environment_bytes", "exec_binary_age_seconds",
@@ -43,7 +43,7 @@ def test_histograms_are_added_up_over_cpus_and_sums_are_in_the_unit_of_the_name(
 def test_a_sum_that_goes_round_goes_on():
     source = Maps()
     histograms = FormatHistograms(source)
-    source.cpus[0][0].sum = (1 << 64) - 10
+    source.cpus[0][0].sums[0] = (1 << 64) - 10
     list(histograms.collect())
-    source.cpus[0][0].sum = 10
+    source.cpus[0][0].sums[0] = 10
     assert next(iter(histograms.collect())).rows["elf_dynamic",][-1] == (1 << 64) + 10
