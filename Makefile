@@ -99,6 +99,9 @@ install: $(VENV)/bin/python
 # The user, /etc/exec_exporter and /var/lib/exec_exporter stay.
 uninstall:
 	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl disable --now exec_exporter; fi
+	-@if mountpoint -q /run/exec_exporter-pins; then \
+	    $(SUDO) $(APP)/bin/exec_exporter unpin --bpf.pin-path=/run/exec_exporter-pins/probe && \
+	    $(SUDO) umount /run/exec_exporter-pins; fi
 	$(SUDO) rm -rf $(APP) /usr/local/bin/exec_exporter $(UNIT) /etc/sysusers.d/exec_exporter.conf /etc/tmpfiles.d/exec_exporter.conf
 	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl daemon-reload; fi
 
