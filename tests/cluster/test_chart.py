@@ -23,7 +23,8 @@ for process in pathlib.Path("/proc").glob("[0-9]*"):
 RELEASE = "exec-exporter"
 SELECTOR = f"app.kubernetes.io/instance={RELEASE}"
 DRY_RUN = ("--dry-run=server", "--validate=strict")
-UNLIMITED = 'config={"series": {"limit": 200000}}'  # whatever runs on this machine meanwhile
+# Whatever runs on this machine meanwhile.
+UNLIMITED = 'config={"series": {"limit": 200000}}', 'resources.limits.memory="1Gi"'
 MONITORED = ("serviceMonitor.enabled=true", "prometheusRule.enabled=true", "dashboards.enabled=true")
 
 
@@ -111,7 +112,7 @@ def test_the_api_server_refuses_what_it_does_not_know():
 
 
 def test_install(before):
-    said = helm("install", RELEASE, CHART, *settings(UNLIMITED))
+    said = helm("install", RELEASE, CHART, *settings(*UNLIMITED))
     assert f"kubectl label namespace {NAMESPACE} pod-security.kubernetes.io/enforce=privileged" in said
     pod = rolled_out()
     assert pod["spec"]["containers"][0]["image"] == "localhost/exec-exporter:0.1.0"
@@ -322,7 +323,7 @@ def pinned():
 
 
 def test_pins_count_from_pod_to_pod(program):
-    helm("upgrade", RELEASE, CHART, *settings(UNLIMITED, "pins.enabled=true"))
+    helm("upgrade", RELEASE, CHART, *settings(*UNLIMITED, "pins.enabled=true"))
     rolled_out()
     until("the new pod answers", lambda: "exec_exporter_pinned 1.0" in metrics())
     run(program)
