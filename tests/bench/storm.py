@@ -103,8 +103,10 @@ def storm(directory, quick):
         for state in states:
             case = title, state
             cells += [spread(ratios[case], "{:.3f}") if case in ratios else f"does not run here: {failed[title]}"]
-            cells += [f"{statistics.median(used[case]):.1%}", f"{statistics.mean(missed[case]):.2%}"] * (case in used)
-            cells += ["", ""] * (case not in used)
+            if case in missed:
+                cells += [f"{statistics.median(used[case]):.1%}", f"{statistics.mean(missed[case]):.2%}"]
+            else:
+                cells += ["", ""]
         rows.append(cells)
     count = f"{rounds * blocks * TINY_EXECUTIONS:,}"
     return table(
