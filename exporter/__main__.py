@@ -7,29 +7,39 @@ import os
 import signal
 import sys
 import threading
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from exporter import __version__, catalogue_command, findings_command, preflight, privilege
+from exporter import __version__, catalogue_command, findings_command, memory, preflight, privilege
 from exporter.cli import Options, parse
+from exporter.counting import Counting, counting
 from exporter.executions import no_rules
 from exporter.exposition import Exposition
 from exporter.logs import set_up_logging
 from exporter.notify import notify
 from exporter.outputs import output
+from exporter.pins import pinned_in
 from exporter.pipeline import Pipeline, SeriesSettings
 from exporter.probe import Probe
 from exporter.program import TRACEPOINT, ProbeSettings
 from exporter.refusal import FAILED, Refusal
+from exporter.standing import cost_of
 from exporter.trace import trace
+from exporter.unpin_command import unpin
 from exporter.upkeep import Upkeep, kept_up, tell
 from exporter.watch import Watch
 from exporter.web_file import WebFile
 
 log = logging.getLogger("exec_exporter")
 
-COMMANDS = {"trace": trace, "findings": findings_command.findings, "catalogue": catalogue_command.catalogue}
+COMMANDS = {
+    "trace": trace,
+    "unpin": unpin,
+    "findings": findings_command.findings,
+    "catalogue": catalogue_command.catalogue,
+}
 ESSENTIAL = ("executions", "probe")  # collectors without which there is no use in a scrape
 
 
@@ -61,28 +71,29 @@ def serve(options: Options) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with closing(output(options)) as out:
         preflight.check()
-        with closing(Watch(options)) as watch, closing(_probe(options, watch.hash_key)) as probe:
-            tell(probe)
-            probe.attach()
-            pipeline = Pipeline(probe, _series(options), watch.collect)
+        with closing(Watch(options)) as watch, _counting(options, watch) as counts:
+            probe, pipeline = counts.probe, counts.pipeline
             registry = CollectorRegistry(auto_describe=False)
             registry.register(pipeline.scrape)
             kept = privilege.drop(pipeline.try_out, keep=watch.capabilities)
+            memory.give_back()
             watch.start(pipeline.catalogue, pipeline.decoder, probe.missing)
-            with kept_up(Upkeep(probe, pipeline), probe):
+            with kept_up(Upkeep(probe, pipeline, judged=lambda: watch.judged), probe):
                 doing = out.start(Exposition(registry.collect), lambda: _unready(probe, pipeline))
-                log.info("%s; %s", doing, started(probe, kept))
+                log.info("%s; %s", doing, started(counts, kept))
                 notify("READY=1")
                 out.wait(stop)
                 notify("STOPPING=1")
     log.info("stopped")
 
 
-def started(probe: Probe, kept: frozenset[int]) -> str:
+def started(counts: Counting, kept: frozenset[int]) -> str:
     """What the line at the start says of the probe."""
+    probe = counts.probe
     lacks = ", ".join(f"{feature.name} ({feature.without})" for feature in probe.missing) or "nothing"
     capabilities = ", ".join(preflight.CAPABILITIES.get(number, str(number)) for number in sorted(kept)) or "none"
-    return f"probe attached to {TRACEPOINT}; this kernel lacks {lacks}; capabilities kept: {capabilities}"
+    pinned = f"pinned, {counts.pinned}" if counts.pinned else "not pinned"
+    return f"probe attached to {TRACEPOINT}, {pinned}; this kernel lacks {lacks}; capabilities kept: {capabilities}"
 
 
 def _unready(probe: Probe, pipeline: Pipeline) -> str:
@@ -104,7 +115,7 @@ def check(options: Options) -> None:
     """Does everything but serving, and says what this kernel lacks."""
     WebFile(options.web_config_file)
     preflight.check()
-    with closing(_probe(options)) as probe:
+    with closing(Probe(_settings(options))) as probe:
         tell(probe)
         probe.attach()
         pipeline = Pipeline(probe, _series(options))
@@ -121,23 +132,40 @@ def check(options: Options) -> None:
             print(f"failed executions: counted by {probe.failure_hook.kind}")
         else:
             print(f"failed executions: not counted; {'; '.join(probe.failure_hook.refused) or 'switched off'}")
+        print(f"pinned: {_pinned(options) or 'nothing'}")
         for feature in probe.missing:
             print(f"this kernel lacks {feature.name}: {feature.without}")
         if not runs:
             raise Refusal("the probe is attached and sees no executions", "report this with the output of 'uname -a'")
 
 
-def _probe(options: Options, hash_key: bytes = b"") -> Probe:
-    return Probe(
-        ProbeSettings(
-            executions_entries=options.map_entries,
-            processes_entries=options.process_entries,
-            introductions_pages=options.ring_buffer_pages,
-            hash_key=hash_key,
-            argv_bytes=options.argv_bytes,
-            env_bytes=0 if options.env == "none" else options.env_bytes,
-            collect=options.collectors,
-        )
+def _pinned(options: Options) -> str:
+    """What is pinned, and what it costs as far as the kernel counts that."""
+    path = Path(options.pin_path)
+    try:
+        found = pinned_in(path) if options.pin_path else ""
+        cost = cost_of(path) if found else ""
+    except OSError as error:
+        return f"{path} cannot be read ({error.strerror})"
+    return f"{found}; {cost}" if found else ""
+
+
+def _counting(options: Options, watch: Watch) -> AbstractContextManager[Counting]:
+    """Counting as the options ask for it. What ends after one reading leaves nothing pinned."""
+    path = "" if options.once else options.pin_path
+    settings = _settings(options, watch.hash_key)
+    return counting(path, settings, _series(options), watch.collect, unpin=options.unpin_on_stop)
+
+
+def _settings(options: Options, hash_key: bytes = b"") -> ProbeSettings:
+    return ProbeSettings(
+        executions_entries=options.map_entries,
+        processes_entries=options.process_entries,
+        introductions_pages=options.ring_buffer_pages,
+        hash_key=hash_key,
+        argv_bytes=options.argv_bytes,
+        env_bytes=0 if options.env == "none" else options.env_bytes,
+        collect=options.collectors,
     )
 
 

@@ -14,7 +14,7 @@ from exporter.bpf_syscall import bpf, map_info
 
 LOOKUP, UPDATE, DELETE, LOOKUP_AND_DELETE = 1, 2, 3, 21
 ANY, NOEXIST = 0, 1
-HASH, ARRAY, PROG_ARRAY, PERCPU_ARRAY, LRU_HASH, RINGBUF = 1, 2, 3, 6, 9, 27
+HASH, ARRAY, PROG_ARRAY, PERCPU_ARRAY, ARRAY_OF_MAPS = 1, 2, 3, 6, 12
 NO_PREALLOC = 1
 POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 WORD_BYTES = 8

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Mapping
 
 from exporter import bpf_syscall
 from exporter.bpf_map import Map
@@ -14,15 +16,20 @@ PSEUDO_MAP_FD = 1
 
 
 class BPFObject:
-    """Makes the maps of a compiled source. Raises OSError."""
+    """Maps and programs of a compiled source: maps that are not given are made, programs are loaded when asked for.
 
-    def __init__(self, compiled: Compiled) -> None:
+    Whoever gives maps and programs gives their descriptors away. Raises OSError.
+    """
+
+    def __init__(
+        self, compiled: Compiled, maps: Mapping[str, Map] | None = None, programs: Mapping[str, int] | None = None
+    ) -> None:
         self._compiled = compiled
-        self.maps: dict[str, Map] = {}
-        self.programs: dict[str, int] = {}
+        self.maps: dict[str, Map] = dict(maps or {})
+        self.programs: dict[str, int] = dict(programs or {})
         try:
-            for name, one in compiled.maps.items():
-                info = one.info
+            for name in compiled.maps.keys() - self.maps.keys():
+                info = compiled.maps[name].info
                 sizes = info.key_size, info.value_size, info.max_entries, info.flags
                 self.maps[name] = Map.of(bpf_syscall.create_map(info.type, *sizes, name))
         except OSError:
@@ -30,7 +37,9 @@ class BPFObject:
             raise
 
     def code(self, name: str) -> bytes:
-        """The instructions of a program, as the kernel takes them."""
+        """The instructions of a program, as the kernel takes them. Raises FileNotFoundError where there is none."""
+        if name not in self._compiled.programs:
+            raise FileNotFoundError(errno.ENOENT, f"the kernel's type information does not allow {name}")
         code = bytearray(self._compiled.programs[name])
         for at, (opcode, registers, offset, immediate) in instructions(code):
             if opcode == WIDE and registers >> 4 == PSEUDO_MAP_FD:

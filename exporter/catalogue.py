@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from exporter.decode import DecodeError, Decoder, Introduction, Key
 from exporter.label import UNKNOWN, Labels, labels_of
 
 log = logging.getLogger(__name__)
 
-Observer = Callable[[bytes, Key, Introduction, bytes], None]
+Introduced = tuple[bytes, Key, Introduction, int]
+Observer = Callable[[bytes, Key, Introduction, int], None]
 
 
 class Catalogue:
     """The labels of each key. `introductions` gives the records that have come since it was last asked.
 
-    `observer`, if there is one, is called with each introduction: raw key, key, introduction, record. It must not wait.
+    An observer is called with each introduction: raw key, key, introduction, and the how manieth record it was. It must
+    not wait.
     """
 
     def __init__(self, decoder: Decoder, introductions: Callable[[], list[bytes]]) -> None:
@@ -28,8 +30,27 @@ class Catalogue:
         self._touched: set[bytes] = set()
         self._lock = threading.Lock()
         self.observer: Observer | None = None
+        self._held: list[Introduced] | None = None
+        self.taken = 0  # records, of any kind
         self.introduced = 0
         self.undecodable = 0
+
+    def hold(self, introduced: Iterable[Introduced]) -> None:
+        """Holds introductions, these first, for an observer that is yet to come."""
+        self._held = list(introduced)
+
+    def held(self) -> list[Introduced]:
+        """What is held; from now on nothing is."""
+        held, self._held = self._held or [], None
+        return held
+
+    def observe(self, observer: Observer | None) -> None:
+        """Gives the observer what was held, and whatever comes; None: there is none to come."""
+        with self._lock:
+            self.observer = observer
+            for introduced in self.held():
+                if observer:
+                    observer(*introduced)
 
     def know(self, known: Mapping[bytes, Labels]) -> None:
         """Takes in what keys mean that need no introduction."""
@@ -40,6 +61,7 @@ class Catalogue:
         """Takes in what has been introduced. A record that makes no sense is counted, and said once."""
         with self._lock:
             for record in self._introductions():
+                self.taken += 1
                 try:
                     introduction = self._decoder.introduction(record)
                     key = self._decoder.key(introduction.key)
@@ -51,8 +73,10 @@ class Catalogue:
                     continue
                 self._labels[introduction.key] = labels_of(key, introduction)
                 self._unnamed.pop(introduction.key, None)
+                if self._held is not None:
+                    self._held.append((introduction.key, key, introduction, self.taken))
                 if self.observer:
-                    self.observer(introduction.key, key, introduction, record)
+                    self.observer(introduction.key, key, introduction, self.taken)
 
     def labels(self, key: bytes) -> Labels:
         """The labels of a raw key; path and interpreter are `unknown` as long as it is not introduced."""
@@ -66,6 +90,10 @@ class Catalogue:
                 found = Labels(UNKNOWN, UNKNOWN, UNKNOWN)
             self._unnamed[key] = found
         return found
+
+    def named(self, key: bytes) -> Labels | None:
+        """The labels of a raw key that was introduced; None: it was not."""
+        return self._labels.get(key)
 
     def touched(self) -> set[bytes]:
         """The keys whose labels somebody has asked for since the last call, because they were executed again."""

@@ -17,6 +17,7 @@ from exporter.logs import FORMATS, LEVELS
 from exporter.novelty_flags import add_novelty_flags
 from exporter.path_rules import PathRules
 from exporter.settings import Formatter, Setting, Settings, settle
+from exporter.unpin_command import add_pin_path
 from exporter.web_flags import add_web_flags, check_web_flags
 
 EPILOG = """\
@@ -57,6 +58,8 @@ class Options:
     map_entries: int
     process_entries: int
     ring_buffer_pages: int
+    pin_path: str
+    unpin_on_stop: bool
     log_level: str
     log_format: str
     check: bool
@@ -132,6 +135,17 @@ def parser() -> argparse.ArgumentParser:
         type=power_of_two(1 << 16),
         default=256,
         help="size of the ring buffer for the names of new programs, in pages; a power of two (default %(default)s)",
+    )
+    add_pin_path(
+        parser,
+        "directory in a bpffs where the probe is pinned, so that it counts on while no exporter runs and the next one"
+        " goes on with its counts; empty: nothing is pinned",
+    )
+    parser.add_argument(
+        "--bpf.unpin-on-stop",
+        dest="unpin_on_stop",
+        action="store_true",
+        help="when asked to end, remove what is pinned, as exec_exporter unpin does: counting ends",
     )
     parser.add_argument(
         "--log.level",

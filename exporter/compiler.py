@@ -23,7 +23,7 @@ from typing import Any, TypeVar, cast
 
 from exporter import bpf_syscall, casts
 from exporter.bpf_syscall import MapInfo
-from exporter.event import BPF_DIRECTORY
+from exporter.event import BPF_DIRECTORY, vocabulary
 from exporter.kernel_headers import kernel_headers
 from exporter.layout import Description
 from exporter.refusal import Refusal
@@ -45,7 +45,10 @@ class CompiledMap:
 
 @dataclass(frozen=True)
 class Compiled:
-    """The instructions of each program of a source, in which maps stand as the numbers in `numbers`."""
+    """The instructions of each program of a source, in which maps stand as the numbers in `numbers`.
+
+    `vocabulary` is that of event.h as it was compiled.
+    """
 
     programs: dict[str, bytes]
     maps: dict[str, CompiledMap]
@@ -53,6 +56,7 @@ class Compiled:
     typed: bool
     bcc_version: str
     kernel: KernelFacts
+    vocabulary: dict[str, dict[str, int]]
 
 
 def compile_source(
@@ -137,7 +141,7 @@ def _compile(
     programs, maps, numbers = _taken_apart(bcc.lib, bpf.module)
     if typed and kernel.cast is not None:
         programs = {name: casts.resolve(code, kernel.cast) for name, code in programs.items()}
-    return Compiled(programs, maps, numbers, typed, bcc.__version__, kernel)
+    return Compiled(programs, maps, numbers, typed, bcc.__version__, kernel, vocabulary())
 
 
 def _bcc() -> Any:

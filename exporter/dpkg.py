@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from exporter.packages import Digests, Owner
+from exporter.packages import Digests, Index, Owner
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ class Dpkg:
     def __init__(self, rootfs: Path) -> None:
         self._directory = rootfs / "var/lib/dpkg"
         self._packages: dict[str, tuple[Stamp, Digests]] = {}
+        self._names: list[str] = []
+        self._index = Index(())
         self._conffiles: dict[bytes, tuple[str, bytes]] = {}
         self._diversions: dict[bytes, bytes] = {}
         self._stamps: dict[str, Stamp | None] = {}
@@ -54,11 +56,8 @@ class Dpkg:
         coming = Digests(self._md5sums(self._directory / "tmp.ci/md5sums")).find(path)
         if coming:
             return Owner(NAME, self._unpacking(), recorded=coming[0])
-        for package, (_, digests) in self._packages.items():
-            found = digests.find(path)
-            if found:
-                return Owner(NAME, _plain(package), recorded=found[0])
-        return None
+        found = self._index.find(path)
+        return Owner(NAME, _plain(self._names[found[0]]), recorded=found[1]) if found else None
 
     def _unpacking(self) -> str:
         """The package whose files are being unpacked."""
@@ -82,7 +81,8 @@ class Dpkg:
                 stamp = _stamp(path)
                 known = self._packages.get(path.stem)
                 found[path.stem] = known if known and known[0] == stamp else (stamp, Digests(self._md5sums(path)))
-            self._packages = found
+            self._packages, self._names = found, list(found)
+            self._index = Index([digests for _, digests in found.values()])
         if self._changed(self._directory / "status"):
             self._conffiles = dict(_conffiles((self._directory / "status").read_bytes()))
         if self._changed(self._directory / "diversions"):

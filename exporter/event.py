@@ -36,9 +36,23 @@ def parse_bounds(header: str) -> dict[str, tuple[int, ...]]:
 
 
 @cache
+def enums() -> dict[str, dict[str, int]]:
+    """The names and numbers of each of event.h's enums."""
+    return parse_enums(_header())
+
+
+def vocabulary() -> dict[str, dict[str, int]]:
+    """Them, and likewise the bounds of each histogram: what numbers in maps mean."""
+    found = parse_bounds(_header())
+    return {
+        **enums(),
+        **{f"{name}_bounds": {str(n): one for n, one in enumerate(each)} for name, each in found.items()},
+    }
+
+
 def enum(name: str) -> dict[str, int]:
-    """The names and numbers of one of event.h's enums."""
-    return parse_enums(_header())[name]
+    """The names and numbers of one of them."""
+    return enums()[name]
 
 
 @cache

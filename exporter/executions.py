@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from exporter import metrics
 from exporter.catalogue import Catalogue
@@ -29,11 +29,12 @@ class _Entry(NamedTuple):
 
     value: bytes
     executions: int
+    introduced: int
     last: int
     program: int
 
 
-_NOTHING = _Entry(b"", 0, 0, 0)
+_NOTHING = _Entry(b"", 0, 0, 0, 0)
 
 
 class _Meaning(NamedTuple):
@@ -74,7 +75,7 @@ class Executions:
         self._source, self._catalogue, self._decoder, self._rules = source, catalogue, decoder, rules
         self._idle_ns = int(idle_seconds * NS_PER_SECOND)
         self._boot_ns, self._boot_time_ns = boot_ns, boot_time_ns
-        self._numbers = numbers(source.structs["execs"], "executions", "last", "program")
+        self._numbers = numbers(source.structs["execs"], "executions", "introduced", "last", "program")
         self._entries: dict[bytes, _Entry] = {}
         self._meanings: dict[bytes, _Meaning] = {}
         self._paths: dict[int, str] = {}
@@ -82,6 +83,8 @@ class Executions:
         self.limit = limit
         self.totals: Totals[Labels] = Totals(limit, lambda labels: Labels(OTHER, OTHER, labels.stdin_type))
         self.traits = TraitTotals()
+        self._renamable = False  # whether something was counted under a name that it may not keep
+        self.save: Callable[[], object] = lambda: None  # keeps the state for the next process; asked with the lock held
 
     def update(self) -> None:
         """Adds what has been executed since the last time. Raises OSError.
@@ -93,20 +96,23 @@ class Executions:
 
     def update_locked(self) -> None:
         """As `update`, for who has the lock."""
-        entries = list(self._source.entries("execs"))
-        self._catalogue.update()
         known = self._entries
-        for key, value in entries:
-            if known.get(key, _NOTHING)[0] != value:
-                self._count(key, value)
+        changed = [(key, value) for key, value in self._source.entries("execs") if known.get(key, _NOTHING)[0] != value]
+        self._catalogue.update()
+        for key, value in changed:
+            self._count(key, value)
 
     def _count(self, key: bytes, value: bytes) -> None:
         entry = _Entry(value, *self._numbers(value))
-        added = entry.executions - self._entries.get(key, _NOTHING).executions
+        before = self._entries.get(key, _NOTHING)
+        if before.introduced and entry.introduced != before.introduced:
+            before = _NOTHING  # it was taken out, and is another since
+        added = entry.executions - before.executions
         self._entries[key] = entry
         meaning = self._meaning(key)
         self._paths[entry.program] = meaning.shown.path
         if added:
+            self._renamable |= not entry.introduced or self._catalogue.named(key) is None
             self.totals.add(meaning.shown, (added,), self.now())
             self.traits.add(meaning.traits, meaning.shown, added, self._boot_time_ns() + entry.last)
 
@@ -120,6 +126,42 @@ class Executions:
                 traits = ()
             meaning = self._meanings[key] = _Meaning(real, self._rules(real), traits)
         return meaning
+
+    def settle(self) -> None:
+        """Keeps the state if what is to be shown now could not be told from the maps again. For who has the lock."""
+        if self._renamable or self.totals.changed_rows:
+            self.save()
+        self._renamable = self.totals.changed_rows = False
+
+    def state(self) -> dict[str, Any]:
+        """What was counted and under which labels, as `restore` takes it back."""
+        names = {entry.program: self._catalogue.named(key) for key, entry in self._entries.items()}
+        return {
+            "map": self._source.map_id("execs"),
+            "counted": [(entry.program, entry.executions, entry.introduced) for entry in self._entries.values()],
+            "names": [(program, *labels) for program, labels in names.items() if labels],
+            "paths": list(self._paths.items()),
+            "totals": self.totals.state(),
+            "traits": self.traits.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state, if it is of this map: else only with what was counted. Raises OSError."""
+        self.totals.restore(state["totals"], lambda labels: Labels(*labels))
+        self.traits.restore(state["traits"])
+        self._paths = dict(state["paths"])
+        if state["map"] != self._source.map_id("execs"):
+            return
+        counted = {program: (executions, introduced) for program, executions, introduced in state["counted"]}
+        names = {program: Labels(*labels) for program, *labels in state["names"]}
+        known = {}
+        for key, value in self._source.entries("execs"):
+            program = _Entry(value, *self._numbers(value)).program
+            if program in counted:
+                self._entries[key] = _Entry(b"", *counted[program], 0, program)
+            if program in names:
+                known[key] = names[program]
+        self._catalogue.know(known)
 
     @property
     def entries(self) -> int:
@@ -158,13 +200,19 @@ class Executions:
         """
         with self.lock:
             self.update_locked()
-            for key in self._to_take_out():
+            chosen = self._to_take_out()
+            if chosen:
+                self.save()
+            for key in chosen:
                 value = self._source.take("execs", key)
                 if value is not None and value != self._entries[key].value:
                     self._count(key, value)
                 del self._entries[key], self._meanings[key]
                 self._catalogue.forget(key)
             self.totals.expire(self.idle_since())
+            if chosen:
+                self.save()
+            self.settle()
 
     def _to_take_out(self) -> set[bytes]:
         at_rest, idle = self.now() - AT_REST_NS, self.idle_since()
@@ -178,8 +226,9 @@ class Executions:
 
     def collect(self) -> Iterator[AnyFamily]:
         """What was executed."""
-        self.update()
         with self.lock:
+            self.update_locked()
+            self.settle()
             rows = {labels: row[0] for labels, row in self.totals.rows.items()}
         yield Table(metrics.EXECUTIONS, rows)
         for metric, value in (

@@ -13,11 +13,12 @@ MISSED_LIMIT = 1 << 16
 
 
 class Item(NamedTuple):
-    """A key that was introduced."""
+    """A key that was introduced, by the how manieth record."""
 
     raw: bytes
     key: Key
     introduction: Introduction
+    number: int = 0
 
 
 class Inbox:
@@ -61,6 +62,12 @@ class Inbox:
             if self._items:
                 return []
             return [self._missed.popitem()[0] for _ in range(min(count, len(self._missed)))]
+
+    @property
+    def first(self) -> int | None:
+        """The number of the oldest item; None: there is none."""
+        with self._changed:
+            return self._items[0].number if self._items else None
 
     def close(self) -> None:
         """Ends all waiting."""

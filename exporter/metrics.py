@@ -200,6 +200,11 @@ EXPIRED = Metric(
 PROBE_ATTACHED = Metric(
     "exec_exporter_probe_attached", "gauge", "Whether the probe is attached to the kernel (1) or not (0)."
 )
+PINNED = Metric(
+    "exec_exporter_pinned",
+    "gauge",
+    "Whether the probe is pinned: it counts on while the exporter does not run (1), or ends with it (0).",
+)
 PROBE_INFO = Metric(
     "exec_exporter_probe_info",
     "gauge",
@@ -295,6 +300,7 @@ METRICS = (
     PROBE_RUNS,
     PROBE_RUN_SECONDS,
     PROBE_ATTACHED,
+    PINNED,
     DEFERRED,
     UNDECODABLE,
     PROCESSES_UNTRACKED,

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,6 +62,7 @@ class Sighting:
     record: dict[str, Any]
     seen: float
     due: float
+    number: int = 0  # of the record; 0: there was none
 
 
 class Novelty:
@@ -89,6 +90,8 @@ class Novelty:
         self._to_touch: set[int] = set()
         self._open = OpenFindings(series_limit)
         self._store: Store | None = None
+        self.judged = 0  # of the records in the order in which they came, so many are decided and written down
+        self._taken = 0
         self._version = -1
         self._outdated = False
         self._evictions = 0
@@ -97,9 +100,9 @@ class Novelty:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="novelty", daemon=True)
 
-    def observe(self, raw: bytes, key: Key, introduction: Introduction, _record: bytes) -> None:
-        """Takes note of an introduction, without waiting for anything."""
-        self._inbox.put(Item(raw, key, introduction))
+    def observe(self, raw: bytes, key: Key, introduction: Introduction, number: int) -> None:
+        """Takes note of an introduction, the how manieth record it is, without waiting for anything."""
+        self._inbox.put(Item(raw, key, introduction, number))
 
     @property
     def view(self) -> View:
@@ -144,12 +147,20 @@ class Novelty:
                 return
             self._take_in(store)
             self._judge(store, last)
+            self.judged = min(self._undecided(), default=self._taken + 1) - 1
         except sqlite3.Error as error:
             self._keeper.failed(error)
             self._stop.wait(TICK_SECONDS)
         except Exception:
             log.exception("novelty fails")
             self._stop.wait(TICK_SECONDS)
+
+    def _undecided(self) -> Iterator[int]:
+        """The oldest record of each place where one may wait."""
+        yield from itertools.islice((sighting.number for sighting in self._settling if sighting.number), 1)
+        first = self._inbox.first
+        if first is not None:
+            yield first
 
     # From introductions to what their files contain
 
@@ -159,10 +170,12 @@ class Novelty:
             return
         items = self._inbox.take(BATCH, self._patience())
         for item in items:
+            self._taken = item.number
             try:
                 labels = labels_of(item.key, item.introduction)
                 subjects = subjects_of(item.key, item.introduction, self._decoder.identities(item.raw), labels)
-                self._look(store, item.raw, item.key, labels, subjects, self._record(item.key, item.introduction))
+                record = self._record(item.key, item.introduction)
+                self._look(store, item.raw, item.key, labels, subjects, record, item.number)
             except Exception:  # whatever is wrong with one, the others have come with it and will not come again
                 log.exception("an introduction cannot be looked at; its key will be")
                 self._inbox.miss([item.raw])
@@ -188,14 +201,21 @@ class Novelty:
             self._look(store, raw, key, labels, (subject,), dict(labels._asdict()))
 
     def _look(
-        self, store: Store, raw: bytes, key: Key, labels: Labels, subjects: tuple[Subject, ...], record: dict[str, Any]
+        self,
+        store: Store,
+        raw: bytes,
+        key: Key,
+        labels: Labels,
+        subjects: tuple[Subject, ...],
+        record: dict[str, Any],
+        number: int = 0,
     ) -> None:
         contents = tuple(
             self._reader.look(subject, lambda identity: store.program_of(identity) is not None) for subject in subjects
         )
         watched = key.has("as_invoked") and bool(contents) and HOST in contents[0].named_in
         due = time.monotonic() + (0.0 if self._learning.active else SETTLE_SECONDS)
-        self._settling.append(Sighting(raw, labels, watched, contents, record, time.time(), due))
+        self._settling.append(Sighting(raw, labels, watched, contents, record, time.time(), due, number))
 
     # From contents to findings
 

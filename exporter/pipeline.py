@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from exporter import counts
 from exporter.catalogue import Catalogue
@@ -13,13 +14,15 @@ from exporter.collect import Scrape
 from exporter.decode import Decoder
 from exporter.executions import Executions, no_rules
 from exporter.label import Labels
+from exporter.ledger import Ledger
 from exporter.novelty_collector import novelty_off
 from exporter.probe import Probe
 from exporter.probe_collector import ProbeCollector
 from exporter.processes import Processes
-from exporter.seed import seed
+from exporter.seed import FIRST, seed
 from exporter.series import Limit
 from exporter.table import AnyFamily
+from exporter.values import numbers
 
 log = logging.getLogger(__name__)
 
@@ -34,21 +37,68 @@ class SeriesSettings:
 
 
 class Pipeline:
-    """The readers of a probe's maps, and the collectors that a scrape asks; `novelty` is one that has no map."""
+    """The readers of a probe's maps, and the collectors that a scrape asks; `novelty` is one that has no map.
+
+    It goes on from the state that is in the `ledger`, if there is one, and keeps its own there. `seeding`: it finds out
+    what runs already. Raises OSError.
+    """
 
     def __init__(
-        self, probe: Probe, settings: SeriesSettings, novelty: Callable[[], Iterable[AnyFamily]] = novelty_off
+        self,
+        probe: Probe,
+        settings: SeriesSettings,
+        novelty: Callable[[], Iterable[AnyFamily]] = novelty_off,
+        ledger: Ledger | None = None,
+        *,
+        seeding: bool = True,
     ) -> None:
+        saved = ledger.load() if ledger else None
         self.decoder = decoder = Decoder(probe.layouts)
         self._probe, self._novelty = probe, novelty
         self.catalogue = Catalogue(decoder, probe.introductions)
         self._executions = Executions(
             probe, self.catalogue, decoder, Limit(settings.limit), settings.rules, settings.idle_seconds
         )
-        self._processes = (
-            Processes(probe, self._executions, _seeds(probe, settings.rules)) if probe.collects("processes") else None
-        )
+        seeds = _seeds(probe, settings.rules) if seeding and probe.collects("processes") else {}
+        self._processes = Processes(probe, self._executions, seeds) if probe.collects("processes") else None
+        self._others: dict[str, Any] = {}  # states of what is switched off now
+        if saved:
+            self._restore(saved)
+        self._ledger = ledger
+        self._saved = 0  # of the records so many have their names in the ledger
+        if ledger:
+            self._executions.save = self._save
         self.scrape = Scrape(self._collectors())
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        self._probe.restore(saved["probe"])
+        self._executions.restore(saved["executions"])
+        if self._processes and "processes" in saved:
+            self._processes.restore(saved["processes"])
+        elif "processes" in saved:
+            self._others["processes"] = saved["processes"]
+
+    def _save(self) -> None:
+        """Keeps the state for the next process. For who has the lock."""
+        states = {**self._others, "probe": self._probe.state(), "executions": self._executions.state()}
+        if self._processes:
+            states["processes"] = self._processes.state()
+        taken = self.catalogue.taken
+        if self._ledger and self._ledger.save(states):
+            self._saved = taken
+
+    def settle(self) -> None:
+        """Keeps the state as it is now. Raises OSError."""
+        with self._executions.lock:
+            self._executions.update_locked()
+            self._save()
+
+    def release(self, judged: int | None) -> None:
+        """Lets go of the records whose names are kept and of which so many are judged; None: none have to be."""
+        intake = self._probe.intake
+        if intake and intake.unreleased:
+            self.settle()
+            intake.release(self._saved if judged is None else min(self._saved, judged))
 
     def _collectors(self) -> dict[str, Callable[[], Iterable[AnyFamily]]]:
         """Every collector that is switched on, in the order in which a scrape asks them."""
@@ -87,9 +137,15 @@ class Pipeline:
 
 
 def _seeds(probe: Probe, rules: Callable[[Labels], Labels]) -> dict[int, str]:
-    """What ran before the probe was attached, by the numbers that its map of processes has for it now."""
+    """What ran before the probe was attached, by the numbers that its map of processes has for it now.
+
+    What another process has put there is taken out first.
+    """
     processes = probe.maps["processes"]
     layout = probe.structs["processes"]
+    program = numbers(layout, "program")
+    for key in [key for key, value in probe.entries("processes") if program(value) >= FIRST]:
+        processes.remove(key)
 
     def put(pid: int, program: int) -> bool:
         return processes.put(_key(pid), bytes(layout(program=program)), new=True)

@@ -6,8 +6,10 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from exporter import bpf_syscall, failure_hook, perf_event, script_hook
 from exporter.bpf_map import Map
@@ -15,23 +17,39 @@ from exporter.bpf_syscall import Kind
 from exporter.compiler import not_loaded
 from exporter.decode import Layouts
 from exporter.layout import layout
-from exporter.program import PROGRAM, RAW, ProbeSettings, Program
+from exporter.program import PROGRAM, RAW, Loaded, ProbeSettings, Program, load
 from exporter.read import read_entries
 from exporter.script_hook import FUNCTION, LSM_FUNCTION, Attach, Hook, HookError
+from exporter.standing import Standing
 
 log = logging.getLogger(__name__)
 
 EXITS = "sched_process_exit", "on_exit"
 FORKS = "sched_process_fork", "on_fork"
+SOURCE = "exec.c"
+CARRIED = frozenset({"counters", "failures"})  # maps whose numbers mean the same in every generation
+HISTOGRAM_NAMES = "histogram_name", "format"  # enums
+WORD = 1 << 64
 OFF, ON = (number.to_bytes(4, sys.byteorder) for number in (0, 1))
 
 
 class Probe(Program):
-    """The probe of the service: counts executions by key, records each new key once, and follows processes."""
+    """The probe of the service: counts executions by key, records each new key once, and follows processes.
 
-    def __init__(self, settings: ProbeSettings) -> None:
-        super().__init__("exec.c", settings)
-        self._settings = settings
+    It is compiled and loaded when made, unless it is loaded already; one that is `adopted` was attached by another
+    process. Raises Refusal where this machine cannot run it.
+    """
+
+    def __init__(
+        self,
+        settings: ProbeSettings,
+        loaded: Loaded | None = None,
+        standing: Standing | None = None,
+        *,
+        adopted: bool = False,
+    ) -> None:
+        super().__init__(loaded or load(SOURCE, settings), standing)
+        self._settings, self._adopted = settings, adopted
         self._collect = settings.collect - ({"processes", "forks"} if self.lacks("processes") else set())
         self.maps: dict[str, Map] = {name: self._maps[name] for name in ("execs", "processes", "lives")}
         self.structs = {
@@ -47,6 +65,11 @@ class Probe(Program):
                 raise not_loaded("\n".join((*error.__notes__, str(error)))) from error
         self.script_hook = Hook()
         self.failure_hook = Hook()
+        told = *CARRIED, *self.maps, "histograms", "records"
+        self._ids = {name: bpf_syscall.object_id(self._maps[name].fd) for name in told}
+        self._before: dict[str, Counter[str]] = {name: Counter() for name in CARRIED}
+        table = self._maps["histograms"]
+        self._histograms_before = [bytes(table.value_size)] * table.max_entries
 
     def lacks(self, feature: str) -> bool:
         """Whether this kernel lacks a feature, by its name."""
@@ -65,14 +88,20 @@ class Probe(Program):
             self._hook_scripts(self._settings.script_hooks if script_hooks is None else script_hooks)
         if "failures" in self._collect:
             self._hook_failures(self._settings.failure_hooks if failure_hooks is None else failure_hooks)
-        for tracepoint, program in self._beside:
-            self._attach(tracepoint, self._object.programs[program])
+        elif self._standing:
+            self._standing.drop_hook("failures")
+        for tracepoint, program in (EXITS, FORKS):
+            if (tracepoint, program) in self._beside:
+                self._attach(tracepoint, program)
+            elif self._standing:
+                self._standing.detach(program)
         super().attach()
 
     def detach(self) -> None:
-        """Stops counting; what has been counted can still be read."""
+        """Stops counting, unless what is attached is pinned; what has been counted can still be read."""
         super().detach()
-        self._maps["script_hook"].set(0, OFF)
+        if not self._standing:
+            self._maps["script_hook"].set(0, OFF)
         self.script_hook.detach()
         self.failure_hook.detach()
         self.script_hook = Hook(refused=self.script_hook.refused)
@@ -92,10 +121,8 @@ class Probe(Program):
             script_hook.canary()
             return any(True for _ in read_entries(opened))
 
-        self.script_hook = script_hook.choose(((kind, candidates[kind]) for kind in kinds), fires)
+        self.script_hook = self._hook("scripts", candidates, kinds, fires)
         self._maps["script_hook"].set(0, ON if self.script_hook.kind else OFF)
-        for why in self.script_hook.refused:
-            log.debug("scripts: %s", why)
 
     def _hook_function(self, function: str, program_type: int, attach_type: int) -> list[int]:
         script_hook.check_symbol(function)
@@ -124,9 +151,45 @@ class Probe(Program):
             script_hook.canary()
             return self.failures().get(errno.ENOEXEC, 0) > before
 
-        self.failure_hook = script_hook.choose(((kind, candidates[kind]) for kind in kinds), fires)
-        for why in self.failure_hook.refused:
-            log.debug("failed executions: %s", why)
+        self.failure_hook = self._hook("failures", candidates, kinds, fires)
+
+    def _hook(
+        self, purpose: str, candidates: Mapping[str, Attach], kinds: Collection[str], fires: Callable[[], bool]
+    ) -> Hook:
+        """The hook that is pinned, if this probe is the one that pinned it and it fires; or else a new one."""
+        if self._standing and self._adopted:
+            pinned = self._standing.hook(purpose)
+            if pinned and pinned.kind in kinds and fires():
+                return pinned
+            if pinned:
+                pinned.detach()
+        if self._standing:
+            self._standing.drop_hook(purpose)  # or what both see would be counted twice
+        hook = script_hook.choose(((kind, candidates[kind]) for kind in kinds), fires)
+        for why in hook.refused:
+            log.debug("%s: %s", purpose, why)
+        if self._standing:
+            self._standing.keep_hook(purpose, hook)
+        return hook
+
+    @property
+    def digest(self) -> str:
+        """What it was made from; empty, if nobody has asked."""
+        return self.loaded.digest
+
+    @property
+    def hash_key(self) -> bytes:
+        """The key of its path hashes."""
+        return self.loaded.hash_key
+
+    @property
+    def pinned(self) -> bool:
+        """Whether counting goes on when this process ends."""
+        return self._standing is not None
+
+    def map_id(self, name: str) -> int:
+        """The kernel's id of a map, which no other has before the next boot."""
+        return self._ids[name]
 
     def entries(self, name: str) -> Iterator[tuple[bytes, bytes]]:
         """Yields the raw key and value of each entry of a map of `maps`. Raises OSError."""
@@ -146,17 +209,64 @@ class Probe(Program):
         return {name: self._run_seconds(program) for name, program in programs.items()}
 
     def histograms(self) -> list[list[bytes]]:
-        """The raw histograms of each CPU, by format."""
+        """The raw histograms of each CPU, and of the generations before, by format."""
+        return [[*cpus, before] for cpus, before in zip(self._histograms(), self._histograms_before, strict=True)]
+
+    def _histograms(self) -> list[list[bytes]]:
         table = self._maps["histograms"]
         return [table.at(index) for index in range(table.max_entries)]
 
     def failures(self) -> dict[int, int]:
         """Failed executions by errno; 0 for those that have no number there."""
-        numbers = (
-            (int.from_bytes(key, sys.byteorder), int.from_bytes(value, sys.byteorder))
-            for key, value in read_entries(self._maps["failures"])
+        numbers = self._failures() + self._before["failures"]
+        return {int(error): count for error, count in numbers.items() if count}
+
+    def _failures(self) -> Counter[str]:
+        entries = read_entries(self._maps["failures"])
+        return Counter(
+            {str(int.from_bytes(key, sys.byteorder)): int.from_bytes(value, sys.byteorder) for key, value in entries}
         )
-        return {error: count for error, count in numbers if count}
+
+    def counters(self) -> dict[str, int]:
+        """As those of every program, with those of the generations before it."""
+        counters = super().counters()
+        return {name: count + self._before["counters"][name] for name, count in counters.items()}
+
+    def state(self) -> dict[str, Any]:
+        """What is counted by numbers alone, as `restore` takes it back."""
+        now = {"counters": Counter(self._counted()), "failures": self._failures()}
+        histograms = [
+            self._ids["histograms"],
+            self._meaning(),
+            *map(_as_text, (self._histograms_before, self._summed())),
+        ]
+        return {"histograms": histograms, **{n: [self._ids[n], self._before[n], now[n]] for n in CARRIED}}
+
+    def _summed(self) -> list[bytes]:
+        """The histograms of all CPUs together."""
+        return [_added(cpus) for cpus in self._histograms()]
+
+    def _meaning(self) -> Any:
+        """What the histograms mean: others' are carried on if it is the same."""
+        compiled = self.loaded.compiled
+        names = [name for name in sorted(compiled.vocabulary) if name in HISTOGRAM_NAMES or name.endswith("_bounds")]
+        return [compiled.maps["histograms"].value, [compiled.vocabulary[name] for name in names]]
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state: if it is of another map, what was counted there is added to what is counted here."""
+        for name in CARRIED:
+            number, before, counted = state[name]
+            self._before[name] = Counter(before)
+            if number != self._ids[name]:
+                self._before[name] += Counter(counted)
+        number, meaning, before, summed = state["histograms"]
+        if meaning != self._meaning():
+            log.warning("the histograms by format begin anew: their buckets are others than before")
+            return
+        self._histograms_before = [bytes.fromhex(one) for one in before]
+        if number != self._ids["histograms"]:
+            both = zip(self._histograms_before, map(bytes.fromhex, summed), strict=True)
+            self._histograms_before = [_added(pair) for pair in both]
 
     def tell(self, boot_time_ns: int, misc_interpreters: Collection[bytes]) -> None:
         """Tells the probe when this machine was booted, in ns since the epoch, and what binfmt_misc starts."""
@@ -170,8 +280,19 @@ class Probe(Program):
         self._maps["settings"].set(0, bytes(self.structs["settings"](boot_time_ns, len(wanted), 0)))
 
 
+def _as_text(values: Iterable[bytes]) -> list[str]:
+    """For JSON."""
+    return [one.hex() for one in values]
+
+
+def _added(values: Iterable[bytes]) -> bytes:
+    """The sum of structs that have nothing but 64-bit numbers, which may go round."""
+    words = [memoryview(one).cast("Q") for one in values]
+    return b"".join((sum(column) % WORD).to_bytes(8, sys.byteorder) for column in zip(*words, strict=True))
+
+
 class Tracer(Program):
     """The probe of `exec_exporter trace`: records every execution, and counts nothing."""
 
     def __init__(self, settings: ProbeSettings) -> None:
-        super().__init__("trace.c", settings)
+        super().__init__(load("trace.c", settings))

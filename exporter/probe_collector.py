@@ -33,6 +33,7 @@ class ProbeCollector:
         seconds = self._source.run_seconds()
         yield Table(metrics.PROBE_RUN_SECONDS, {(program,): value for program, value in seconds.items()})
         yield Table(metrics.PROBE_ATTACHED, {(): int(self._source.attached)})
+        yield Table(metrics.PINNED, {(): int(self._source.pinned)})
         yield Table(metrics.DEFERRED, {(): counters["COUNTER_RECORDS_REFUSED"]})
         yield Table(metrics.UNDECODABLE, {(): self._catalogue.undecodable})
         entries = {"execs": self._executions.entries}

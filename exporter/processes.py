@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from exporter import metrics
 from exporter.event import OUTCOMES
@@ -36,6 +37,7 @@ class Processes:
         self._program = numbers(source.structs["processes"], "program")
         self._numbers = numbers(source.structs["lives"], "exits", "lifetime_us", "lifetimes")
         self._values: dict[bytes, bytes] = {}  # of each program in the map of lives, when it was last read
+        self._counted: dict[int, tuple[int, ...]] = {}  # of those that were read by another process
         width = len(OUTCOMES) + 1 + LIFETIMES
         self.totals: Totals[str] = Totals(executions.limit, lambda _: OTHER, width, SETS)
         self.running: Levels[str] = Levels(executions.limit, OTHER)
@@ -65,11 +67,35 @@ class Processes:
     def _count(self, key: bytes, value: bytes, now: int) -> None:
         new = self._numbers(value)
         before = self._values.get(key)
-        old = self._numbers(before) if before else (0,) * len(new)
+        old = self._numbers(before) if before else self._counted.pop(_number(key), (0,) * len(new))
+        if any(high < low for high, low in zip(new[: len(OUTCOMES)], old, strict=False)):
+            old = (0,) * len(new)  # it was taken out, and is another since
         # the kernel's sums may have gone round: their differences have not
         added = [(high - low) % WORD for high, low in zip(new, old, strict=True)]
         self._values[key] = value
         self.totals.add(self._path(_number(key)) or UNKNOWN, added, now)
+
+    def _settle(self) -> None:
+        if self.totals.changed_rows:
+            self._executions.save()
+        self.totals.changed_rows = False
+
+    def state(self) -> dict[str, Any]:
+        """What was counted, as `restore` takes it back."""
+        return {
+            "map": self._source.map_id("lives"),
+            "counted": [(_number(key), *self._numbers(value)) for key, value in self._values.items()]
+            + [(program, *numbers) for program, numbers in self._counted.items()],
+            "seeds": list(self._seeds.items()),
+            "totals": self.totals.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state, if it is of this map: else only with what was counted."""
+        self.totals.restore(state["totals"], str)
+        self._seeds = {**dict(state["seeds"]), **self._seeds}
+        if state["map"] == self._source.map_id("lives"):
+            self._counted = {program: tuple(numbers) for program, *numbers in state["counted"]}
 
     @property
     def entries(self) -> dict[str, int]:
@@ -84,7 +110,10 @@ class Processes:
         with self._executions.lock:
             self._update()
             keep = self._executions.programs() | set(self._programs)
-            for key in [key for key in self._values if _number(key) not in keep]:
+            chosen = [key for key in self._values if _number(key) not in keep]
+            if chosen:
+                self._executions.save()
+            for key in chosen:
                 value = self._source.take("lives", key)
                 if value is not None and value != self._values[key]:
                     self._count(key, value, self._executions.now())
@@ -94,11 +123,15 @@ class Processes:
             before = self._executions.idle_since()
             self.totals.expire(before)
             self.running.expire(before)
+            if chosen:
+                self._executions.save()
+            self._settle()
 
     def collect(self) -> Iterator[AnyFamily]:
         """How processes ended, how long they lived, and what runs. Asked after the executions."""
-        self.update()
         with self._executions.lock:
+            self._update()
+            self._settle()
             rows = {path: tuple(row) for path, row in self.totals.rows.items()}
             running = {(path,): number for path, number in self.running.rows.items()}
         exits, lifetimes = {}, {}

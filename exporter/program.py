@@ -5,24 +5,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import select
 import sys
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from exporter import bpf_syscall, failure_hook, script_hook
-from exporter.bpf_map import possible_cpus
+from exporter.bpf_map import Map, possible_cpus
 from exporter.bpf_object import BPFObject
-from exporter.bpf_syscall import Kind
+from exporter.bpf_syscall import Kind, statistic
 from exporter.casts import RAW_TRACEPOINT, TYPED_TRACEPOINT
 from exporter.compiler import Compiled, compile_source, not_loaded
 from exporter.decode import Layouts
-from exporter.event import enum
+from exporter.intake import Intake
 from exporter.kernel_types import Feature
 from exporter.layout import Description, layout
 from exporter.refusal import Refusal
 from exporter.ring_buffer import RingBuffer
+from exporter.standing import Standing
 
 log = logging.getLogger(__name__)
 
@@ -57,26 +56,43 @@ class ProbeSettings:
     typed_loads: bool = True
 
 
-class Program:
-    """A BPF program on `sched_process_exec`, compiled and loaded when made, with a ring buffer of records.
+@dataclass(frozen=True)
+class Loaded:
+    """A source that is compiled and loaded, with the key of its path hashes, and what it collects.
 
-    Raises Refusal where this machine cannot run it.
+    `digest` says what it was made from.
     """
 
-    def __init__(self, source: str, settings: ProbeSettings) -> None:
-        self._compiled, self._object = _load(source, settings)
+    compiled: Compiled
+    bpf: BPFObject
+    hash_key: bytes
+    digest: str = ""
+    collect: frozenset[str] = frozenset()
+
+
+class Program:
+    """A BPF program on `sched_process_exec`, with a ring buffer of records.
+
+    With `standing` what is attached stays so when this process ends.
+    """
+
+    def __init__(self, loaded: Loaded, standing: Standing | None = None) -> None:
+        self.loaded, self._standing = loaded, standing
+        self._compiled, self._object = loaded.compiled, loaded.bpf
+        self.intake: Intake | None = None
         self.program_type = TYPED_TRACEPOINT if self._compiled.typed else RAW_TRACEPOINT
         self.bcc_version = self._compiled.bcc_version
         self.missing: tuple[Feature, ...] = self._compiled.kernel.missing
         self._maps = self._object.maps
         self._links: dict[str, int] = {}
         self._records: list[bytes] = []
-        self._ring = RingBuffer(self._maps["records"].fd, self._records.append)
+        self._ring = RingBuffer(self._maps["records"].fd, self._take)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll = select.epoll()
         self._poll.register(self._wake, select.EPOLLIN)
         self._poll.register(self._maps["records"].fd, select.EPOLLIN)
-        self._counters = {number: name for name, number in enum("counter").items() if name != "COUNTERS"}
+        counters = self._compiled.vocabulary["counter"]
+        self._counters = {number: name for name, number in counters.items() if name != "COUNTERS"}
         introduction = layout(_member(self._compiled.maps["scratch"].value, "introduction"))
         self.layouts = Layouts(dict(introduction._fields_)["key"], introduction)
         self.attached = False
@@ -88,13 +104,18 @@ class Program:
 
     def attach(self) -> None:
         """Starts counting. Raises Refusal where the kernel has no raw tracepoints."""
-        self._attach(TRACEPOINT, self._object.programs[PROGRAM], named=not self.typed_loads)
+        typed = Kind(*TYPED, self._compiled.kernel.tracepoint or 0)
+        self._attach(TRACEPOINT, PROGRAM, typed if self.typed_loads else RAW)
         self.attached = True
 
-    def _attach(self, tracepoint: str, program: int, *, named: bool = True) -> None:
-        """Attaches a program to a raw tracepoint; not `named`: to that for which it was loaded."""
+    def _attach(self, tracepoint: str, name: str, kind: Kind = RAW) -> None:
+        """Attaches a program, loaded as that kind, to a raw tracepoint."""
+        program = self._object.programs[name]
         try:
-            self._links[tracepoint] = bpf_syscall.attach(program, tracepoint.encode() if named else b"")
+            if self._standing:
+                self._standing.attach(tracepoint, name, program, kind)
+            else:
+                self._links[name] = bpf_syscall.attach(program, b"" if kind.btf_id else tracepoint.encode("ascii"))
         except OSError as error:
             raise Refusal(
                 f"the kernel refused to attach to the raw tracepoint {tracepoint} ({error.strerror})",
@@ -102,7 +123,7 @@ class Program:
             ) from error
 
     def detach(self) -> None:
-        """Stops counting; what has been counted can still be read."""
+        """Stops counting, unless what is attached is pinned; what has been counted can still be read."""
         for link in self._links.values():
             os.close(link)
         self._links = {}
@@ -116,15 +137,23 @@ class Program:
             self.detach()
             self._ring.close()
             self._object.close()
+            if self.intake:
+                self.intake.close()
+            if self._standing:
+                self._standing.close()
+
+    def _counted(self) -> dict[str, int]:
+        """The program's counters, summed over CPUs, by their names in event.h."""
+        table = self._maps["counters"]
+        return {name: _sum(table.at(number)) for number, name in self._counters.items()}
 
     def counters(self) -> dict[str, int]:
-        """The program's counters, summed over CPUs, by their names in event.h.
+        """The counters by name, and with them executions that the kernel did not show.
 
         Since 7.0 (a46023d5616e "tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with SRCU-fast") a task can
         be preempted while it runs the program, and the kernel skips it for what executes meanwhile on that CPU.
         """
-        table = self._maps["counters"]
-        counters = {name: _sum(table.at(number)) for number, name in self._counters.items()}
+        counters = self._counted()
         skipped = self._statistic(PROGRAM, "recursion_misses")
         counters["COUNTER_LOST_PREEMPTED"] += skipped
         counters["COUNTER_PROBE_RUNS"] += skipped
@@ -132,13 +161,23 @@ class Program:
 
     def _statistic(self, program: str, name: str) -> int:
         """What the kernel says of a program that is loaded; 0 where it has no such statistic."""
-        info = Path(f"/proc/self/fdinfo/{self._object.programs[program]}").read_text("ascii")
-        found = re.search(rf"^{name}:\s*(\d+)$", info, re.MULTILINE)
-        return int(found[1]) if found else 0
+        attached = self._standing.dispatchers if self._standing else {}
+        descriptor = attached.get(program, self._object.programs[program])
+        return statistic(descriptor, name)
 
     def _run_seconds(self, program: str) -> float:
         """Time spent in a program that is loaded, in seconds."""
         return self._statistic(program, "run_time_ns") / 1e9
+
+    def keep_in(self, intake: Intake) -> None:
+        """Keeps each record from now on until it is released there; begins with those that are there."""
+        self.intake = intake
+        self._records[:0] = intake.waiting
+
+    def _take(self, record: bytes) -> None:
+        if self.intake:
+            self.intake.add(record)
+        self._records.append(record)
 
     def introductions(self) -> list[bytes]:
         """The records that came since the last call. One caller at a time."""
@@ -169,35 +208,60 @@ def _sum(values: list[bytes]) -> int:
     return sum(int.from_bytes(value, sys.byteorder) for value in values)
 
 
-def _load(source: str, settings: ProbeSettings) -> tuple[Compiled, BPFObject]:
-    """Compiles a source, makes its maps and loads its program: with typed loads, if the kernel takes them."""
+def load(source: str, settings: ProbeSettings, before: Loaded | None = None) -> Loaded:
+    """Compiles a source and loads its program: with typed loads, if the kernel takes them. Raises Refusal.
+
+    It gets those maps of the one `before` it that are the same in both, and its key of path hashes if the settings have
+    none.
+    """
+    key = settings.hash_key or (before.hash_key if before else os.urandom(16))
     for typed in (True, False) if settings.typed_loads else (False,):
-        compiled = compile_source(source, _definitions(settings), TRACEPOINT, settings.without, typed=typed)
+        compiled = compile_source(source, definitions(settings, key), TRACEPOINT, settings.without, typed=typed)
         kernel = compiled.kernel
-        made = BPFObject(compiled)
+        bpf = BPFObject(compiled, _shared(compiled, before) if before else None)
         try:
-            made.load(PROGRAM, Kind(*TYPED, kernel.tracepoint or 0) if compiled.typed else RAW)
+            bpf.load(PROGRAM, Kind(*TYPED, kernel.tracepoint or 0) if compiled.typed else RAW)
         except OSError as error:
-            made.close()
+            bpf.close()
             said = "\n".join((*getattr(error, "__notes__", ()), str(error)))
             if not compiled.typed:
                 raise not_loaded(said) from error
             log.debug("typed loads: %s", said)
         else:
-            return compiled, made
+            return Loaded(compiled, bpf, key, collect=settings.collect)
     raise AssertionError  # never: mypy asks
 
 
-def _definitions(settings: ProbeSettings) -> dict[str, object]:
-    key = settings.hash_key or os.urandom(16)
+# What a program keeps for itself alone, or is told anew.
+OWN = frozenset({"scratch", "settings", "misc_interpreters", "script_hook"})
+
+
+def _shared(compiled: Compiled, before: Loaded) -> dict[str, Map]:
+    """The maps of the one before, by new descriptors, that have the same size and layout, and mean the same."""
+    if compiled.vocabulary != before.compiled.vocabulary:
+        return {}
+    old = before.compiled.maps
+    same = {
+        name: before.bpf.maps[name]
+        for name, new in compiled.maps.items()
+        if name in old
+        and name not in OWN
+        and replace(old[name], info=new.info) == new
+        and old[name].info._replace(id=0) == new.info._replace(id=0)
+    }
+    return {name: replace(one, fd=os.dup(one.fd)) for name, one in same.items()}
+
+
+def definitions(settings: ProbeSettings, hash_key: bytes) -> dict[str, object]:
+    """What a source is compiled with."""
     return {
         "EXECS_ENTRIES": settings.executions_entries,
         "PROCESSES_ENTRIES": settings.processes_entries,
         "RING_PAGES": settings.introductions_pages,
         "CPUS": possible_cpus(),
-        "HASH_KEY_0": f"{int.from_bytes(key[:8], 'little')}ULL",
-        "HASH_KEY_1": f"{int.from_bytes(key[8:], 'little')}ULL",
+        "HASH_KEY_0": f"{int.from_bytes(hash_key[:8], 'little')}ULL",
+        "HASH_KEY_1": f"{int.from_bytes(hash_key[8:], 'little')}ULL",
         "ARGV_BYTES": settings.argv_bytes,
         "ENV_BYTES": settings.env_bytes,
-        **{f"COLLECT_{name.upper()}": 1 for name in settings.collect},
+        **{f"COLLECT_{name.upper()}": 1 for name in sorted(settings.collect)},
     }

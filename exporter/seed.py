@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,18 +35,19 @@ def seed(put: Put, remove: Remove) -> dict[int, str]:
         log.warning("not in the host's PID namespace: programs that run already are unknown until they execute others")
         return {}
     programs: dict[str, int] = {}
+    first = FIRST + time.monotonic_ns()  # none of which another process has given before
     for _ in range(PASSES):
-        if not sum(_put(process, programs, put, remove) for process in psutil.process_iter()):
+        if not sum(_put(process, programs, put, remove, first) for process in psutil.process_iter()):
             break
     return {program: path for path, program in programs.items()}
 
 
-def _put(process: psutil.Process, programs: dict[str, int], put: Put, remove: Remove) -> bool:
+def _put(process: psutil.Process, programs: dict[str, int], put: Put, remove: Remove, first: int) -> bool:
     try:
         if KTHREADD in (process.pid, process.ppid()):
             return False
         path = path_of(process.pid)
-        if path is None or not put(process.pid, programs.setdefault(path, FIRST + len(programs))):
+        if path is None or not put(process.pid, programs.setdefault(path, first + len(programs))):
             return False
         if not process.is_running():  # it may have ended before it was put in
             remove(process.pid)

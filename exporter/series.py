@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 OTHER = "other"
 
@@ -23,6 +23,10 @@ class Limit:
             return False
         self.used += number
         return True
+
+    def use(self, number: int) -> None:
+        """Takes room, whether there is any or not: for what was there already."""
+        self.used += number
 
     def give_back(self, number: int) -> None:
         """Gives room back."""
@@ -44,6 +48,7 @@ class Totals(Generic[L]):
         self.rows: dict[L, list[int]] = {}
         self.folded = 0
         self.expired = 0
+        self.changed_rows = False  # whether there are other rows than when this was last set to false
 
     def add(self, labels: L, numbers: Sequence[int], now: float) -> None:
         """Adds to a label set. `now` is in seconds of any clock."""
@@ -59,13 +64,29 @@ class Totals(Generic[L]):
         if labels != other and not self._limit.take(self._sets):
             self.folded += first
             labels = other
+        self.changed_rows = True
         return self.rows.setdefault(labels, [0] * self._width), labels
+
+    def state(self) -> dict[str, Any]:
+        """Everything, as `restore` takes it back; the label sets are strings, or tuples of them."""
+        rows = [[labels, row, self._changed.get(labels, 0)] for labels, row in self.rows.items()]
+        return {"rows": rows, "folded": self.folded, "expired": self.expired}
+
+    def restore(self, state: Mapping[str, Any], labels_of: Callable[[Any], L]) -> None:
+        """Goes on from a state; `labels_of` makes label sets of what JSON made of them."""
+        self.folded, self.expired = state["folded"], state["expired"]
+        for saved, row, changed in state["rows"]:
+            labels = labels_of(saved)
+            self.rows[labels], self._changed[labels] = list(row), changed
+            if labels != self._other(labels):
+                self._limit.use(self._sets)
 
     def expire(self, before: float) -> None:
         """Ends the series that nothing was added to since then. What is added to them later starts new ones at 0."""
         for labels in [labels for labels, changed in self._changed.items() if changed < before]:
             if labels == self._other(labels):
                 continue
+            self.changed_rows = True
             self.expired += self.rows.pop(labels)[0]
             del self._changed[labels]
             self._limit.give_back(self._sets)

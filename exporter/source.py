@@ -21,6 +21,15 @@ class Source(Protocol):
     script_hook: Hook
     failure_hook: Hook
 
+    @property
+    def pinned(self) -> bool:
+        """Whether counting goes on when this process ends."""
+        ...
+
+    def map_id(self, name: str) -> int:
+        """The kernel's id of a map, which no other has before the next boot."""
+        ...
+
     def entries(self, name: str) -> Iterable[tuple[bytes, bytes]]:
         """Raw keys and values of a map. Raises OSError."""
         ...

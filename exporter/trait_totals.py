@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from exporter.label import Labels
 from exporter.traits import TRAITS
 
@@ -27,3 +30,12 @@ class TraitTotals:
         """When each trait was last seen at each label set, in seconds since the epoch; the newest NEWEST."""
         newest = sorted(self._last.items(), key=lambda item: item[1])[-NEWEST:]
         return dict(newest)
+
+    def state(self) -> dict[str, Any]:
+        """Everything, as `restore` takes it back."""
+        return {"counts": self.counts, "last": [[*labels, time] for labels, time in self._last.items()]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state."""
+        self.counts.update({trait: count for trait, count in state["counts"].items() if trait in self.counts})
+        self._last = {(trait, *labels): time for trait, *labels, time in state["last"] if trait in self.counts}

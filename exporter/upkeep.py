@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from exporter.misc_interpreters import misc_interpreters
@@ -24,9 +24,19 @@ def tell(probe: Probe) -> None:
 
 
 class Upkeep:
-    """Keeps up a pipeline. What fails is logged once, until it works again."""
+    """Keeps up a pipeline. What fails is logged once, until it works again.
 
-    def __init__(self, probe: Probe, pipeline: Pipeline, interval_seconds: float = INTERVAL_SECONDS) -> None:
+    `judged` says how many records need no longer be kept for novelty; None: none need be.
+    """
+
+    def __init__(
+        self,
+        probe: Probe,
+        pipeline: Pipeline,
+        interval_seconds: float = INTERVAL_SECONDS,
+        judged: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self._judged = judged
         self._probe, self._pipeline, self._interval_seconds = probe, pipeline, interval_seconds
         self._last = time.monotonic()
         self._introduced = 0  # until then
@@ -42,6 +52,7 @@ class Upkeep:
                 self._last, self._introduced = time.monotonic(), self._pipeline.catalogue.introduced
                 tell(self._probe)
                 self._pipeline.keep_house()
+                self._pipeline.release(self._judged())
             self._failing = False
         except Exception as error:
             if not self._failing:

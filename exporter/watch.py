@@ -50,6 +50,7 @@ class Watch:
     def start(self, catalogue: Catalogue, decoder: Decoder, missing: Iterable[Feature]) -> None:
         """Begins to look at what the catalogue is told. `missing` is what this kernel lacks."""
         if self._keeper is None:
+            catalogue.observe(None)
             return
         options = self._options
         packages = Packages((Dpkg(Path(options.rootfs)), Rpm(Path(options.rootfs))))
@@ -74,8 +75,13 @@ class Watch:
         )
         if self._keeper.store:
             catalogue.know(self._keeper.store.meanings(options.map_entries))
-        catalogue.observer = self._novelty.observe
+        catalogue.observe(self._novelty.observe)
         self._novelty.start()
+
+    @property
+    def judged(self) -> int | None:
+        """Of the records in the order in which they came, how many need not be kept; None: none need be."""
+        return self._novelty.judged if self._novelty else None
 
     def collect(self) -> Iterable[AnyFamily]:
         """The metrics of novel binaries."""

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.processes import CAP_BPF, CAP_PERFMON, capabilities, may_do_nothing, threads
-from tests.kernel.command import COMMAND, DEADLINE_SECONDS, refused, served
+from tests.kernel.command import COMMAND, DEADLINE_SECONDS, KEEPING_NOTHING, refused, served
 from tests.kernel.programs import execute, static_elf
 
 NOBODY = 65534
@@ -77,7 +77,7 @@ def test_as_nobody_with_capabilities_of_the_interpreters_file(tmp_path):
 def started(*arguments, **options):
     """The command, with whatever it says on standard error kept in a file until the end of the block."""
     with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen([*COMMAND, *arguments], stderr=said, **options)
+        process = subprocess.Popen([*COMMAND, *KEEPING_NOTHING, *arguments], stderr=said, **options)
         try:
             yield process, lambda: os.pread(said.fileno(), 1 << 20, 0).decode()
         finally:
@@ -87,7 +87,7 @@ def started(*arguments, **options):
 
 
 def test_one_line_at_the_start_and_one_at_the_end():
-    with started("--web.listen-address=127.0.0.1:0", "--catalogue.path=") as (process, said):
+    with started("--web.listen-address=127.0.0.1:0") as (process, said):
         waited_until(lambda: "msg=" in said())
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_SECONDS) == 0
@@ -213,7 +213,13 @@ def test_a_textfile_is_kept_up_to_date_whole_and_for_all_to_read(tmp_path):
 def test_sockets_of_systemd_are_served(tmp_path):
     """Passed by systemd's own tool, which starts the command at the first connection."""
     paths = tmp_path / "first", tmp_path / "second"
-    command = ["systemd-socket-activate", *(f"--listen={path}" for path in paths), *COMMAND, "--web.systemd-socket"]
+    command = [
+        "systemd-socket-activate",
+        *(f"--listen={path}" for path in paths),
+        *COMMAND,
+        *KEEPING_NOTHING,
+        "--web.systemd-socket",
+    ]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(command, stderr=said)
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.kernel.scale import scaled
 
 COMMAND = [str(Path(sys.executable).parent / "exec_exporter")]
+KEEPING_NOTHING = ["--catalogue.path=", "--bpf.pin-path="]
 DEADLINE_SECONDS = scaled(60, emulated=300)
 
 
@@ -32,11 +33,11 @@ class Served:
 def served(*arguments, command=COMMAND, status=0):
     """Starts the command on a free port, waits until it says that it counts, and ends it with SIGTERM.
 
-    `status` is what it has to end with: other than 0 if the test ends it otherwise.
+    `status` is what it has to end with: other than 0 if the test ends it otherwise. It keeps nothing that a test does
+    not ask for.
     """
-    catalogue = [] if any(argument.startswith("--catalogue.path") for argument in arguments) else ["--catalogue.path="]
     process = subprocess.Popen(
-        [*command, "--web.listen-address=127.0.0.1:0", *catalogue, *arguments], stderr=subprocess.PIPE, text=True
+        [*command, "--web.listen-address=127.0.0.1:0", *KEEPING_NOTHING, *arguments], stderr=subprocess.PIPE, text=True
     )
     try:
         yield Served(process, *_port(process))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.command import COMMAND, refused
+from tests.kernel.command import COMMAND, KEEPING_NOTHING, refused
 
 pytestmark = pytest.mark.native
 
@@ -92,7 +92,7 @@ def test_without_ring_buffers():
 
 
 def test_without_raw_tracepoints():
-    status, said = refused("--web.listen-address=127.0.0.1:0", command=[*SECCOMP, "17", *COMMAND])
+    status, said = refused("--web.listen-address=127.0.0.1:0", *KEEPING_NOTHING, command=[*SECCOMP, "17", *COMMAND])
     assert status == 1
     assert "raw tracepoint sched_process_exit (Invalid argument): exec_exporter needs" in one_line(said)
 

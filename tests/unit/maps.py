@@ -75,6 +75,11 @@ class Maps:
         life.lifetime_us += lifetime_us
         life.lifetimes[bucket] += 1
 
+    pinned = False
+
+    def map_id(self, name):
+        return sorted(self.maps).index(name)
+
     def entries(self, name):
         return [(raw, bytes(value)) for raw, value in self.maps[name].items()]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.dpkg import Dpkg
-from exporter.packages import Digests, Owner, Packages
+from exporter.packages import PART, Digests, Index, Owner, Packages
 from exporter.rpm import Rpm
 
 
@@ -109,6 +109,28 @@ def test_digests_are_found_and_no_others(files):
     assert {path: digests.find(path) for path in files} == files
     assert len(digests) == len(files)
     assert digests.find(b"x" * 21) is None
+
+
+PATHS = st.lists(st.binary(max_size=2), unique=True, max_size=20)
+
+
+@given(st.lists(PATHS, max_size=20))
+def test_an_index_finds_what_the_first_of_many_has(parts):
+    index = Index([Digests((path, bytes([number]) * 16, 0) for path in paths) for number, paths in enumerate(parts)])
+    first = {path: number for number, paths in reversed(list(enumerate(parts))) for path in paths}
+    assert {path: index.find(path) for path in first} == {path: (n, bytes([n]) * 16) for path, n in first.items()}
+    assert index.find(b"xyz") is None
+
+
+def test_an_index_tells_paths_apart_whose_hashes_it_does_not():
+    class Hashed(bytes):
+        def __hash__(self):
+            return self[0]  # all within PART
+
+    one, other, none = Hashed(b"\1"), Hashed(b"\2"), Hashed(b"\3")
+    assert {hash(each) | PART for each in (one, other, none)} == {PART}
+    index = Index([Digests([(one, b"1" * 16, 0)]), Digests([(other, b"2" * 16, 0)])])
+    assert [index.find(each) for each in (one, other, none)] == [(0, b"1" * 16), (1, b"2" * 16), None]
 
 
 SAID = (

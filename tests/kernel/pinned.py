@@ -1,0 +1,53 @@
+"""The exporter with pins of a test's own, in a bpffs that is mounted for it."""
+
+import subprocess
+from contextlib import contextmanager
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.kernel.command import COMMAND, served
+
+PROGRAMS = "exec_executions_total"
+
+
+@contextmanager
+def bpffs(directory):
+    """A bpffs; whatever is pinned in it is gone afterwards."""
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "bpf", "bpf", directory], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "--lazy", directory], check=True)
+
+
+def samples(service):
+    """All samples of a scrape."""
+    return [s for family in text_string_to_metric_families(service.get().decode()) for s in family.samples]
+
+
+def executed(service, below):
+    """Executions by path, of the paths that begin so."""
+    found = {}
+    for sample in samples(service):
+        if sample.name == PROGRAMS and sample.labels["path"].startswith(str(below)):
+            found[sample.labels["path"]] = found.get(sample.labels["path"], 0) + sample.value
+    return found
+
+
+def value(service, name, **labels):
+    """The sum of the samples of that name that have those labels."""
+    return sum(s.value for s in samples(service) if s.name == name and labels.items() <= s.labels.items())
+
+
+def pinning(path, *arguments, **options):
+    """The service, with pins in a directory, and no limit of series that others could use up."""
+    return served(f"--bpf.pin-path={path}", "--series.limit=1000000", *arguments, **options)
+
+
+def unpin(path, status=0):
+    """Runs the command; returns what it said."""
+    command = [*COMMAND, "unpin", f"--bpf.pin-path={path}"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == status, result.stderr
+    return result.stderr if status else result.stdout

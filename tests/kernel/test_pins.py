@@ -1,0 +1,259 @@
+"""What is pinned counts on while no exporter runs, and the next one goes on with it: exactly, and it alone."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.bpf_objects import bpf_objects, gone
+from tests.kernel.command import COMMAND, refused
+from tests.kernel.novel import watching
+from tests.kernel.pinned import bpffs, executed, pinning, samples, unpin, value
+from tests.kernel.programs import execute, script, static_elf
+
+pytestmark = pytest.mark.native
+CYCLES = int(os.environ.get("PIN_CYCLES", "5"))  # 100 take some minutes
+PACKAGE = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def pins(tmp_path):
+    with bpffs(tmp_path / "bpf") as directory:
+        yield directory / "exec_exporter"
+
+
+def kill(service):
+    """Ends the service as a crash does."""
+    service.process.kill()
+
+
+def all_programs(directory):
+    """Programs of several kinds, by how often each is executed."""
+    return {
+        static_elf(directory / "static"): 7,
+        static_elf(directory / "other", salt=b"other"): 11,
+        script(directory / "script"): 13,
+    }
+
+
+def run(programs):
+    for path, times in programs.items():
+        execute(path, times)
+
+
+def times(programs, factor):
+    return {str(path): factor * number for path, number in programs.items()}
+
+
+def test_counting_goes_on_with_no_exporter_and_the_next_one_compiles_nothing(pins, tmp_path):
+    programs = all_programs(tmp_path)
+    with pinning(pins, status=-signal.SIGKILL) as service:
+        assert value(service, "exec_exporter_pinned") == 1
+        run(programs)
+        assert executed(service, tmp_path) == times(programs, 1)
+        kill(service)
+        service.process.wait()
+        run(programs)
+        with pinning(pins) as following:
+            assert "goes on" in following.said
+            assert executed(following, tmp_path) == times(programs, 2)
+            run(programs)
+            mapped = Path(f"/proc/{following.process.pid}/maps").read_text()
+            assert "LLVM" not in mapped
+            assert "libbpf" in mapped
+            assert executed(following, tmp_path) == times(programs, 3)
+        service.process.send_signal = lambda _: None
+    run(programs)
+    with pinning(pins) as last:
+        assert executed(last, tmp_path) == times(programs, 4)
+
+
+def test_what_was_first_executed_with_no_exporter_has_its_name(pins, tmp_path):
+    with pinning(pins):
+        pass
+    programs = all_programs(tmp_path)
+    run(programs)
+    with pinning(pins) as service:
+        assert executed(service, tmp_path) == times(programs, 1)
+
+
+def test_exits_failures_and_forks_go_on_too(pins, tmp_path):
+    program = static_elf(tmp_path / "fails", status=3)
+    with pinning(pins) as service:
+        execute(program, 5, ends=3)
+        before = samples(service)
+    execute(program, 6, ends=3)
+    with pinning(pins) as service:
+        assert value(service, "exec_exits_total", path=str(program), outcome="failure") == 11
+        assert value(service, "exec_lifetime_seconds_count", path=str(program)) == 11
+        never_fall(before, samples(service))
+
+
+def never_fall(before, after):
+    """No series of what is counted goes down or vanishes."""
+    now = {(s.name, *sorted(s.labels.items())): s.value for s in after}
+    for sample in before:
+        if sample.name.startswith("exec_") and sample.name.endswith(("_total", "_count", "_sum", "_bucket")):
+            if sample.name.startswith("exec_exporter_probe_run"):
+                continue
+            assert now[(sample.name, *sorted(sample.labels.items()))] >= sample.value, sample
+
+
+OTHERS = {
+    "a smaller map": ["--bpf.map-entries=4096"],
+    "another ring": ["--bpf.ring-buffer-pages=64"],
+    "another map of processes": ["--bpf.process-entries=16384"],
+    "fewer collectors": ["--no-collector.processes", "--no-collector.traits"],
+}
+
+
+@pytest.mark.parametrize("arguments", OTHERS.values(), ids=OTHERS)
+def test_another_layout_takes_over_and_nothing_is_lost(pins, tmp_path, arguments):
+    programs = all_programs(tmp_path)
+    with pinning(pins) as service:
+        run(programs)
+        before = samples(service)
+        run(programs)  # which nobody has read
+    run(programs)
+    with pinning(pins, *arguments) as service:
+        assert "took over" in service.said
+        assert executed(service, tmp_path) == times(programs, 3)
+        if "processes" not in arguments[0]:
+            never_fall(before, samples(service))
+        run(programs)
+        assert executed(service, tmp_path) == times(programs, 4)
+    with pinning(pins) as service:
+        assert executed(service, tmp_path) == times(programs, 4)
+    assert len([one for one in pins.iterdir() if one.name.isdecimal()]) == 1
+
+
+@pytest.fixture
+def upgraded(tmp_path):
+    """The command of another version of the exporter, whose keys and values have other layouts."""
+    other = tmp_path / "upgraded"
+    for name in ("exporter", "bpf"):
+        shutil.copytree(PACKAGE / name, other / name)
+    header = other / "bpf/event.h"
+    text = header.read_text()
+    changed = text.replace("\tu32 stdin_type;\n\tu32 flags;\n", "\tu32 flags;\n\tu32 stdin_type;\n")
+    changed = changed.replace("\tu64 introduced; /*", "\tu64 added;\n\tu64 introduced; /*")
+    changed = changed.replace("\tCOUNTER_PROBE_RUNS,", "\tCOUNTER_ADDED,\n\tCOUNTER_PROBE_RUNS,")
+    assert changed.count("added") == 1
+    assert changed.index("u32 flags") < changed.index("u32 stdin_type")
+    header.write_text(changed)
+    return ["env", f"PYTHONPATH={other}", sys.executable, "-P", "-m", "exporter"]
+
+
+def test_an_upgrade_to_other_keys_values_and_counters(pins, tmp_path, upgraded):
+    programs = all_programs(tmp_path)
+    with pinning(pins) as service:
+        run(programs)
+        before = samples(service)
+    run(programs)
+    for command, factor in ((upgraded, 2), (COMMAND, 3)):
+        with pinning(pins, command=command) as service:
+            assert "took over" in service.said
+            assert executed(service, tmp_path) == times(programs, factor)
+            never_fall(before, samples(service))
+            before = samples(service)
+        run(programs)
+
+
+def test_a_novel_program_of_the_gap_is_a_finding_with_its_arguments(pins, tmp_path):
+    with watching(tmp_path, f"--bpf.pin-path={pins}", "--record.argv-bytes=4096"):
+        pass
+    program = static_elf(tmp_path / "novel", salt=os.urandom(8))
+    arguments = [f"argument-{number}" for number in range(16)]
+    os.waitpid(os.posix_spawn(program, arguments, {}), 0)
+    with watching(tmp_path, f"--bpf.pin-path={pins}", "--record.argv-bytes=4096") as host:
+        host.catch_up()
+        ((_, reason, _, record),) = host.rows(program)
+        assert reason == "new_path"
+        assert record["argv"] == arguments
+        host.catch_up()
+        assert len(host.rows(program)) == 1
+
+
+def test_cycles_leave_one_generation_and_unpin_leaves_nothing(pins, tmp_path):
+    before = bpf_objects()
+    for _ in range(CYCLES):
+        with pinning(pins):
+            pass
+    assert [one.name for one in pins.iterdir() if one.name.isdecimal()] == ["1"]
+    one = bpf_objects() - before
+    with pinning(pins):
+        pass
+    assert len(bpf_objects() - before) == len(one)
+    assert "generation 1" in unpin(pins)
+    assert not pins.exists()
+    assert gone(before) == set()
+    assert "nothing is pinned" in unpin(pins)
+
+
+def test_unpin_on_stop(pins):
+    before = bpf_objects()
+    with pinning(pins, "--bpf.unpin-on-stop"):
+        assert bpf_objects() - before
+    assert gone(before) == set()
+
+
+def test_a_second_exporter_is_refused_unless_it_pins_elsewhere(pins):
+    with pinning(pins) as service:
+        status, said = refused("--web.listen-address=127.0.0.1:0", "--catalogue.path=", f"--bpf.pin-path={pins}")
+        assert status == 1
+        assert f"pid {service.process.pid})" in said
+        assert said.count("\n") == 1
+        assert f"pid {service.process.pid})" in unpin(pins, status=1)
+        with pinning(pins.with_name("other")) as other:
+            assert value(other, "exec_exporter_pinned") == 1
+
+
+def test_where_there_is_no_bpffs_it_says_so_and_counts_unpinned(tmp_path):
+    program = static_elf(tmp_path / "static")
+    with pinning(tmp_path / "pins") as service:
+        assert "nothing is pinned" in service.said
+        assert "is not in a bpffs" in service.said
+        assert value(service, "exec_exporter_pinned") == 0
+        execute(program, 3)
+        assert executed(service, tmp_path) == {str(program): 3}
+
+
+def test_pins_of_others_are_set_aside(pins, tmp_path):
+    with pinning(pins):
+        pass
+    os.chown(pins / "ledger", 65534, 65534)
+    program = static_elf(tmp_path / "static")
+    execute(program, 3)
+    with pinning(pins) as service:
+        assert "belongs to uid 65534" in service.said
+        execute(program, 2)
+        assert executed(service, tmp_path) == {str(program): 2}
+    (aside,) = pins.parent.glob("exec_exporter-foreign-*")
+    os.chown(aside / "ledger", 0, 0)
+    unpin(aside)
+
+
+@pytest.mark.parametrize("name", ["1/map_execs", "1/description", "ledger", "1/program_on_exec"])
+def test_damaged_pins_are_not_adopted(pins, tmp_path, name):
+    with pinning(pins):
+        pass
+    (pins / name).unlink()
+    program = static_elf(tmp_path / "static")
+    with pinning(pins) as service:
+        assert "is damaged" in service.said
+        execute(program, 2)
+        assert executed(service, tmp_path) == {str(program): 2}
+
+
+def test_check_says_what_is_pinned(pins):
+    command = [*COMMAND, "--check", f"--bpf.pin-path={pins}"]
+    assert "pinned: nothing" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    with pinning(pins):
+        pass
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "pinned: generation 1 " in said
+    assert "since " in said

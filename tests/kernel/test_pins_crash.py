@@ -1,0 +1,122 @@
+"""Killed at each step of a hand-over, and at random moments of a storm, it loses and doubles no execution."""
+
+import os
+import random
+import re
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.pinned import bpffs, executed, pinning, samples
+from tests.kernel.programs import execute, static_elf
+from tests.kernel.test_pins import never_fall
+
+pytestmark = pytest.mark.native
+KILLED_AT = [sys.executable, str(Path(__file__).parent / "killed_at.py")]
+SECONDS = int(os.environ.get("PIN_STORM_SECONDS", "12"))  # 120 in the long run
+LAYOUTS = (["--bpf.map-entries=4096"], ["--bpf.map-entries=8192"])
+
+
+@pytest.fixture
+def pins(tmp_path):
+    with bpffs(tmp_path / "bpf") as directory:
+        yield directory / "exec_exporter"
+
+
+def steps_of(pins, *arguments):
+    """What the exporter does to its pins when it starts and serves, in order."""
+    with pinning(pins, *arguments, command=[*KILLED_AT, "0"]) as service:
+        return re.findall(r"^step: (.*)$", service.said, re.MULTILINE)
+
+
+def different(steps):
+    """The numbers of those steps that are not like the one before them, from 1."""
+    return [number for number, (before, step) in enumerate(zip(["", *steps], steps, strict=False), 1) if step != before]
+
+
+def test_killed_before_each_step_the_next_start_is_right(pins, tmp_path):
+    program = static_elf(tmp_path / "static")
+    expected = 0
+
+    def execute_some():
+        nonlocal expected
+        execute(program, 3)
+        expected += 3
+
+    with pinning(pins, *LAYOUTS[0]):
+        execute_some()
+    steps = steps_of(pins, *LAYOUTS[1])
+    assert {"rename making-", "fill a slot", "wait", "ledger put", "remove"} <= set(steps)
+    now = 1
+    for number in different(steps):
+        now = 1 - now
+        with pinning(pins, *LAYOUTS[now]):
+            execute_some()
+        execute_some()
+        killed(pins, *LAYOUTS[1 - now], number=number)
+        execute_some()
+        with pinning(pins, *LAYOUTS[1 - now]) as service:
+            assert executed(service, tmp_path) == {str(program): expected}, steps[number - 1]
+        now = 1 - now
+        assert len([one for one in pins.iterdir() if one.name.isdecimal()]) == 1
+
+
+def killed(pins, *arguments, number):
+    """Starts the exporter, which is killed before its step of that number."""
+    with (
+        pytest.raises(AssertionError, match="did not start"),
+        pinning(pins, *arguments, command=[*KILLED_AT, f"{number}"]),
+    ):
+        pass
+
+
+class Storm:
+    """Executes a fixed list of programs all the time, in threads, and counts how often."""
+
+    def __init__(self, programs, rate):
+        self.counts, self._programs, self._stop = dict.fromkeys(programs, 0), programs, threading.Event()
+        self._period = len(programs) / rate
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self):
+        following = time.monotonic()
+        while not self._stop.is_set():
+            for program in self._programs:
+                os.waitpid(os.posix_spawn(program, [program], {}), 0)
+                self.counts[program] += 1
+            following += self._period
+            time.sleep(max(0.0, following - time.monotonic()))
+
+
+def test_a_storm_with_crashes_and_upgrades_is_counted_to_the_last_one(pins, tmp_path):
+    """Kills at random moments, two pauses, and three upgrades to another layout; no series goes down."""
+    programs = [str(static_elf(tmp_path / f"elf-{number}", salt=bytes([number]))) for number in range(10)]
+    seen, restarts, upgrades, end = [], 0, 0, time.monotonic() + SECONDS
+    with Storm(programs, rate=2000) as storm:
+        while time.monotonic() < end or upgrades < 3:
+            upgrades += restarts % 4 == 3
+            with pinning(pins, *LAYOUTS[upgrades % 2], status=-signal.SIGKILL) as service:
+                for _ in range(random.randint(1, 4)):
+                    now = [s for s in samples(service) if str(tmp_path) in s.labels.get("path", "")]
+                    never_fall(seen, now)
+                    seen = now
+                    time.sleep(random.random() * 0.3)
+                service.process.kill()
+            restarts += 1
+            if restarts in (2, 4):
+                time.sleep(min(10, SECONDS / 12))
+    with pinning(pins, *LAYOUTS[0]) as service:
+        assert executed(service, tmp_path) == storm.counts
+    print(f"{sum(storm.counts.values())} executions, {restarts} kills, {upgrades} upgrades")
