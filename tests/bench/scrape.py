@@ -24,7 +24,7 @@ from tests.bench.measure import Progress, spread, table
 
 SERIES = 1_000, 10_000, 100_000
 SCRAPERS = 4
-SERIES_OF_A_PROCESS, MOST_OF_PROCESSES = 40, 10_000  # of process-exporter
+SERIES_OF_A_PROCESS, MOST_OF_PROCESSES = 24, 10_000  # of process-exporter
 DEADLINE_SECONDS = 30
 
 
@@ -86,7 +86,6 @@ def ours(entries, scrapes):
 
 def node_exporter(directory, entries, scrapes):
     """CPU of node_exporter for each scrape of a file with as many series, in ms."""
-    binary = packages.unpacked("prometheus-node-exporter") / "usr/bin/prometheus-node-exporter"
     lines = "\n".join(
         f'exec_executions_total{{path="/usr/lib/some-package/program-{number:06}",interpreter="/lib64/ld-linux.so.2",'
         f'stdin_type="null"}} {number}'
