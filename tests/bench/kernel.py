@@ -11,9 +11,12 @@ from collections import defaultdict
 from contextlib import ExitStack, closing
 from functools import partial
 
+from exporter.bpf_syscall import attach
+from exporter.dispatch import create_slot, load_dispatcher
+from exporter.dispatch import fill as fill_slot
 from exporter.pipeline import Pipeline, SeriesSettings
 from exporter.probe import Probe
-from exporter.program import PROGRAM, TRACEPOINT, ProbeSettings
+from exporter.program import PROGRAM, RAW, TRACEPOINT, ProbeSettings
 from exporter.upkeep import tell
 from tests.bench.measure import Progress, bpf_statistics, pinned, run_statistics, spread, table, undisturbed
 from tests.kernel.own_programs import compiled
@@ -73,16 +76,35 @@ def baselines(stack):
         )
 
 
+class KeptProbe(Probe):
+    """The probe attached as by default, by programs that could outlive this process: but nothing is pinned."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.dispatchers, self._slots = {}, []
+
+    def _attach(self, tracepoint, name, kind=RAW):
+        if name not in self.dispatchers:
+            self._slots.append(create_slot())
+            fill_slot(self._slots[-1], self._object.programs[name])
+            self.dispatchers[name] = load_dispatcher(self._slots[-1], kind, f"call_{name}")
+        self._links[name] = attach(self.dispatchers[name], b"" if kind.btf_id else tracepoint.encode())
+
+    def close(self):
+        super().close()
+        for descriptor in (*self.dispatchers.values(), *(slot.fd for slot in self._slots)):
+            os.close(descriptor)
+
+
 def probe_programs(stack, name, settings):
     """The probe, at work as in the service, and its programs: that on exec by the name, those beside it by theirs."""
-    probe = stack.enter_context(closing(Probe(settings)))
+    probe = stack.enter_context(closing(KeptProbe(settings)))
     tell(probe)
     probe.attach()
     Pipeline(probe, SeriesSettings())  # knows what runs, so that each fork finds its parent
     probe.detach()
-    descriptors = probe._object.programs
-    programs = {f"{name}: {program}": descriptors[program] for _, program in probe._beside}
-    return probe, Attached({name: descriptors[PROGRAM], **programs}, probe.attach, probe.detach)
+    programs = {f"{name}: {program}": probe.dispatchers[program] for _, program in probe._beside}
+    return probe, Attached({name: probe.dispatchers[PROGRAM], **programs}, probe.attach, probe.detach)
 
 
 def timed(stack, probes, workloads, blocks, executions, what):
