@@ -22,11 +22,13 @@ log_group = root
 log_format = RAW
 flush = NONE
 max_log_file = 999
+space_left = 2
 space_left_action = IGNORE
+admin_space_left = 1
 admin_space_left_action = IGNORE
 disk_full_action = IGNORE
 disk_error_action = IGNORE
-plugin_dir = {directory}
+plugin_dir = {directory}/plugins
 q_depth = 20000
 overflow_action = IGNORE
 """
@@ -60,6 +62,7 @@ def observers(directory, name):
         return sum(f'comm="{name}"' in line for line in (directory / "audit.log").open(errors="replace"))
 
     perf = ["record", "-a", "-q", "-e", "sched:sched_process_exec", "-o", directory / "perf.data"]
+    (directory / "plugins").mkdir()
     (directory / "auditd.conf").write_text(AUDITD_CONF.format(directory=directory), "utf-8")
     tools = (
         ("bpftrace, counting by comm", "bpftrace", "bpftrace", ["-e", BY_COMM], lambda s: _number(by_comm.search(s))),

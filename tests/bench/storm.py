@@ -97,7 +97,7 @@ def storm(directory, quick):
             progress.step()
     head, rows = ["observer"], []
     for state in states:
-        head += [f"{state}: CPU time of the storm", "CPU of the observer", "missed"]
+        head += [f"{state}: CPU time of the storm", "CPU of the observer", "missed or not named"]
     for title in (A_NOTHING, *(observer.name for observer in watching)):
         cells = [title]
         for state in states:
