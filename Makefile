@@ -29,8 +29,9 @@ test-kernels: lint $(CACHE)/vm-ready $(CACHE)/ports-ready
 test-debian13: $(VENV)/test-ready $(CACHE)/ports-ready
 	$(SUDO) $(VENV)/bin/python -m tests.vm.debian13
 
-# What an execution and a scrape cost, beside others that do the like. Twenty minutes; ARGS=--quick takes two.
-bench: $(VENV)/test-ready
+# What an execution and a scrape cost, beside others that do the like. Half an hour; ARGS=--quick takes five minutes, and
+# ARGS='storm scrape' runs some sections again.
+bench: $(VENV)/test-ready $(CACHE)/bench-ready
 	$(SUDO) $(VENV)/bin/python -m tests.bench $(ARGS)
 
 .PHONY: test-cluster chart-tools image
@@ -164,6 +165,10 @@ $(CACHE)/alertmanager-templates: | $(CACHE)/prometheus-alertmanager
 # What the probe and the service are tested with: loads, and systemd.
 $(CACHE)/test-ready:
 	$(call install,stress-ng systemd-analyze setpriv setcap wrk,stress-ng systemd util-linux libcap2-bin wrk)
+
+# What a build is measured with. The observers are unpacked, not installed.
+$(CACHE)/bench-ready:
+	$(call install,gcc make,gcc libc6-dev make)
 
 # What builds and runs the image, without an engine.
 $(CACHE)/image-ready:
