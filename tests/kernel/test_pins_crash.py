@@ -50,7 +50,7 @@ def test_killed_before_each_step_the_next_start_is_right(pins, tmp_path):
     with pinning(pins, *LAYOUTS[0]):
         execute_some()
     steps = steps_of(pins, *LAYOUTS[1])
-    assert {"rename making-", "fill a slot", "wait", "ledger put", "remove"} <= set(steps)
+    assert {"rename making-", "fill a slot", "wait", "ledger put", "remove gone-"} <= set(steps)
     now = 1
     for number in different(steps):
         now = 1 - now
