@@ -8,12 +8,12 @@ from exporter.store import FINDINGS
 from tests.kernel.novel import until, watching
 from tests.kernel.programs import execute, static_elf
 
-# 200,000 take a quarter of an hour: make test ARGS='-k novel_load --timeout=6000 -s' with NOVEL_PROGRAMS=200000
+# 200,000 take six minutes: NOVEL_PROGRAMS=200000 make test ARGS='-k novel_load --timeout=6000 -s'
 PROGRAMS = int(os.environ.get("NOVEL_PROGRAMS", "2000"))
 ENTRIES = PROGRAMS // 10
 ROUND = 500  # between two scrapes; so many are there at once
-CATALOGUE_BYTES = ENTRIES * 1024 + min(ENTRIES, FINDINGS) * 4096 + (8 << 20)  # the last for what SQLite appends to
-MEMORY_BYTES = 192 << 20  # with a map of executions that is full
+CATALOGUE_BYTES = ENTRIES * 1024 + min(ENTRIES, FINDINGS) * 2048 + (8 << 20)  # the last for what SQLite appends to
+MEMORY_BYTES = 160 << 20  # with a map of executions that is full
 
 
 def kilobytes(process, name):
