@@ -29,8 +29,9 @@ test-kernels: lint $(CACHE)/vm-ready $(CACHE)/ports-ready
 test-debian13: $(VENV)/test-ready $(CACHE)/ports-ready
 	$(SUDO) $(VENV)/bin/python -m tests.vm.debian13
 
-# What an execution and a scrape cost, beside others that do the like. Twenty minutes; ARGS=--quick takes two.
-bench: $(VENV)/test-ready
+# What an execution and a scrape cost, beside others that do the like. Half an hour; ARGS=--quick takes five minutes, and
+# ARGS='storm scrape' runs some sections again.
+bench: $(VENV)/test-ready $(CACHE)/bench-ready
 	$(SUDO) $(VENV)/bin/python -m tests.bench $(ARGS)
 
 .PHONY: test-cluster chart-tools image
@@ -83,12 +84,15 @@ clean:
 # As a service of systemd, which is not enabled or started by this.
 APP := /opt/exec_exporter
 UNIT := /etc/systemd/system/exec_exporter.service
+MOUNT := /etc/systemd/system/run-exec_exporter_pins.mount
+PINS := /run/exec_exporter_pins
 
 install: $(VENV)/bin/python
 	$(SUDO) $(PYTHON) -m venv --system-site-packages --clear $(APP)
 	$(SUDO) $(APP)/bin/python -m pip install --quiet .
 	$(SUDO) ln -sf $(APP)/bin/exec_exporter /usr/local/bin/exec_exporter
 	$(SUDO) install -D -m 644 exporter/systemd/exec_exporter.service $(UNIT)
+	$(SUDO) install -D -m 644 exporter/systemd/run-exec_exporter_pins.mount $(MOUNT)
 	$(SUDO) install -D -m 644 exporter/systemd/sysusers.conf /etc/sysusers.d/exec_exporter.conf
 	$(SUDO) install -D -m 644 exporter/systemd/tmpfiles.conf /etc/tmpfiles.d/exec_exporter.conf
 	$(SUDO) systemd-sysusers exec_exporter.conf
@@ -99,7 +103,9 @@ install: $(VENV)/bin/python
 # The user, /etc/exec_exporter and /var/lib/exec_exporter stay.
 uninstall:
 	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl disable --now exec_exporter; fi
-	$(SUDO) rm -rf $(APP) /usr/local/bin/exec_exporter $(UNIT) /etc/sysusers.d/exec_exporter.conf /etc/tmpfiles.d/exec_exporter.conf
+	-@if mountpoint -q $(PINS); then $(SUDO) $(APP)/bin/exec_exporter unpin --bpf.pin-path=$(PINS)/probe && \
+	    $(SUDO) umount $(PINS); fi
+	$(SUDO) rm -rf $(APP) /usr/local/bin/exec_exporter $(UNIT) $(MOUNT) /etc/sysusers.d/exec_exporter.conf /etc/tmpfiles.d/exec_exporter.conf
 	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl daemon-reload; fi
 
 # BCC is the distribution's, and only its own Python sees it.
@@ -159,6 +165,10 @@ $(CACHE)/alertmanager-templates: | $(CACHE)/prometheus-alertmanager
 # What the probe and the service are tested with: loads, and systemd.
 $(CACHE)/test-ready:
 	$(call install,stress-ng systemd-analyze setpriv setcap wrk,stress-ng systemd util-linux libcap2-bin wrk)
+
+# What a build is measured with. The observers are unpacked, not installed.
+$(CACHE)/bench-ready:
+	$(call install,gcc make,gcc libc6-dev make)
 
 # What builds and runs the image, without an engine.
 $(CACHE)/image-ready:

@@ -91,6 +91,8 @@ class Pipeline:
         """Keeps the state as it is now. Raises OSError."""
         with self._executions.lock:
             self._executions.update_locked()
+            if self._processes:
+                self._processes.update_locked()
             self._save()
 
     def release(self, judged: int | None) -> None:

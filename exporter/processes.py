@@ -46,9 +46,10 @@ class Processes:
     def update(self) -> None:
         """Adds what has ended since the last time, and sees what runs. Raises OSError."""
         with self._executions.lock:
-            self._update()
+            self.update_locked()
 
-    def _update(self) -> None:
+    def update_locked(self) -> None:
+        """As `update`, for who has the lock of the executions."""
         now = self._executions.now()
         self._programs = Counter(self._program(value) for _, value in self._source.entries("processes"))
         lives = [(key, value) for key, value in self._source.entries("lives") if self._values.get(key) != value]
@@ -108,7 +109,7 @@ class Processes:
         A program is known while its key is in the map of executions or a process runs it.
         """
         with self._executions.lock:
-            self._update()
+            self.update_locked()
             keep = self._executions.programs() | set(self._programs)
             chosen = [key for key in self._values if _number(key) not in keep]
             if chosen:
@@ -130,7 +131,7 @@ class Processes:
     def collect(self) -> Iterator[AnyFamily]:
         """How processes ended, how long they lived, and what runs. Asked after the executions."""
         with self._executions.lock:
-            self._update()
+            self.update_locked()
             self._settle()
             rows = {path: tuple(row) for path, row in self.totals.rows.items()}
             running = {(path,): number for path, number in self.running.rows.items()}

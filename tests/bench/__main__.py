@@ -1,4 +1,8 @@
-"""Benchmarks of the exporter: `make bench`. Prints Markdown, and keeps it in .cache/bench.md."""
+"""Benchmarks of the exporter: `make bench`. Prints Markdown.
+
+Each section is kept in .cache/bench-results/, so that one alone can be run again, and all that there are in
+.cache/bench.md.
+"""
 
 import argparse
 import datetime
@@ -7,16 +11,19 @@ import platform
 import tempfile
 from pathlib import Path
 
+from tests.alone import alone
 from tests.bench import kernel, scrape, service, storm
 
 SECTIONS = {
     "kernel": kernel.per_exec,
     "growth": kernel.growth,
+    "slowdown": storm.slowdown,
     "storm": storm.storm,
+    "exact": service.exact,
     "service": service.service,
     "scrape": scrape.scrape,
 }
-RESULT = Path(".cache/bench.md")
+RESULTS, ALL = Path(".cache/bench-results"), Path(".cache/bench.md")
 
 
 def machine():
@@ -37,14 +44,16 @@ def main():
     unknown = set(options.sections) - set(SECTIONS)
     if unknown:
         parser.error(f"no section {', '.join(sorted(unknown))}: there are {', '.join(SECTIONS)}")
-    parts = [machine(), ""]
-    print(*parts, sep="\n", flush=True)
+    alone()
+    RESULTS.mkdir(parents=True, exist_ok=True)
     for name in options.sections or SECTIONS:
+        where = machine()
         with tempfile.TemporaryDirectory(prefix="exec_exporter-bench-") as directory:
-            parts.append(SECTIONS[name](Path(directory), options.quick))
-        print(parts[-1], flush=True)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text("\n".join(parts), "utf-8")
+            result = f"{SECTIONS[name](Path(directory), options.quick)}\n{where}\n"
+        print(result, flush=True)
+        (RESULTS / f"{name}.md").write_text(result, "utf-8")
+    kept = [RESULTS / f"{name}.md" for name in SECTIONS]
+    ALL.write_text("\n".join(path.read_text("utf-8") for path in kept if path.exists()), "utf-8")
 
 
 if __name__ == "__main__":

@@ -4,15 +4,19 @@ Blocks of executions are timed by the kernel's own statistics. In each there is 
 would find in the caches, and the order is another one, for the first to run finds them coldest.
 """
 
+import os
 import random
 import sys
 from collections import defaultdict
 from contextlib import ExitStack, closing
 from functools import partial
 
+from exporter.bpf_syscall import attach
+from exporter.dispatch import create_slot, load_dispatcher
+from exporter.dispatch import fill as fill_slot
 from exporter.pipeline import Pipeline, SeriesSettings
 from exporter.probe import Probe
-from exporter.program import PROGRAM, TRACEPOINT, ProbeSettings
+from exporter.program import PROGRAM, RAW, TRACEPOINT, ProbeSettings
 from exporter.upkeep import tell
 from tests.bench.measure import Progress, bpf_statistics, pinned, run_statistics, spread, table, undisturbed
 from tests.kernel.own_programs import compiled
@@ -72,16 +76,35 @@ def baselines(stack):
         )
 
 
+class KeptProbe(Probe):
+    """The probe attached as by default, by programs that could outlive this process: but nothing is pinned."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.dispatchers, self._slots = {}, []
+
+    def _attach(self, tracepoint, name, kind=RAW):
+        if name not in self.dispatchers:
+            self._slots.append(create_slot())
+            fill_slot(self._slots[-1], self._object.programs[name])
+            self.dispatchers[name] = load_dispatcher(self._slots[-1], kind, f"call_{name}")
+        self._links[name] = attach(self.dispatchers[name], b"" if kind.btf_id else tracepoint.encode())
+
+    def close(self):
+        super().close()
+        for descriptor in (*self.dispatchers.values(), *(slot.fd for slot in self._slots)):
+            os.close(descriptor)
+
+
 def probe_programs(stack, name, settings):
     """The probe, at work as in the service, and its programs: that on exec by the name, those beside it by theirs."""
-    probe = stack.enter_context(closing(Probe(settings)))
+    probe = stack.enter_context(closing(KeptProbe(settings)))
     tell(probe)
     probe.attach()
     Pipeline(probe, SeriesSettings())  # knows what runs, so that each fork finds its parent
     probe.detach()
-    descriptors = probe._object.programs
-    programs = {f"{name}: {program}": descriptors[program] for _, program in probe._beside}
-    return probe, Attached({name: descriptors[PROGRAM], **programs}, probe.attach, probe.detach)
+    programs = {f"{name}: {program}": probe.dispatchers[program] for _, program in probe._beside}
+    return probe, Attached({name: probe.dispatchers[PROGRAM], **programs}, probe.attach, probe.detach)
 
 
 def timed(stack, probes, workloads, blocks, executions, what):
@@ -97,8 +120,8 @@ def timed(stack, probes, workloads, blocks, executions, what):
                 for one in together:
                     one.attach()
                 try:
-                    for workload, path in workloads.items():
-                        ns = _block(programs, path, executions)
+                    for workload, run in workloads.items():
+                        ns = _block(programs, run, executions)
                         for name in programs:
                             found[name, workload].append(ns[name])
                             ratios[name, workload].append(ns[name] / ns[HASH])
@@ -109,12 +132,12 @@ def timed(stack, probes, workloads, blocks, executions, what):
     return found, ratios
 
 
-def _block(programs, path, executions):
+def _block(programs, run, executions):
     """ns for each run of each program."""
     with undisturbed():
-        execute(path, WARM)
+        run(WARM)
         before = {name: run_statistics(program) for name, program in programs.items()}
-        execute(path, executions)
+        run(executions)
         after = {name: run_statistics(program) for name, program in programs.items()}
     spent = {name: [new - old for new, old in zip(after[name], before[name], strict=True)] for name in programs}
     return {name: ns / runs for name, (ns, runs) in spent.items()}
@@ -123,9 +146,9 @@ def _block(programs, path, executions):
 def per_exec(directory, quick):
     """The table of costs by program and workload."""
     workloads = {
-        "static": static_elf(directory / "static"),
-        "dynamic": dynamic_elf(directory / "dynamic"),
-        "script": script(directory / "script"),
+        "static": partial(execute, static_elf(directory / "static")),
+        "dynamic": partial(execute, dynamic_elf(directory / "dynamic")),
+        "script": partial(execute, script(directory / "script")),
     }
     with ExitStack() as stack:
         probes = [probe_programs(stack, name, settings)[1] for name, settings in PROBES.items()]
@@ -141,33 +164,52 @@ def per_exec(directory, quick):
 
 
 def growth(directory, quick):
-    """The table of costs by depth of the path, and by entries in the map."""
-    depths = {}
+    """The table of costs by depth of the path, by CPUs that execute the program at once, and by entries in the map."""
+    cases = {}
     for depth in (2, 8, 32):
         below = directory
         while len(below.parts) < depth:  # the root counts as one, the file as another
             below /= "d"
         below.mkdir(parents=True, exist_ok=True)
-        depths[f"depth {len(below.parts)}"] = static_elf(below / "static")
+        cases[f"depth {len(below.parts)}"] = partial(execute, static_elf(below / "static"))
+    program = static_elf(directory / "static")
+    for cpus in sorted({1, 2, os.cpu_count() // 2, os.cpu_count()} - {0}):
+        cases[f"{cpus} CPUs at once"] = partial(_at_once, program, cpus)
     blocks, executions = (6, 50) if quick else (24, 100)
     settings = ProbeSettings(collect=NOTHING_ELSE, executions_entries=1 << 19)
     with ExitStack() as stack:
         probe = probe_programs(stack, "probe", settings)[1]
-        found, ratios = timed(stack, [probe], depths, blocks, executions, "growth with depth")
-    rows = [[name, spread(found["probe", name]), spread(ratios["probe", name], "{:.2f}")] for name in depths]
+        found, ratios = timed(stack, [probe], cases, blocks, executions, "growth with depth and CPUs")
+    rows = [[name, spread(found["probe", name]), spread(ratios["probe", name], "{:.2f}")] for name in cases]
     with ExitStack() as stack:
         probes = []
         for entries in (1_000, 16_000, 256_000):
             probe, attached = probe_programs(stack, f"{entries:,} entries", settings)
             fill(probe, entries)
             probes.append(attached)
-        path = {"static": static_elf(directory / "static")}
-        found, ratios = timed(stack, probes, path, blocks, executions, "growth with entries")
+        case = {"static": partial(execute, program)}
+        found, ratios = timed(stack, probes, case, blocks, executions, "growth with entries")
         for probe in probes:
             for key in ((name, "static") for name in probe.programs):
                 rows.append([key[0], spread(found[key]), spread(ratios[key], "{:.2f}")])
     title = "Growth of that time (executions only, typed loads where the kernel has them)"
     return table(title, ["", "ns", "of the hash"], rows)
+
+
+def _at_once(path, cpus, times):
+    """Executes a file `times` times on each of so many CPUs."""
+    children = []
+    for cpu in range(cpus):
+        child = os.fork()
+        if not child:
+            try:
+                os.sched_setaffinity(0, {cpu})
+                execute(path, times)
+            finally:
+                os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
 
 
 def fill(probe, entries):

@@ -30,7 +30,7 @@ def unpacked(*names):
 
 def environment(root):
     """What lets unpacked programs find their libraries."""
-    libraries = [str(path) for path in (root / "usr/lib").glob("*-linux-gnu")]
+    libraries = [str(path) for place in ("usr/lib", "lib") for path in (root / place).glob("*-linux-gnu")]
     return {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)}
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import shutil
 import socket
 import subprocess
 import time
@@ -23,6 +24,7 @@ from tests.bench.measure import Progress, spread, table
 
 SERIES = 1_000, 10_000, 100_000
 SCRAPERS = 4
+SERIES_OF_A_PROCESS, MOST_OF_PROCESSES = 24, 10_000  # of process-exporter
 DEADLINE_SECONDS = 30
 
 
@@ -84,29 +86,52 @@ def ours(entries, scrapes):
 
 def node_exporter(directory, entries, scrapes):
     """CPU of node_exporter for each scrape of a file with as many series, in ms."""
-    binary = packages.unpacked("prometheus-node-exporter") / "usr/bin/prometheus-node-exporter"
     lines = "\n".join(
         f'exec_executions_total{{path="/usr/lib/some-package/program-{number:06}",interpreter="/lib64/ld-linux.so.2",'
         f'stdin_type="null"}} {number}'
         for number in range(entries)
     )
     (directory / "series.prom").write_text(f"# TYPE exec_executions_total counter\n{lines}\n", "ascii")
+    options = ["--collector.disable-defaults", "--collector.textfile", f"--collector.textfile.directory={directory}"]
+    return _cpu_of("prometheus-node-exporter", options, scrapes)
+
+
+def process_exporter(directory, entries, scrapes):
+    """CPU of process-exporter for each scrape of about as many series, of processes that wait, in ms."""
+    names, processes = [f"waits-{number}" for number in range(entries // SERIES_OF_A_PROCESS)], []
+    try:
+        for name in names:
+            (directory / name).symlink_to(shutil.which("sleep"))
+            processes.append(subprocess.Popen([directory / name, "infinity"]))
+        return _cpu_of("prometheus-process-exporter", [f"-procnames={','.join(names)}"], scrapes)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+        for name in names:
+            (directory / name).unlink(missing_ok=True)
+
+
+def _cpu_of(package, options, scrapes):
+    """CPU of each scrape of one of Debian's exporters, in ms, and how many series it has."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    options = ["--collector.disable-defaults", "--collector.textfile", f"--collector.textfile.directory={directory}"]
     process = subprocess.Popen(
-        [binary, *options, f"--web.listen-address={address}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [packages.unpacked(package) / "usr/bin" / package, *options, f"--web.listen-address={address}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         url = f"http://{address}/metrics"
         request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
-        _get(request, time.monotonic() + DEADLINE_SECONDS)
+        text = gzip.decompress(_get(request, time.monotonic() + DEADLINE_SECONDS)).decode()
+        series = sum(line[:1] not in ("", "#") for line in text.splitlines())
         used = psutil.Process(process.pid).cpu_times
         before = sum(used()[:2])
         for _ in range(scrapes):
             _get(request, time.monotonic() + DEADLINE_SECONDS)
-        return (sum(used()[:2]) - before) * 1e3 / scrapes
+        return f"{(sum(used()[:2]) - before) * 1e3 / scrapes:.1f} ({series:,} series)"
     finally:
         process.kill()
         process.wait()
@@ -127,7 +152,9 @@ def scrape(directory, quick):
     """The table of what scrapes cost."""
     rows = []
     for entries in SERIES[: 2 if quick else 3]:
-        cells = ours(entries, 5 if quick else 15)
-        rows.append([f"{entries:,}", *cells, f"{node_exporter(directory, entries, 5 if quick else 20):.1f}"])
+        others = [node_exporter(directory, entries, 5 if quick else 20)]
+        others.append(process_exporter(directory, entries, 3 if quick else 10) if entries <= MOST_OF_PROCESSES else "")
+        rows.append([f"{entries:,}", *ours(entries, 5 if quick else 15), *others])
     head = ["series", "reading", "rendering", "gzip", "a scrape", f"{SCRAPERS} at once, gzip"]
-    return table("CPU of a scrape, ms", [*head, "generate_latest instead of rendering", "node_exporter, a file"], rows)
+    head += ["generate_latest instead of rendering", "node_exporter, a file", "process-exporter, processes that wait"]
+    return table("CPU of a scrape, ms", head, rows)

@@ -1,5 +1,9 @@
-"""The service as a whole: from its start to the first execution that it counts, memory, CPU for each scrape."""
+"""The service as a whole: from its start to the first execution that it counts, memory, CPU for each scrape.
 
+And whether it counts a million executions, and not one less.
+"""
+
+import os
 import re
 import time
 from pathlib import Path
@@ -8,7 +12,7 @@ import psutil
 
 from tests.bench.measure import Progress, spread, table
 from tests.kernel.command import COMMAND, served
-from tests.kernel.programs import execute, static_elf
+from tests.kernel.programs import execute, static_elf, storm
 
 SCRAPES_OF_AN_HOUR = 240  # one every 15 s
 PAUSE_SECONDS = 0.01
@@ -17,10 +21,11 @@ PAUSE_SECONDS = 0.01
 def service(directory, quick):
     """The table of figures of the service."""
     program = static_elf(directory / "canary")
-    starts = [_start_to_first_count(program) for _ in range(2 if quick else 7)]
+    catalogue = f"--catalogue.path={directory}/catalogue.db"
+    starts = [_start_to_first_count(program, catalogue) for _ in range(2 if quick else 7)]
     rows = [["start to first counted exec, s", spread(starts, "{:.2f}")]]
     scrapes = 20 if quick else SCRAPES_OF_AN_HOUR
-    with served() as exporter:
+    with served(catalogue) as exporter:
         process = psutil.Process(exporter.process.pid)
         rows.append(["memory after start, MB: resident (anonymous, file), proportional", _memory(process.pid)])
         exporter.get()
@@ -34,7 +39,29 @@ def service(directory, quick):
     return table("The service", ["", "median (middle half)"], rows)
 
 
-def _start_to_first_count(program):
+def exact(directory, quick):
+    """The table of a million executions, from as many processes at once as there are CPUs."""
+    program, workers = static_elf(directory / "one-of-a-million"), os.cpu_count()
+    each, parts = (1_000 if quick else 1_000_000) // workers // 100, 100
+    with served(f"--catalogue.path={directory}/catalogue.db") as exporter:
+        process, progress = psutil.Process(exporter.process.pid), Progress("executions, in hundredths", parts)
+        before, started = sum(process.cpu_times()[:2]), time.monotonic()
+        for _ in range(parts):
+            storm([program], each, workers)
+            progress.step()
+        seconds, used = time.monotonic() - started, sum(process.cpu_times()[:2]) - before
+        executed, counted = parts * each * workers, _counted(exporter, program)
+    rows = [[f"{executed:,}", workers, f"{executed / seconds:,.0f}", executed - counted, f"{used / seconds:.2%}"]]
+    head = ["executions", "processes that executed", "executions in a second", "missed", "CPU of the service"]
+    return table("A million executions, counted by the service", head, rows)
+
+
+def _counted(exporter, program):
+    found = re.search(rf'path="{re.escape(str(program))}"[^}}]*}} ([0-9.]+)', exporter.get().decode())
+    return int(float(found[1]))
+
+
+def _start_to_first_count(program, catalogue):
     """Executes a program again and again while the service starts; those that it missed say when it began."""
     import threading
 
@@ -50,11 +77,10 @@ def _start_to_first_count(program):
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        with served(command=COMMAND) as exporter:
+        with served(catalogue, command=COMMAND) as exporter:
             stop.set()
             thread.join()
-            counted = re.search(rf'path="{re.escape(str(program))}"[^}}]*}} ([0-9.]+)', exporter.get().decode())
-            return times[len(times) - int(float(counted[1]))] - started
+            return times[len(times) - _counted(exporter, program)] - started
     finally:
         stop.set()
 

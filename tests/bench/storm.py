@@ -1,41 +1,132 @@
-"""What an observer costs a storm of executions, what it uses itself, and what it misses.
+"""What executions cost those who execute: the probe beside nothing, and observers beside a storm.
 
-Blocks of executions follow each other: without an observer, with one, without, with the next, and so on; each is
-compared with the blocks around it. The first row is a block without an observer compared likewise: what noise does.
+CPU time is measured, not the time that passes: it hardly grows with what else the machine does.
 """
 
 import itertools
 import os
-import re
-import resource
-import signal
+import random
 import statistics
 import subprocess
-import time
-from contextlib import contextmanager
-from pathlib import Path
+from collections import defaultdict
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import psutil
 
-from tests.bench import packages
-from tests.bench.measure import Progress, pinned, spread, table
-from tests.kernel.command import served
-from tests.kernel.programs import execute, static_elf
+from exporter.program import ProbeSettings
+from tests.bench.kernel import EMPTY, EVERYTHING, HASH, NOTHING_ELSE, Attached, baselines, probe_programs
+from tests.bench.measure import Progress, spread, table
+from tests.bench.observers import TRACEFS, observers
+from tests.bench.workloads import TINY_EXECUTIONS, saturated, tiny, workloads
 
-TRACEFS = Path("/sys/kernel/tracing")
-READY_SECONDS, DEADLINE_SECONDS = 2, 30
-BY_COMM = "tracepoint:sched:sched_process_exec { @[comm] = count(); }"
+A_NOTHING = "nothing, compared with nothing"
 
 
-class Observer:
-    """`start()` runs it and gives its pid; afterwards `seen(output)` tells how many executions it knew of."""
+def slowdown(directory, quick):
+    """The table of what the probe adds to the CPU time of whole programs: attached for a block, and detached again."""
+    blocks = {"tiny static": 160, "dynamic": 160, "shell": 60, "build": 30}
+    busy = {"tiny static, saturated": 60}
+    if quick:
+        blocks, busy = (dict.fromkeys(counts, 4) for counts in (blocks, busy))
+    found = {}
+    with ExitStack() as stack:
+        nothing = Attached({}, lambda: None, lambda: None)
+        variants = {A_NOTHING: nothing}
+        for one in baselines(stack):
+            variants.update({name: one for name in one.programs if name in (EMPTY, HASH)})
+        for name, collect in (("executions only", NOTHING_ELSE), ("all collectors", EVERYTHING)):
+            variants[f"exec_exporter, {name}"] = probe_programs(stack, name, ProbeSettings(collect=collect))[1]
+        for workload in workloads(directory):
+            found[workload.name] = _compared(workload, variants, nothing, blocks[workload.name])
+            under_load = f"{workload.name}, saturated"
+            if under_load in busy:
+                with saturated():
+                    found[under_load] = _compared(workload, variants, nothing, busy[under_load], busy=True)
+    rows = [[name, *(spread(found[column][name], "{:.4f}") for column in found)] for name in variants]
+    return table(
+        "CPU time of programs, compared with that without a probe: median (middle half)",
+        ["attached", *found],
+        rows,
+    )
 
-    def __init__(self, name, start, seen):
-        self.name, self.start, self.seen = name, start, seen
+
+def _compared(workload, variants, nothing, blocks, busy=False):
+    """How many times the CPU time without anything each variant takes, block by block, in another order each time."""
+    ratios, progress = defaultdict(list), Progress(f"slowdown, {workload.name}", blocks)
+    for _ in range(blocks):
+        order, took = [("", nothing), *variants.items()], {}
+        for name, one in random.sample(order, len(order)):
+            one.attach()
+            try:
+                took[name] = workload.cpu_seconds(busy)
+            finally:
+                one.detach()
+        for name in variants:
+            ratios[name].append(took[name] / took[""])
+        progress.step()
+    return ratios
+
+
+def storm(directory, quick):
+    """The table of observers: what they cost a storm, use themselves, and miss, on an idle and on a busy machine."""
+    rounds, blocks = (1, 4) if quick else (3, 20)
+    states = {"idle": nullcontext, "saturated": saturated}
+    name = f"storm-{os.getpid()}"[:15]
+    workload = tiny(directory, name)
+    ratios, used, missed, failed = (defaultdict(list) for _ in range(4))
+    with _tracefs():
+        watching = list(observers(directory, name))
+        progress = Progress("storm", rounds * len(states) * len(watching))
+        for _, (state, load), observer in itertools.product(range(rounds), states.items(), watching):
+            case, busy = (observer.name, state), state != "idle"
+            try:
+                with load():
+                    before = _blocks(workload, blocks, busy)
+                    ratios[A_NOTHING, state] += [b / a for a, b in itertools.pairwise(before)]
+                    with observer.start() as pid:
+                        process = psutil.Process(pid)
+                        cpu = _cpu_seconds(process)
+                        times = _blocks(workload, blocks, busy)
+                        used[case].append((_cpu_seconds(process) - cpu) / sum(times))
+                    after = _blocks(workload, blocks, busy)
+                without = statistics.median(before + after)
+                ratios[case] += [time / without for time in times]
+                missed[case].append(1 - min(1, observer.seen() / (blocks * TINY_EXECUTIONS)))
+            except (OSError, subprocess.SubprocessError, psutil.Error) as error:
+                failed[observer.name] = str(error).splitlines()[0]
+            progress.step()
+    head, rows = ["observer"], []
+    for state in states:
+        head += [f"{state}: CPU time of the storm", "CPU of the observer", "missed or not named"]
+    for title in (A_NOTHING, *(observer.name for observer in watching)):
+        cells = [title]
+        for state in states:
+            case = title, state
+            cells += [spread(ratios[case], "{:.3f}") if case in ratios else f"does not run here: {failed[title]}"]
+            if case in missed:
+                cells += [f"{statistics.median(used[case]):.1%}", f"{statistics.mean(missed[case]):.2%}"]
+            else:
+                cells += ["", ""]
+        rows.append(cells)
+    count = f"{rounds * blocks * TINY_EXECUTIONS:,}"
+    return table(
+        f"A storm of the smallest program on one CPU, {count} executions beside each observer: its CPU time compared"
+        " with that without one, median (middle half); CPU of the observer as a part of that time",
+        head,
+        rows,
+    )
+
+
+def _blocks(workload, blocks, busy):
+    return [workload.cpu_seconds(busy) for _ in range(blocks)]
+
+
+def _cpu_seconds(process):
+    return sum(sum(one.cpu_times()[:2]) for one in (process, *process.children(recursive=True)))
 
 
 @contextmanager
-def tracefs():
+def _tracefs():
     """Mounted where tools look for it; unmounted if it was not."""
     mounted = (TRACEFS / "events").exists()
     if not mounted:
@@ -45,152 +136,3 @@ def tracefs():
     finally:
         if not mounted:
             subprocess.run(["umount", TRACEFS], check=False)
-
-
-@contextmanager
-def _tool(arguments, environment, output):
-    """A tool that is running, and has had time to attach; it is ended as a user would, with SIGINT."""
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            arguments, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
-        )
-        try:
-            time.sleep(READY_SECONDS)  # none of them says when it is ready
-            if process.poll() is not None:
-                raise OSError(output.read_text("utf-8", "replace")[-300:].strip() or "it ended at once")
-            yield process.pid
-            time.sleep(READY_SECONDS / 2)  # what is on its way
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(DEADLINE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _lines_with(name):
-    return lambda output: len(re.findall(rf"\b{name}\b", output.read_text("utf-8", "replace")))
-
-
-def observers(directory, name):
-    """The observers that can be had here, and why others cannot."""
-
-    @contextmanager
-    def exec_exporter():
-        with served() as exporter:
-            yield exporter.process.pid
-            (directory / "exec_exporter").write_bytes(exporter.get())
-
-    def counted(output):
-        found = re.findall(
-            rf'^exec_executions_total{{[^}}]*/{name}"[^}}]*}} ([0-9.]+)', output.read_text(), re.MULTILINE
-        )
-        return sum(float(value) for value in found)
-
-    def by_comm(output):
-        found = re.search(rf"@\[{name}\]: (\d+)", output.read_text("utf-8", "replace"))
-        return int(found[1]) if found else 0
-
-    def recorded(_):
-        script = subprocess.run(
-            ["perf", "script", "-i", directory / "perf.data", "-F", "comm,event"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return len(re.findall(rf"^ *{name}\b", script.stdout, re.MULTILINE))
-
-    tools = {
-        "bpftrace, counting by comm": ("bpftrace", "bpftrace", ["-e", BY_COMM], by_comm),
-        "bpftrace's execsnoop.bt": ("bpftrace", "execsnoop.bt", [], _lines_with(name)),
-        "libbpf-tools' execsnoop": ("libbpf-tools", "execsnoop", [], _lines_with(name)),
-        "perf record": (
-            "linux-perf",
-            "perf",
-            ["record", "-a", "-q", "-e", "sched:sched_process_exec", "-o", str(directory / "perf.data")],
-            recorded,
-        ),
-        "forkstat": ("forkstat", "forkstat", ["-e", "exec"], _lines_with(name)),
-    }
-    yield Observer("exec_exporter", exec_exporter, counted)
-    for title, (package, command, arguments, seen) in tools.items():
-        root = packages.unpacked(package)
-        path = packages.command(root, command)
-        environment = packages.environment(root)
-        if path and path.suffix == ".bt":
-            arguments, path = [str(path)], packages.command(root, "bpftrace")
-        if path is None:
-            continue
-
-        def start(path=path, arguments=arguments, environment=environment, title=title):
-            return _tool([path, *arguments], environment, directory / title)
-
-        yield Observer(title, start, seen)
-
-
-def block(program, executions):
-    """CPU seconds of so many executions: unlike the time that they take, they hardly grow with the machine's load."""
-    with pinned():
-        started = _cpu_of_storm()
-        execute(program, executions, arguments=(program.name.encode(),))
-        return _cpu_of_storm() - started
-
-
-def _cpu_of_storm():
-    usages = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def storm(directory, quick):
-    """The table of slowdowns, of CPU used, and of executions missed."""
-    name = f"storm-{os.getpid()}"[:15]
-    program = static_elf(directory / name)
-    rounds, blocks, executions = (1, 2, 200) if quick else (3, 10, 200)
-    rows = []
-    with tracefs():
-        found = list(observers(directory, name))
-        progress = Progress("storm", rounds * len(found) * blocks)
-        without, ratios, used, missed, failed = [], {}, {}, {}, {}
-        for _ in range(rounds):
-            for observer in found:
-                baseline = [block(program, executions) for _ in range(blocks)]
-                without += [b / a for a, b in itertools.pairwise(baseline)]
-                try:
-                    with observer.start() as pid:
-                        process = psutil.Process(pid)
-                        cpu, times = _cpu(process), []
-                        for _ in range(blocks):
-                            times.append(block(program, executions))
-                            progress.step()
-                        used.setdefault(observer.name, []).append((_cpu(process) - cpu) / sum(times) * 100)
-                    after = statistics.median(block(program, executions) for _ in range(blocks))
-                    around = (statistics.median(baseline) + after) / 2
-                    ratios.setdefault(observer.name, []).extend(time / around for time in times)
-                    seen = observer.seen(directory / observer.name)
-                    missed.setdefault(observer.name, []).append(1 - min(1, seen / (blocks * executions)))
-                except (OSError, psutil.Error) as error:
-                    failed[observer.name] = str(error).splitlines()[0]
-    rows.append(["nothing, compared with nothing", spread(without, "{:.3f}"), "", ""])
-    for observer in found:
-        title = observer.name
-        if title in ratios:
-            lost = f"{statistics.mean(missed[title]):.2%}"
-            rows.append([title, spread(ratios[title], "{:.3f}"), f"{statistics.median(used[title]):.1f} %", lost])
-        else:
-            rows.append([title, f"does not run here: {failed[title]}", "", ""])
-    count = f"{rounds * blocks * executions:,}"
-    return table(
-        f"A storm of vfork and exec of the smallest program on one CPU, {count} executions beside each observer",
-        [
-            "observer",
-            "CPU time of the storm, compared with none: median (middle half)",
-            "CPU of the observer, of that time",
-            "missed",
-        ],
-        rows,
-    )
-
-
-def _cpu(process):
-    return sum(sum(one.cpu_times()[:2]) for one in (process, *process.children(recursive=True)))

@@ -32,7 +32,7 @@ def service(probes, tmp_path_factory):
 
 
 def url(service):
-    return re.search(r"serving (http://\S+)/metrics", service.log())[1]
+    return re.findall(r"serving (http://\S+)/metrics", service.log())[-1]
 
 
 def get(service, path="/metrics"):
@@ -84,7 +84,7 @@ def test_it_can_write_to_its_state_and_nowhere_else(service):
     root = Path(f"/proc/{service.pid}/root")
     mode = (root / "var/lib/exec_exporter").stat()
     assert (oct(mode.st_mode & 0o777), mode.st_uid) == ("0o750", int(service.run("id", "--user", "exec_exporter")[1]))
-    writable = {"/var/lib/exec_exporter", "/run/exec_exporter"}
+    writable = {"/var/lib/exec_exporter", "/run/exec_exporter", "/run/exec_exporter_pins"}
     for directory in (*writable, "/etc", "/usr", "/var/lib", "/tmp", "/home", "/opt", "/proc/sys", "/sys"):
         read_only = bool(os.statvfs(root / directory.lstrip("/")).f_flag & os.ST_RDONLY)
         assert read_only == (directory not in writable), directory
@@ -93,6 +93,18 @@ def test_it_can_write_to_its_state_and_nowhere_else(service):
 def test_its_configuration_is_its_own_and_roots(service):
     status, said = service.run("stat", "--format=%a %U %G", "/etc/exec_exporter")
     assert (status, said) == (0, "750 root exec_exporter\n")
+
+
+def test_a_restart_misses_nothing(service, tmp_path):
+    program = static_elf(tmp_path / "static", salt=b"restart")
+    execute(program, 7)
+    before = url(service)
+    assert service.run("systemctl", "stop", UNIT) == (0, "")
+    execute(program, 4)
+    assert service.run("systemctl", "start", UNIT) == (0, "")
+    assert url(service) != before
+    assert "exec_exporter_pinned 1.0" in get(service)
+    assert f'exec_executions_total{{interpreter="",path="{program}",stdin_type="null"}} 11.0' in get(service)
 
 
 @pytest.fixture
