@@ -119,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
         type=number(1, 1 << 24),
         default=32768,
         help="combinations of file, interpreter and standard input that can be counted; about 350 bytes of kernel"
-        " memory each (default %(default)s)",
+        " memory each, and 1.5 KiB of the exporter's for each that is there (default %(default)s)",
     )
     parser.add_argument(
         "--bpf.process-entries",
