@@ -110,6 +110,17 @@ class Levels(Generic[L]):
             self._seen[labels] = now
         self.rows = rows
 
+    def state(self) -> list[list[Any]]:
+        """The label sets that take room, as `restore` takes them back."""
+        return [[labels, seen] for labels, seen in self._seen.items()]
+
+    def restore(self, state: Sequence[Sequence[Any]]) -> None:
+        """Takes room for the label sets of a state, of which there is none until numbers come."""
+        for labels, seen in state:
+            self._seen[labels] = seen
+            if labels != self._other:
+                self._limit.use(1)
+
     def expire(self, before: float) -> None:
         """Ends the series of what has not been there since then."""
         for labels in [labels for labels, seen in self._seen.items() if seen < before and labels != self._other]:
