@@ -164,7 +164,7 @@ $(CACHE)/alertmanager-templates: | $(CACHE)/prometheus-alertmanager
 
 # What the probe and the service are tested with: loads, and systemd.
 $(CACHE)/test-ready:
-	$(call install,stress-ng systemd-analyze setpriv setcap wrk,stress-ng systemd util-linux libcap2-bin wrk)
+	$(call install,stress-ng systemd-analyze setpriv setcap wrk mkfs.ext4,stress-ng systemd util-linux libcap2-bin wrk e2fsprogs)
 
 # What a build is measured with. The observers are unpacked, not installed.
 $(CACHE)/bench-ready:
