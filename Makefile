@@ -21,7 +21,7 @@ test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager ale
 test-guests: lint $(CACHE)/vm-ready
 	$(PYTEST) tests/vm -v $(ARGS)
 
-# The whole matrix, and machines that lack something; writes the table in the README. Takes half an hour.
+# The whole matrix, and machines that lack something; writes the table in the README. Takes an hour.
 test-kernels: lint $(CACHE)/vm-ready $(CACHE)/ports-ready
 	$(SUDO) env KERNELS=all $(VENV)/bin/python -m pytest tests/vm -v $(ARGS)
 
@@ -84,12 +84,15 @@ clean:
 # As a service of systemd, which is not enabled or started by this.
 APP := /opt/exec_exporter
 UNIT := /etc/systemd/system/exec_exporter.service
+MOUNT := /etc/systemd/system/run-exec_exporter_pins.mount
+PINS := /run/exec_exporter_pins
 
 install: $(VENV)/bin/python
 	$(SUDO) $(PYTHON) -m venv --system-site-packages --clear $(APP)
 	$(SUDO) $(APP)/bin/python -m pip install --quiet .
 	$(SUDO) ln -sf $(APP)/bin/exec_exporter /usr/local/bin/exec_exporter
 	$(SUDO) install -D -m 644 exporter/systemd/exec_exporter.service $(UNIT)
+	$(SUDO) install -D -m 644 exporter/systemd/run-exec_exporter_pins.mount $(MOUNT)
 	$(SUDO) install -D -m 644 exporter/systemd/sysusers.conf /etc/sysusers.d/exec_exporter.conf
 	$(SUDO) install -D -m 644 exporter/systemd/tmpfiles.conf /etc/tmpfiles.d/exec_exporter.conf
 	$(SUDO) systemd-sysusers exec_exporter.conf
@@ -100,7 +103,9 @@ install: $(VENV)/bin/python
 # The user, /etc/exec_exporter and /var/lib/exec_exporter stay.
 uninstall:
 	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl disable --now exec_exporter; fi
-	$(SUDO) rm -rf $(APP) /usr/local/bin/exec_exporter $(UNIT) /etc/sysusers.d/exec_exporter.conf /etc/tmpfiles.d/exec_exporter.conf
+	-@if mountpoint -q $(PINS); then $(SUDO) $(APP)/bin/exec_exporter unpin --bpf.pin-path=$(PINS)/probe && \
+	    $(SUDO) umount $(PINS); fi
+	$(SUDO) rm -rf $(APP) /usr/local/bin/exec_exporter $(UNIT) $(MOUNT) /etc/sysusers.d/exec_exporter.conf /etc/tmpfiles.d/exec_exporter.conf
 	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl daemon-reload; fi
 
 # BCC is the distribution's, and only its own Python sees it.

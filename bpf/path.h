@@ -8,7 +8,7 @@
 
 #define NAME_BYTES 256 /* NAME_MAX and a NUL */
 #define STRING_WORDS (TEXT_MAX / 8)
-#define HASH_TURNS 640	/* PATH_MAX in words, and 128 names that do not fill their last */
+#define HASH_TURNS 384	/* PATH_MAX in pairs of words, and 128 names that do not fill their last */
 #define WRITE_STEPS 128 /* names and mounts of a path that is written down; the verifier of 6.1 follows no more */
 
 #ifdef HAVE_PROGRAM_FILE
@@ -151,7 +151,7 @@ static __always_inline u64 hash_path(const struct path *path, const char *string
 	if (FRESH(path->dentry))
 		climb_start(climb, path);
 #pragma clang loop unroll(disable)
-	for (u64 turn = 0; turn < HASH_TURNS; turn++) { /* one for each word of a string, and each mount */
+	for (u64 turn = 0; turn < HASH_TURNS; turn++) { /* one for each pair of words of a string, and each mount */
 		u64 word;
 		s64 left;
 
@@ -174,6 +174,11 @@ static __always_inline u64 hash_path(const struct path *path, const char *string
 		}
 		word = climb_word(climb);
 		left = FRESH(climb->left);
+		if (left >= 8) {
+			siphash_word(&hash, word);
+			word = climb_word(climb);
+			left -= 8;
+		}
 		if (left < 8) {
 			word = siphash_last_word(word, left);
 			climb->left = -1;

@@ -13,6 +13,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from exporter import __version__, catalogue_command, findings_command, memory, preflight, privilege
+from exporter.accepted_file import AcceptedFile
 from exporter.cli import Options, parse
 from exporter.counting import Counting, counting
 from exporter.executions import no_rules
@@ -106,14 +107,21 @@ def _unready(probe: Probe, pipeline: Pipeline) -> str:
 
 def config_check(options: Options) -> None:
     """Says that the configuration is good: what is not has been refused on the way here."""
-    WebFile(options.web_config_file)
-    files = ", ".join(str(file) for file in (options.config_file, options.web_config_file) if file)
+    _check_files(options)
+    given = options.config_file, options.web_config_file, options.accepted_file
+    files = ", ".join(str(file) for file in given if file)
     print(f"the configuration is valid: flags, environment{files and ', '}{files}")
+
+
+def _check_files(options: Options) -> None:
+    """Raises Refusal for a file that serving would refuse."""
+    WebFile(options.web_config_file)
+    AcceptedFile(options.accepted_file)
 
 
 def check(options: Options) -> None:
     """Does everything but serving, and says what this kernel lacks."""
-    WebFile(options.web_config_file)
+    _check_files(options)
     preflight.check()
     with closing(Probe(_settings(options))) as probe:
         tell(probe)

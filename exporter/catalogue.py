@@ -80,8 +80,6 @@ class Catalogue:
 
     def labels(self, key: bytes) -> Labels:
         """The labels of a raw key; path and interpreter are `unknown` as long as it is not introduced."""
-        if self.observer:
-            self._touched.add(key)
         found = self._labels.get(key) or self._unnamed.get(key)
         if found is None:
             try:
@@ -95,8 +93,13 @@ class Catalogue:
         """The labels of a raw key that was introduced; None: it was not."""
         return self._labels.get(key)
 
+    def touch(self, key: bytes) -> None:
+        """Takes note that a key was executed again after the execution that introduced it."""
+        if self.observer:
+            self._touched.add(key)
+
     def touched(self) -> set[bytes]:
-        """The keys whose labels somebody has asked for since the last call, because they were executed again."""
+        """The keys that were executed again since the last call."""
         found = self._touched.copy()
         self._touched -= found
         return found

@@ -106,7 +106,8 @@ def parser() -> argparse.ArgumentParser:
         "--config.check",
         dest="config_check",
         action="store_true",
-        help="check flags, variables, --config.file and --web.config.file, which takes no privileges, and exit",
+        help="check flags, variables and the files of --config.file, --web.config.file and --findings.accepted-file,"
+        " which takes no privileges, and exit",
     )
     add_web_flags(parser)
     add_data_flags(parser)
@@ -118,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
         type=number(1, 1 << 24),
         default=32768,
         help="combinations of file, interpreter and standard input that can be counted; about 350 bytes of kernel"
-        " memory each (default %(default)s)",
+        " memory each, and 1.5 KiB of the exporter's for each that is there (default %(default)s)",
     )
     parser.add_argument(
         "--bpf.process-entries",

@@ -112,6 +112,8 @@ class Executions:
         meaning = self._meaning(key)
         self._paths[entry.program] = meaning.shown.path
         if added:
+            if entry.executions > 1:
+                self._catalogue.touch(key)
             self._renamable |= not entry.introduced or self._catalogue.named(key) is None
             self.totals.add(meaning.shown, (added,), self.now())
             self.traits.add(meaning.traits, meaning.shown, added, self._boot_time_ns() + entry.last)

@@ -25,6 +25,10 @@ from exporter.running_kernel import KernelFacts
 MAKERS = compiler, kernel_headers, kernel_types, running_kernel, casts
 
 
+# Of a directory that is not whole: not yet, or not any more.
+MAKING, GONE = "making-", "gone-"
+
+
 class DamagedError(Exception):
     """What is pinned is not what a generation consists of."""
 
@@ -53,7 +57,7 @@ class Generation:
 
     def write(self, loaded: Loaded, intake: BlobMap) -> None:
         """Pins a probe, whole or not at all, and where records of it are kept. Raises OSError."""
-        making = f"making-{self.number}"
+        making = f"{MAKING}{self.number}"
         self._pins.remove(making)
         self._pins.make_directory(making)
         description = Map.of(_text_map(_describe(loaded)))
@@ -94,7 +98,8 @@ class Generation:
 
     def remove(self) -> None:
         """Removes its pins. Raises OSError."""
-        self._pins.remove(str(self.number))
+        self._pins.rename(str(self.number), f"{GONE}{self.number}")
+        self._pins.remove(f"{GONE}{self.number}")
 
     def _get(self, name: str) -> int:
         return self._pins.get(f"{self.number}/{name}")

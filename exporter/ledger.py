@@ -38,16 +38,15 @@ class Ledger:
         return self._blobs.map.fd
 
     def load(self) -> dict[str, Any] | None:
-        """The last state; None: there is none. Raises OSError."""
+        """The last state; None: there is none. Raises OSError, and ValueError for what nobody has saved."""
         found = self._blobs.read()
-        for number in reversed(found):
-            self._number = max(self._number, number)
-            try:
-                state = json.loads(zlib.decompress(found[number]))
-            except (ValueError, zlib.error):
-                continue
-            return state if isinstance(state, dict) else None
-        return None
+        for number in list(found)[:-1]:  # whoever saved the last one did not come to removing this one
+            self._blobs.remove(number)
+        if not found:
+            return None
+        self._number = max(found)
+        state: dict[str, Any] = json.loads(zlib.decompress(found[self._number]))
+        return state
 
     def save(self, state: dict[str, Any]) -> bool:
         """Puts a state in the place of the last one; whether it could."""

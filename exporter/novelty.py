@@ -41,6 +41,7 @@ SETTLE_SECONDS = 0.5  # a program that deletes itself does so soon
 TICK_SECONDS = 1.0
 RECHECK_SECONDS = 5.0  # scripts as invoked, keys without a meaning
 TOUCH_SECONDS = 600.0
+TOUCHED = 4096  # programs that wait for it at most
 PACKAGES = "packages"
 LOGGED = 10  # findings at once
 
@@ -255,11 +256,12 @@ class Novelty:
             if finding is None:
                 if verdict.reason:
                     store.add_to_total(verdict.reason)
+                else:
+                    self._to_touch.add(verdict.program)
             elif store.add_finding(finding, json.dumps(sighting.record)) and not self._open.is_accepted(finding):
                 store.add_to_total(finding.reason)
                 found.append(finding)
         store.name_key(sighting.raw, sighting.labels, programs[0] if programs else None, sighting.watched)
-        self._to_touch.update(programs)
 
     def _say(self, found: list[Finding]) -> None:
         for finding in found[:LOGGED]:
@@ -315,7 +317,7 @@ class Novelty:
                 self._outdated = False
                 self._open.refresh(store, self._accepted.entries)
                 self._show(store)
-        if self._to_touch and self._is_time(TOUCH_SECONDS):
+        if len(self._to_touch) >= TOUCHED or (self._to_touch and self._is_time(TOUCH_SECONDS)):
             with store.transaction():
                 store.touch(self._to_touch, time.time())
             self._to_touch.clear()

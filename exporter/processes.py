@@ -89,11 +89,13 @@ class Processes:
             + [(program, *numbers) for program, numbers in self._counted.items()],
             "seeds": list(self._seeds.items()),
             "totals": self.totals.state(),
+            "running": self.running.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from a state, if it is of this map: else only with what was counted."""
         self.totals.restore(state["totals"], str)
+        self.running.restore(state["running"])
         self._seeds = {**dict(state["seeds"]), **self._seeds}
         if state["map"] == self._source.map_id("lives"):
             self._counted = {program: tuple(numbers) for program, *numbers in state["counted"]}

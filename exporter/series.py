@@ -64,7 +64,7 @@ class Totals(Generic[L]):
         if labels != other and not self._limit.take(self._sets):
             self.folded += first
             labels = other
-        self.changed_rows = True
+        self.changed_rows |= labels not in self.rows
         return self.rows.setdefault(labels, [0] * self._width), labels
 
     def state(self) -> dict[str, Any]:
@@ -109,6 +109,17 @@ class Levels(Generic[L]):
             rows[labels] = rows.get(labels, 0) + number
             self._seen[labels] = now
         self.rows = rows
+
+    def state(self) -> list[list[Any]]:
+        """The label sets that take room, as `restore` takes them back."""
+        return [[labels, seen] for labels, seen in self._seen.items()]
+
+    def restore(self, state: Sequence[Sequence[Any]]) -> None:
+        """Takes room for the label sets of a state, of which there is none until numbers come."""
+        for labels, seen in state:
+            self._seen[labels] = seen
+            if labels != self._other:
+                self._limit.use(1)
 
     def expire(self, before: float) -> None:
         """Ends the series of what has not been there since then."""

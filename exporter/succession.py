@@ -21,7 +21,7 @@ from exporter.blob_map import BlobMap
 from exporter.bpf_map import Map
 from exporter.catalogue import Introduced
 from exporter.dispatch import wait_until_unused
-from exporter.generation import DamagedError, Generation, digest
+from exporter.generation import GONE, MAKING, DamagedError, Generation, digest
 from exporter.intake import Intake
 from exporter.ledger import Ledger
 from exporter.pins import Pins
@@ -60,7 +60,7 @@ class Succession:
 
     def _begin(self) -> tuple[Probe, Pipeline]:
         for name in self._pins.names():
-            if name.startswith("making-"):
+            if name.startswith((MAKING, GONE)):
                 self._pins.remove(name)
         numbers = self._pins.generations()
         ledger = self._ledger(bool(numbers))

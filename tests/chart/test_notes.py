@@ -35,6 +35,20 @@ def test_a_catalogue_that_ends_with_its_pod(notes):
     assert "Set catalogue.hostPath=" not in notes('catalogue.hostPath="/x"')
 
 
+def test_what_to_do_before_pins_are_left_behind(notes):
+    assert "unpin" not in notes()
+    said = notes("pins.enabled=true", 'fullnameOverride="execs"', 'namespaceOverride="other"')
+    commands = [line.strip() for line in said.splitlines() if "unpinOnStop" in line or "rollout status" in line][-2:]
+    assert commands == [
+        "helm -n n upgrade exec-exporter CHART --reuse-values --set pins.unpinOnStop=true",
+        "kubectl -n other rollout status daemonset/execs",
+    ]
+    template(*settings("pins.enabled=true", "pins.unpinOnStop=true"))  # which is what that sets
+    said = notes("pins.enabled=true", "pins.unpinOnStop=true")
+    assert "helm uninstall leaves nothing there" in said
+    assert "--reuse-values" not in said
+
+
 def test_who_scrapes(notes):
     assert "http://exec-exporter.n.svc:10042/metrics" in notes()
     assert "Nobody scrapes it yet" not in notes("serviceMonitor.enabled=true")

@@ -69,6 +69,9 @@ def test_the_set_of_everything_switches_everything_on():
         ('namespaceOverride="My Space"', "at '/namespaceOverride': 'My Space' does not match"),
         ('catalogue.hostPath="var/lib"', "at '/catalogue/hostPath': 'var/lib' does not match"),
         ('contentHashes={"enabled": true}', None),
+        ('pins.hostPath=""', "at '/pins/hostPath': '' does not match"),
+        ("pins.unpinOnStop=true", "at '/pins/enabled': value must be true"),
+        ('pins.path="/x"', "at '/pins': additional properties 'path' not allowed"),
         ('web.existingSecret="exec-web"', "at '/web/scheme': value must be one of 'http', 'https'"),
     ],
 )
@@ -88,6 +91,15 @@ def test_contents_are_read_of_processes_that_are_seen():
 def test_only_one_monitor_at_a_time():
     with pytest.raises(HelmError, match="'/podMonitor/enabled': value must be false"):
         template(*settings("serviceMonitor.enabled=true", "podMonitor.enabled=true"))
+
+
+@pytest.mark.parametrize("surge", ["1", '"10%"'])
+def test_pods_that_have_pins_do_not_overlap(surge):
+    pair = f"updateStrategy.rollingUpdate.maxSurge={surge}"
+    template(*settings(pair))
+    template(*settings("pins.enabled=true", "updateStrategy.rollingUpdate.maxSurge=0"))
+    with pytest.raises(HelmError, match="at '/updateStrategy/rollingUpdate/maxSurge': value must be one of"):
+        template(*settings("pins.enabled=true", pair))
 
 
 def test_a_web_configuration_has_one_source():

@@ -11,11 +11,13 @@ import yaml
 from exporter import __version__, metrics
 from exporter.cli import parse, parser
 from exporter.logs import FORMATS, LEVELS
+from exporter.settings import variable
 from tests.chart.helm import CHART, ROOT, VALUES, container, helm, template
 from tests.tools import HELM
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 FLAGS = {flag for action in parser()._actions for flag in action.option_strings}
+VARIABLES = {variable("exec_exporter", flag.removeprefix("--")) for flag in FLAGS}
 
 
 def generate():
@@ -35,12 +37,17 @@ def test_versions():
 def test_every_flag_exists(values, tmp_path):
     objects = template(f"--values={values}")
     (daemonset,) = (one for (kind, _), one in objects.items() if kind == "DaemonSet")
-    arguments = daemonset["spec"]["template"]["spec"]["containers"][0]["args"]
+    container = daemonset["spec"]["template"]["spec"]["containers"][0]
+    arguments = container["args"]
     assert {argument.partition("=")[0] for argument in arguments} <= FLAGS
+    environment = {one["name"]: one["value"] for one in container.get("env", [])}
+    assert {name for name in environment if name.startswith("EXEC_EXPORTER_")} <= VARIABLES
     for one in objects.values():
         for name, text in {**one.get("data", {}), **one.get("stringData", {})}.items():
             (tmp_path / name).write_text(text)
-    options = parse([re.sub("=/etc/exec_exporter/[a-z]+/", f"={tmp_path}/", argument) for argument in arguments], {})
+    options = parse(
+        [re.sub("=/etc/exec_exporter/[a-z]+/", f"={tmp_path}/", argument) for argument in arguments], environment
+    )
     for file in (options.config_file, options.web_config_file, options.accepted_file):
         assert file is None or file.exists() or values.stem == "passwords"  # which has a Secret of the user's own
 

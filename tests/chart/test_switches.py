@@ -233,6 +233,64 @@ class TestCatalogue:
         assert "annotations" not in daemonset(given)["spec"]["template"]["metadata"]
 
 
+class TestPins:
+    ON = "pins.enabled=true"
+    MOUNT: typing.ClassVar = {"name": "pins", "mountPath": "/run/bpf"}
+    PATH: typing.ClassVar = {"name": "EXEC_EXPORTER_BPF_PIN_PATH", "value": "/run/bpf/exec_exporter"}
+
+    def test_are_off(self):
+        assert "--bpf.pin-path=" in container()["args"]
+        assert "--bpf.unpin-on-stop" not in container()["args"]
+        assert "env" not in container()
+        assert "pins" not in {one["name"] for one in (*pod()["volumes"], *container()["volumeMounts"])}
+
+    def test_lie_in_a_directory_of_the_exporter_s_own(self):
+        spec = pod(self.ON)
+        source = {"path": "/sys/fs/bpf/exec-exporter", "type": "DirectoryOrCreate"}
+        assert [one for one in spec["volumes"] if "hostPath" in one] == [{"name": "pins", "hostPath": source}]
+        (first,) = spec["initContainers"]
+        assert first["volumeMounts"] == [self.MOUNT]
+        assert first["args"] == ["65534", "65534", self.MOUNT["mountPath"]]
+        assert first["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["CHOWN"]}
+        assert self.MOUNT in spec["containers"][0]["volumeMounts"]
+        other = pod(self.ON, 'pins.hostPath="/sys/fs/bpf/execs"')["volumes"]
+        assert {"name": "pins", "hostPath": {**source, "path": "/sys/fs/bpf/execs"}} in other
+
+    def test_are_where_the_exporter_looks(self):
+        given = container(self.ON, 'env=[{"name": "A", "value": "b"}]')
+        assert given["env"] == [self.PATH, {"name": "A", "value": "b"}]
+        assert not [one for one in given["args"] if one.startswith("--bpf.")]
+
+    def test_take_no_more_privileges(self):
+        assert container(self.ON)["securityContext"] == container()["securityContext"]
+        assert pod(self.ON)["securityContext"] == pod()["securityContext"]
+
+    def test_leave_with_the_pod_if_told_to(self):
+        assert "--bpf.unpin-on-stop" not in container(self.ON)["args"]
+        changed = container(self.ON, "pins.unpinOnStop=true")
+        assert set(changed["args"]) - set(container(self.ON)["args"]) == {"--bpf.unpin-on-stop"}
+        assert self.PATH in changed["env"]
+
+    def test_and_the_catalogue_have_one_owner(self):
+        spec = pod(self.ON, TestCatalogue.HOST)
+        (first,) = spec["initContainers"]
+        assert first["volumeMounts"] == [TestCatalogue.MOUNT, self.MOUNT]
+        assert first["args"][2:] == [TestCatalogue.MOUNT["mountPath"], self.MOUNT["mountPath"]]
+        assert {one["name"] for one in spec["volumes"] if "hostPath" in one} == {"catalogue", "pins"}
+
+    @pytest.mark.parametrize(
+        ("pairs", "expected"),
+        [
+            (['podSecurityContext={"runAsUser": 7, "runAsGroup": 8}'], ["7", "8"]),
+            (['securityContext={"runAsUser": 0}'], ["0", "65534"]),
+            (['podSecurityContext={"runAsUser": 7}', 'securityContext={"runAsUser": 2000000}'], ["2000000", "65534"]),
+        ],
+    )
+    def test_belong_to_whom_the_container_is(self, pairs, expected):
+        (first,) = pod(self.ON, *pairs)["initContainers"]
+        assert first["args"][:2] == expected
+
+
 class TestConfiguration:
     CONFIG = 'config={"series": {"limit": 7}}'
 
@@ -375,10 +433,9 @@ class TestOpenShift:
         kinds = {next(kind for kind in volume if kind != "name") for volume in spec["volumes"]}
         assert kinds <= set(constraints["volumes"])
 
-    def test_with_a_catalogue_on_the_node(self):
-        constraints = made(
-            "SecurityContextConstraints", "openshift.enabled=true", 'catalogue.hostPath="/x"', name=f"{NAME}-{NAME}"
-        )
+    @pytest.mark.parametrize("switch", ['catalogue.hostPath="/x"', "pins.enabled=true"])
+    def test_with_a_directory_of_the_node(self, switch):
+        constraints = made("SecurityContextConstraints", "openshift.enabled=true", switch, name=f"{NAME}-{NAME}")
         assert constraints["allowHostDirVolumePlugin"] is True
         assert constraints["allowedCapabilities"] == ["BPF", "PERFMON", "CHOWN"]
         assert constraints["runAsUser"] == {"type": "RunAsAny"}

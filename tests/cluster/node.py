@@ -23,6 +23,7 @@ SOCKET = STATE / "containerd.sock"
 KUBECONFIG = STATE / "kubeconfig"
 TOKEN = STATE / "token"
 CERTIFICATE = STATE / "api.crt"
+BPFFS = "/sys/fs/bpf"  # the box has one of its own
 SYSCTLS = [Path("/proc/sys") / name for name in ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")]
 SAVED = DIRECTORY / "sysctls.json"
 
@@ -133,6 +134,7 @@ class Node:
         SAVED.write_text(json.dumps({str(file): file.read_text() for file in SYSCTLS}))
         box("up")
         run("ip", "addr", "add", f"{ADDRESS}/32", "dev", "lo")
+        run("mount", "-t", "bpf", "-o", "mode=0700", "bpf", BPFFS)  # as systemd does
         self._credentials()
         self._control_plane()
         self._runtime()

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.chart.helm import CHART, ROOT, VALUES, settings, template
-from tests.cluster.node import KUBECONFIG, apply, get, kubectl
+from tests.cluster.node import BPFFS, KUBECONFIG, apply, get, kubectl
 from tests.cluster.processes import run, until
 from tests.kernel.bpf_objects import bpf_objects, gone
 from tests.kernel.programs import static_elf
@@ -21,8 +21,10 @@ for process in pathlib.Path("/proc").glob("[0-9]*"):
         print((process / "status").read_text())
 """
 RELEASE = "exec-exporter"
+SELECTOR = f"app.kubernetes.io/instance={RELEASE}"
 DRY_RUN = ("--dry-run=server", "--validate=strict")
-UNLIMITED = 'config={"series": {"limit": 200000}}'  # whatever runs on this machine meanwhile
+# Whatever runs on this machine meanwhile.
+UNLIMITED = 'config={"series": {"limit": 200000}}', 'resources.limits.memory="1Gi"'
 MONITORED = ("serviceMonitor.enabled=true", "prometheusRule.enabled=true", "dashboards.enabled=true")
 
 
@@ -35,10 +37,14 @@ def helm(*arguments):
 def rolled_out():
     """Helm does not wait for a DaemonSet that may have all of its pods unavailable."""
     print(kubectl("rollout", "status", f"daemonset/{RELEASE}", f"--namespace={NAMESPACE}", "--timeout=120s"))
-    selector = f"--selector=app.kubernetes.io/instance={RELEASE}"
-    (pod,) = (one for one in get("pods", f"--namespace={NAMESPACE}", selector)["items"]
-              if "deletionTimestamp" not in one["metadata"])  # fmt: skip
-    return pod
+    return current()
+
+
+def current():
+    """The one that is not about to end; ValueError while there is none."""
+    pods = get("pods", f"--namespace={NAMESPACE}", f"--selector={SELECTOR}")["items"]
+    (one,) = (one for one in pods if "deletionTimestamp" not in one["metadata"])
+    return one
 
 
 def metrics():
@@ -106,7 +112,7 @@ def test_the_api_server_refuses_what_it_does_not_know():
 
 
 def test_install(before):
-    said = helm("install", RELEASE, CHART, *settings(UNLIMITED))
+    said = helm("install", RELEASE, CHART, *settings(*UNLIMITED))
     assert f"kubectl label namespace {NAMESPACE} pod-security.kubernetes.io/enforce=privileged" in said
     pod = rolled_out()
     assert pod["spec"]["containers"][0]["image"] == "localhost/exec-exporter:0.1.0"
@@ -291,8 +297,57 @@ def test_a_namespace_without_the_label_gets_no_pod():
     until("the pod comes", rolled_out)
 
 
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    return static_elf(tmp_path_factory.mktemp("pins") / "pinned")
+
+
+def replaced(program, change):
+    """Executes a program all the time from before a change until another pod answers; returns how often."""
+    old, times = rolled_out()["metadata"]["name"], 0
+    change()
+
+    def others():
+        nonlocal times
+        run(program)
+        times += 1
+        return current()["metadata"]["name"] != old and metrics()
+
+    until("another pod answers", others)
+    return times
+
+
+def pinned():
+    """What the node has pinned of the exporter's."""
+    return run("find", f"{BPFFS}/exec-exporter", "!", "-type", "d").split()
+
+
+def test_pins_count_from_pod_to_pod(program):
+    helm("upgrade", RELEASE, CHART, *settings(*UNLIMITED, "pins.enabled=true"))
+    rolled_out()
+    until("the new pod answers", lambda: "exec_exporter_pinned 1.0" in metrics())
+    run(program)
+    times = 1 + replaced(
+        program,
+        lambda: kubectl("delete", "pod", f"--selector={SELECTOR}", f"--namespace={NAMESPACE}", "--wait=false"),
+    )
+    assert "exec_exporter_pinned 1.0" in metrics()
+    assert counted(program) == times
+
+
+def test_an_update_adopts_pins_too(program):
+    """That which the notes want before uninstalling."""
+    before = counted(program)
+    assert before > 0
+    pairs = "--reuse-values", *settings("pins.unpinOnStop=true")
+    times = replaced(program, lambda: helm("upgrade", RELEASE, CHART, *pairs))
+    assert counted(program) == before + times
+    assert pinned()
+
+
 def test_uninstall_leaves_nothing(before):
     helm("uninstall", RELEASE, "--wait")
+    until("the last pod has unpinned", lambda: not pinned(), 60)
     objects, probes = before
     until("all is gone", lambda: everything() == objects, 60)
     assert not gone(probes)

@@ -100,7 +100,7 @@ def box(directory, *arguments):
     try:
         started = Box(process, cgroup, log)
         end = time.monotonic() + DEADLINE_SECONDS
-        while "msg=" not in started.log():
+        while "serving http" not in started.log():
             assert time.monotonic() < end, said.read_text()
             assert process.poll() is None, said.read_text()
             time.sleep(0.1)

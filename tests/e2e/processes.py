@@ -3,6 +3,7 @@
 from pathlib import Path
 
 CAP_PERFMON, CAP_BPF = 1 << 38, 1 << 39
+CAP_READING = 1 << 2 | 1 << 19  # CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE
 
 
 def threads(pid):

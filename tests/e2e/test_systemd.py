@@ -1,16 +1,21 @@
 """The unit that is shipped, installed by `make install`, under a real systemd."""
 
+import hashlib
+import json
 import os
 import re
 import subprocess
+import textwrap
 import time
 import urllib.request
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.e2e.box import REPOSITORY, UNIT, box, missing
-from tests.e2e.processes import CAP_BPF, CAP_PERFMON, capabilities, may_do_nothing, threads
+from tests.e2e.processes import CAP_BPF, CAP_PERFMON, CAP_READING, capabilities, may_do_nothing, threads
+from tests.kernel.novel import new_elf
 from tests.kernel.programs import execute, static_elf
 
 MOST_EXPOSED = 2.0  # must be below it
@@ -21,12 +26,13 @@ if missing():
 
 @pytest.fixture(scope="module")
 def service(probes, tmp_path_factory):
-    with box(tmp_path_factory.mktemp("box"), "--web.listen-address=127.0.0.1:0") as started:
+    options = "--web.listen-address=127.0.0.1:0", "--learning.duration=0s"
+    with box(tmp_path_factory.mktemp("box"), *options) as started:
         yield started
 
 
 def url(service):
-    return re.search(r"serving (http://\S+)/metrics", service.log())[1]
+    return re.findall(r"serving (http://\S+)/metrics", service.log())[-1]
 
 
 def get(service, path="/metrics"):
@@ -78,7 +84,7 @@ def test_it_can_write_to_its_state_and_nowhere_else(service):
     root = Path(f"/proc/{service.pid}/root")
     mode = (root / "var/lib/exec_exporter").stat()
     assert (oct(mode.st_mode & 0o777), mode.st_uid) == ("0o750", int(service.run("id", "--user", "exec_exporter")[1]))
-    writable = {"/var/lib/exec_exporter", "/run/exec_exporter"}
+    writable = {"/var/lib/exec_exporter", "/run/exec_exporter", "/run/exec_exporter_pins"}
     for directory in (*writable, "/etc", "/usr", "/var/lib", "/tmp", "/home", "/opt", "/proc/sys", "/sys"):
         read_only = bool(os.statvfs(root / directory.lstrip("/")).f_flag & os.ST_RDONLY)
         assert read_only == (directory not in writable), directory
@@ -87,6 +93,66 @@ def test_it_can_write_to_its_state_and_nowhere_else(service):
 def test_its_configuration_is_its_own_and_roots(service):
     status, said = service.run("stat", "--format=%a %U %G", "/etc/exec_exporter")
     assert (status, said) == (0, "750 root exec_exporter\n")
+
+
+def test_a_restart_misses_nothing(service, tmp_path):
+    program = static_elf(tmp_path / "static", salt=b"restart")
+    execute(program, 7)
+    before = url(service)
+    assert service.run("systemctl", "stop", UNIT) == (0, "")
+    execute(program, 4)
+    assert service.run("systemctl", "start", UNIT) == (0, "")
+    assert url(service) != before
+    assert "exec_exporter_pinned 1.0" in get(service)
+    assert f'exec_executions_total{{interpreter="",path="{program}",stdin_type="null"}} 11.0' in get(service)
+
+
+@pytest.fixture
+def directory():
+    """One that everybody may look into."""
+    with TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+def executed(directory):
+    """The SHA-256 of two new programs that were executed: one that everybody may read, and one that only root may."""
+    everybodys, roots = (new_elf(directory / name) for name in ("everybodys", "roots"))
+    roots.chmod(0o700)
+    for program in (everybodys, roots):
+        execute(program)
+    return {str(program): hashlib.sha256(program.read_bytes()).hexdigest() for program in (everybodys, roots)}
+
+
+def contents(service, programs):
+    """The SHA-256 that each was found with, once all are."""
+    end = time.monotonic() + 60
+    while True:
+        status, said = service.run("exec_exporter", "findings", "list", "--json")
+        assert status == 0, said
+        found = {one["path"]: one["sha256"] for one in json.loads(said) if one["path"] in programs}
+        if found.keys() == programs.keys():
+            return found
+        assert time.monotonic() < end, found
+        time.sleep(0.1)
+
+
+def test_it_finds_novel_programs_and_reads_those_that_everybody_may_read(service, directory):
+    programs = executed(directory)
+    (everybodys, digest), (roots, _) = programs.items()
+    assert contents(service, programs) == {everybodys: digest, roots: None}
+
+
+def test_with_the_drop_in_of_the_readme_it_reads_all_of_them(service, directory):
+    (drop_in,) = re.findall(r"^(    \[Service\]\n(?:    .+\n)+)", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+    write = f"mkdir -p /etc/systemd/system/{UNIT}.d && printf '%s' \"$1\" > /etc/systemd/system/{UNIT}.d/override.conf"
+    assert service.run("sh", "-c", write, "sh", textwrap.dedent(drop_in)) == (0, "")
+    assert service.run("systemctl", "daemon-reload") == (0, "")
+    assert service.run("systemctl", "restart", UNIT) == (0, "")
+    kept = {name: held for name, held in capabilities(service.pid).items() if name in ("CapPrm", "CapEff", "CapAmb")}
+    assert kept == {"CapPrm": CAP_READING, "CapEff": CAP_READING, "CapAmb": 0}
+    programs = executed(directory)
+    assert contents(service, programs) == programs
 
 
 def test_wrong_usage_is_not_tried_again_and_a_stop_is_clean(service):

@@ -10,6 +10,7 @@ import pytest
 from tests.chart.helm import VALUES, settings, template
 from tests.image.container import ended, runc, running
 from tests.image.oci import specification
+from tests.kernel.bpf_objects import bpf_objects, gone
 from tests.kernel.programs import dynamic_elf, execute, script, static_elf
 from tests.unit.serving import Authority
 
@@ -173,16 +174,70 @@ def test_without_content_hashes_novel_programs_are_found_all_the_same(pod, tmp_p
         one.until(lambda: str(program) in runc("exec", one.name, "exec_exporter", "findings", "list", "--json").stdout)
 
 
-def test_a_catalogue_on_the_node_outlives_the_pod(image, pod, tmp_path):
+@pytest.fixture
+def owned(image, tmp_path):
+    """Runs the init container of a pod."""
+
+    def run(made):
+        (first,) = made.spec["initContainers"]
+        oci = specification(made.spec, first, image.config, image.root, tmp_path)
+        assert ended("exec_exporter-test-owner", oci, tmp_path) == (0, "", "")
+
+    return run
+
+
+@pytest.fixture
+def bpffs(tmp_path):
+    """As systemd mounts it: for root alone."""
+    point = tmp_path / "bpf"
+    point.mkdir()
+    subprocess.run(["mount", "-t", "bpf", "-o", "mode=0700", "bpf", point], check=True)
+    yield point
+    subprocess.run(["umount", point], check=True)
+
+
+def test_pins_count_from_pod_to_pod(pod, owned, bpffs, tmp_path):
+    """While none runs too: the first is killed, the second ends, and the third is told to unpin when it ends."""
+    before = bpf_objects()
+    directory = bpffs / "exec-exporter"
+    unlimited = 'config={"series": {"limit": 200000}}'  # whatever runs on this machine meanwhile
+    given = f"--values={VALUES / 'pinned.yaml'}", *settings(f'pins.hostPath="{directory}"', unlimited)
+    program = static_elf(tmp_path / "program")
+    for number, more in enumerate(((), (), settings("pins.unpinOnStop=true")), 1):
+        made = pod(*given, *more)
+        owned(made)
+        assert (directory.stat().st_uid, directory.stat().st_gid) == (65534, 65534)
+        with running(f"exec_exporter-test-pins-{number}", made.oci, tmp_path) as one:
+            ready(one, made)
+            assert "exec_exporter_pinned 1.0" in metrics(one)
+            assert counted(one, program) == 7 * (number - 1)
+            execute(program, 4)
+            assert counted(one, program) == 7 * (number - 1) + 4
+            assert process_status(one.pid)["CapBnd"] == capabilities(BPF, PERFMON)
+            if number > 1:
+                runc("kill", one.name, "TERM")
+                assert one.process.wait(made.spec["terminationGracePeriodSeconds"]) == 0
+        execute(program, 3)
+    assert [one for one in directory.rglob("*") if not one.is_dir()] == []
+    assert not gone(before)
+
+
+def test_without_pins_the_exporter_does_not_look_for_any(pod, tmp_path):
+    made = pod()
+    with running("exec_exporter-test-unpinned", made.oci, tmp_path) as one:
+        ready(one, made)
+        assert "exec_exporter_pinned 0.0" in metrics(one)
+        runc("kill", one.name, "TERM")
+        one.process.wait(made.spec["terminationGracePeriodSeconds"])
+        assert "bpffs" not in one.process.stderr.read()
+
+
+def test_a_catalogue_on_the_node_outlives_the_pod(pod, owned, tmp_path):
     """Its directory is made by the kubelet for root, and given to the exporter by the init container."""
     directory = tmp_path / "on-the-node"
     config = '{"learning.duration": "0s", "findings.series": 10000}'  # whatever else is new on this machine
     made = pod(*settings(f'catalogue.hostPath="{directory}"', f"config={config}"))
-    (first,) = made.spec["initContainers"]
-    status, said, errors = ended(
-        "exec_exporter-test-owner", specification(made.spec, first, image.config, image.root, tmp_path), tmp_path
-    )
-    assert (status, said, errors) == (0, "", "")
+    owned(made)
     assert (directory.stat().st_uid, directory.stat().st_gid) == (65534, 65534)
     program = static_elf(tmp_path / "novel")
     for times in (1, 2):

@@ -21,23 +21,27 @@ def bpffs(directory):
         subprocess.run(["umount", "--lazy", directory], check=True)
 
 
-def samples(service):
-    """All samples of a scrape."""
-    return [s for family in text_string_to_metric_families(service.get().decode()) for s in family.samples]
+def samples(service, below=""):
+    """The samples of a scrape that have no path, or one that begins so: others execute very many programs."""
+    lines = service.get().decode().splitlines(keepends=True)
+    wanted = f'path="{below}'
+    text = "".join(line for line in lines if 'path="' not in line or wanted in line)
+    return [s for family in text_string_to_metric_families(text) for s in family.samples]
 
 
 def executed(service, below):
     """Executions by path, of the paths that begin so."""
     found = {}
-    for sample in samples(service):
-        if sample.name == PROGRAMS and sample.labels["path"].startswith(str(below)):
+    for sample in samples(service, below):
+        if sample.name == PROGRAMS:
             found[sample.labels["path"]] = found.get(sample.labels["path"], 0) + sample.value
     return found
 
 
 def value(service, name, **labels):
     """The sum of the samples of that name that have those labels."""
-    return sum(s.value for s in samples(service) if s.name == name and labels.items() <= s.labels.items())
+    found = samples(service, labels.get("path", "no path"))
+    return sum(s.value for s in found if s.name == name and labels.items() <= s.labels.items())
 
 
 def pinning(path, *arguments, **options):

@@ -85,12 +85,12 @@ def test_exits_failures_and_forks_go_on_too(pins, tmp_path):
     program = static_elf(tmp_path / "fails", status=3)
     with pinning(pins) as service:
         execute(program, 5, ends=3)
-        before = samples(service)
+        before = samples(service, tmp_path)
     execute(program, 6, ends=3)
     with pinning(pins) as service:
         assert value(service, "exec_exits_total", path=str(program), outcome="failure") == 11
         assert value(service, "exec_lifetime_seconds_count", path=str(program)) == 11
-        never_fall(before, samples(service))
+        never_fall(before, samples(service, tmp_path))
 
 
 def never_fall(before, after):
@@ -116,14 +116,14 @@ def test_another_layout_takes_over_and_nothing_is_lost(pins, tmp_path, arguments
     programs = all_programs(tmp_path)
     with pinning(pins) as service:
         run(programs)
-        before = samples(service)
+        before = samples(service, tmp_path)
         run(programs)  # which nobody has read
     run(programs)
     with pinning(pins, *arguments) as service:
         assert "took over" in service.said
         assert executed(service, tmp_path) == times(programs, 3)
         if "processes" not in arguments[0]:
-            never_fall(before, samples(service))
+            never_fall(before, samples(service, tmp_path))
         run(programs)
         assert executed(service, tmp_path) == times(programs, 4)
     with pinning(pins) as service:
@@ -152,14 +152,14 @@ def test_an_upgrade_to_other_keys_values_and_counters(pins, tmp_path, upgraded):
     programs = all_programs(tmp_path)
     with pinning(pins) as service:
         run(programs)
-        before = samples(service)
+        before = samples(service, tmp_path)
     run(programs)
     for command, factor in ((upgraded, 2), (COMMAND, 3)):
         with pinning(pins, command=command) as service:
             assert "took over" in service.said
             assert executed(service, tmp_path) == times(programs, factor)
-            never_fall(before, samples(service))
-            before = samples(service)
+            never_fall(before, samples(service, tmp_path))
+            before = samples(service, tmp_path)
         run(programs)
 
 

@@ -61,13 +61,14 @@ class Authority:
     def __init__(self, directory, name="authority"):
         self.directory = directory
         self.certificate, self.key = directory / f"{name}.pem", directory / f"{name}.key"
-        self._new(self.certificate, self.key, name, "-x509", "-days", "2")
+        usage = "keyUsage=critical,keyCertSign,cRLSign"
+        self._new(self.certificate, self.key, name, "-x509", "-days", "2", "-addext", usage)
 
     def sign(self, name, sans="DNS:localhost,IP:127.0.0.1"):
         """A certificate and its key."""
         certificate, key, request = (self.directory / f"{name}.{suffix}" for suffix in ("pem", "key", "csr"))
         extensions = self.directory / "extensions"
-        extensions.write_text(f"subjectAltName={sans}\n")
+        extensions.write_text(f"subjectAltName={sans}\nauthorityKeyIdentifier=keyid\n")
         self._new(request, key, name)
         authority = ["-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial"]
         openssl("x509", "-req", "-in", request, *authority, "-days", "2", "-extfile", extensions, "-out", certificate)

@@ -211,5 +211,21 @@ def test_config_check_needs_no_privilege_and_says_one_line(readable):
     assert wrong == f"exec_exporter: {file}:1: unknown key 'web.config.fil': did you mean web.config.file?\n"
 
 
+def test_config_check_reads_the_file_of_accepted_findings(readable):
+    accepted = readable / "accepted.yml"
+    accepted.write_text("accepted:\n  - {path: /opt/*, reason: builds}\n")
+    status, said, wrong = config_check(f"--findings.accepted-file={accepted}")
+    assert (status, said, wrong) == (0, f"the configuration is valid: flags, environment, {accepted}\n", "")
+    accepted.write_text("accepted:\n  - {path: /opt/*, reason: builds}\n  - {path: /usr/*}\n")
+    status, said, wrong = config_check(f"--findings.accepted-file={accepted}")
+    assert (status, said) == (2, "")
+    assert wrong == f"exec_exporter: {accepted}:3: an entry says in reason why it is there: correct it\n"
+    accepted.unlink()
+    status, said, wrong = config_check(EXEC_EXPORTER_FINDINGS_ACCEPTED_FILE=str(accepted))
+    assert (status, said) == (2, "")
+    assert wrong.startswith(f"exec_exporter: --findings.accepted-file={accepted}: ")
+    assert wrong.count("\n") == 1
+
+
 def test_every_preset_is_made_of_rules_that_are_taken(tmp_path):
     assert read(tmp_path, f"paths: {{presets: [{', '.join(PRESETS)}]}}").path_rules

@@ -3,8 +3,11 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.catalogue import Catalogue
+from exporter.decode import Decoder
 from exporter.label import Labels
 from exporter.series import OTHER
+from tests.unit.layouts import LAYOUTS, key
 from tests.unit.maps import SECOND, Maps, executions_of
 
 
@@ -118,6 +121,24 @@ def test_the_places_where_traits_were_seen_are_the_newest_hundred():
         maps.execute(number, flags=8)
     executions.update()
     assert {path for _, path, *_ in executions.traits.last_seen()} == {f"/program-{n}" for n in range(150, 250)}
+
+
+def test_only_what_was_executed_again_is_to_be_looked_at_again():
+    maps = Maps()
+    decoder = Decoder(LAYOUTS)
+    catalogue = Catalogue(decoder, maps.introductions)
+    catalogue.observe(lambda *_: None)
+    executions = executions_of(maps, catalogue=catalogue)
+    maps.execute(1)
+    maps.execute(2, 2)
+    executions.update()
+    assert catalogue.touched() == {key(file=2)}, "whether that was the same, its introduction does not say"
+    catalogue.labels(key(file=1))
+    executions.update()
+    assert catalogue.touched() == set()
+    maps.execute(1)
+    executions.update()
+    assert catalogue.touched() == {key(file=1)}
 
 
 class Names:

@@ -104,3 +104,20 @@ def test_levels_never_take_more_room_than_there_is(most):
         levels.set({str(now % 7): 1, str(now % 5): 1, OTHER: 1}, now)
         levels.expire(now - 3)
         assert limit.used == len(levels.rows.keys() - {OTHER}) <= most
+
+
+def test_rows_change_when_one_comes_or_goes_and_not_when_one_grows():
+    series = Totals(Limit(1), lambda _: OTHER)
+    changes = []
+    for change in (
+        lambda: series.add("a", (1,), 1),
+        lambda: series.add("a", (1,), 2),
+        lambda: series.add("b", (1,), 3),  # the first of what is folded
+        lambda: series.add("c", (1,), 4),
+        lambda: series.expire(2),
+        lambda: series.expire(3),
+    ):
+        series.changed_rows = False
+        change()
+        changes.append(series.changed_rows)
+    assert changes == [True, False, True, False, False, True]

@@ -15,7 +15,7 @@ from tests.vm.archive import ArchiveError, mirrors
 from tests.vm.fetch import fetch
 from tests.vm.guest import USUAL, Deadlines, Machine, boot
 from tests.vm.kernels import MATRIX, NATIVE
-from tests.vm.support import SUPPORT, write
+from tests.vm.support import Support
 from tests.vm.user_space import CHECKOUT, prepare
 
 GUESTS_AT_ONCE = 2
@@ -25,6 +25,7 @@ NEEDED = ("apt-get", "depmod", "modprobe", "busybox", "zstd", "lz4", "unshare")
 QEMU = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
 SBIN = "/usr/sbin:/sbin"
 SAID = CHECKOUT / ".cache/guests"
+SUPPORT = Support()
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,6 @@ def result(boot, guests):
 
 
 def pytest_sessionfinish():
-    """The table of kernels in the README is what the whole matrix has shown, and nothing less."""
-    if WHOLE_MATRIX and set(SUPPORT) == {kernel.name for kernel in MATRIX}:
-        write({kernel.name: SUPPORT[kernel.name] for kernel in MATRIX})
+    """The table of kernels in the README is what all of the matrix have shown, and nothing less."""
+    if WHOLE_MATRIX:
+        SUPPORT.publish()

@@ -37,12 +37,13 @@ def facts(probe):
 def pytest_fixture_setup(fixturedef, request):
     """Asks the probe that tests share, before they do: another would have to be compiled."""
     made = yield
-    if fixturedef.argname == "compiled":
+    if fixturedef.argname == "compiled" and MARK not in request.config.stash:
         request.config.stash[MARK] = facts(made.get_result().probe)
 
 
 def pytest_addoption(parser):
     parser.addoption("--sharing", action="store_true", help="only tests that share a probe: to compile one takes long")
+    parser.addoption("--facts", type=Path, help="a file that takes them too")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -54,7 +55,10 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_terminal_summary(terminalreporter, config):
     if MARK in config.stash:
-        terminalreporter.write_line(MARK + json.dumps(config.stash[MARK]))
+        said = json.dumps(config.stash[MARK])
+        terminalreporter.write_line(MARK + said)
+        if config.getoption("--facts"):
+            config.getoption("--facts").write_text(said, "utf-8")
 
 
 def batches(probe):

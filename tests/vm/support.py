@@ -1,9 +1,19 @@
-"""The support table in the README: what the last run of the whole matrix found."""
+"""The support table in the README: what each kernel said when the whole tier passed there, all with the same sources.
 
+Facts are kept from run to run, so that a kernel can be run again alone; other sources make them void.
+"""
+
+import hashlib
+import json
+import platform
 import re
-from pathlib import Path
+from dataclasses import dataclass
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+from tests.vm.kernels import MATRIX
+from tests.vm.user_space import CHECKOUT
+
+README = CHECKOUT / "README.md"
+KEPT = CHECKOUT / ".cache/support"
 BEGIN = "<!-- kernels: made by make test-kernels -->\n"
 END = "<!-- /kernels -->\n"
 # fmt: off
@@ -13,8 +23,59 @@ COLUMNS = (
 # fmt: on
 ARGUMENTS = 16
 
-# Facts by the name of the kernel, of those whose tests passed in this run.
-SUPPORT = {}
+
+@dataclass(frozen=True)
+class Here:
+    """The kernel that runs here, under another user space."""
+
+    name: str
+    release: str = platform.release()
+
+
+DEBIAN_13 = Here("debian13")
+
+
+def digest_of_sources(checkout=CHECKOUT):
+    """What tells one state of the probe and the exporter from another."""
+    digest = hashlib.sha256()
+    for path in sorted([*checkout.glob("bpf/*.[ch]"), *checkout.glob("exporter/**/*.py")]):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(checkout)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+class Support:
+    """The facts of kernels, for the sources as they are when a run begins."""
+
+    def __init__(self, checkout=CHECKOUT, kept=KEPT):
+        self._checkout = checkout
+        self._sources = digest_of_sources(checkout)
+        self._directory = kept / self._sources
+
+    def keep(self, name, facts):
+        """Facts of a kernel on which the whole tier has passed."""
+        assert digest_of_sources(self._checkout) == self._sources, "sources have changed while guests ran them"
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._file(name).write_text(json.dumps(facts), "utf-8")
+
+    def forget(self, name):
+        """Until it has passed again, nothing is known of a kernel."""
+        self._file(name).unlink(missing_ok=True)
+
+    def of(self, kernels):
+        """The facts by name, of those kernels whose present release has passed."""
+        files = {kernel: self._file(kernel.name) for kernel in kernels}
+        found = {kernel: json.loads(file.read_text("utf-8")) for kernel, file in files.items() if file.exists()}
+        return {kernel.name: facts for kernel, facts in found.items() if facts["release"] == kernel.release}
+
+    def publish(self, readme=README):
+        """Writes the table, once there are the facts of all the matrix."""
+        found = self.of((*MATRIX, DEBIAN_13))
+        if all(kernel.name in found for kernel in MATRIX):
+            write(found, readme)
+
+    def _file(self, name):
+        return self._directory / f"{name}.json"
 
 
 def table(support):

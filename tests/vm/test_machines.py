@@ -17,7 +17,7 @@ CGROUP1 = """mount -t tmpfs cgroup /sys/fs/cgroup
 for controller in cpu memory pids; do
     mkdir /sys/fs/cgroup/$controller && mount -t cgroup -o $controller cgroup /sys/fs/cgroup/$controller
 done"""
-# A kprobe that is disarmed and a function whose tracing is off attach, and never fire.
+# A kprobe that is disarmed and a function whose tracing is off attach, and never fire. 7.3 takes no word of the second.
 DISARM_KPROBES = "echo 0 > /sys/kernel/debug/kprobes/enabled"
 SWITCH_TRACING_OFF = "echo 0 > /proc/sys/kernel/ftrace_enabled"
 COUNTING = pytest_command(NEWEST.arch, "tests/kernel/test_executions.py", "-k", "elf or script or stdin")
@@ -35,7 +35,10 @@ def machine(name, *preparations, kernel=NEWEST, command=CHECK, **options):
 NO_BTF = machine("no BTF", CGROUP2, "mount -t tmpfs none /sys/kernel/btf")
 LOCKDOWN = machine("lockdown", append="lockdown=confidentiality")
 NO_KPROBES = machine("kprobes disarmed", CGROUP2, DISARM_KPROBES)
-NO_HOOKS = machine("no hook fires", CGROUP2, DISARM_KPROBES, SWITCH_TRACING_OFF, command=f"{CHECK} && {COUNTING}")
+TRACED = BY_NAME["6.18"]
+NO_HOOKS = machine(
+    "no hook fires", CGROUP2, DISARM_KPROBES, SWITCH_TRACING_OFF, kernel=TRACED, command=f"{CHECK} && {COUNTING}"
+)
 MOUNTS = "grep cgroup /proc/mounts"
 ONLY_V2 = machine("cgroup v2 only", append="cgroup_no_v1=all", command=f"{MOUNTS}; {TRACE}")
 ONLY_V1 = machine("cgroup v1 only", CGROUP1, command=f"{MOUNTS}; {TRACE}")

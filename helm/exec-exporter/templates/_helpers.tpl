@@ -57,6 +57,22 @@ labels:
 {{- end }}
 {{- end }}
 
+{{/* the directories of the node that the container writes to: names of volumes, their sources and where they are seen */}}
+{{- define "exec-exporter.ownDirectories" -}}
+{{- with .Values.catalogue.hostPath }}
+- {name: catalogue, path: {{ . | quote }}, mountPath: /var/lib/exec_exporter}
+{{- end }}
+{{- if .Values.pins.enabled }}{{/* not below /sys/fs, where AppArmor's usual profile for containers denies writing */}}
+- {name: pins, path: {{ .Values.pins.hostPath | quote }}, mountPath: /run/bpf}
+{{- end }}
+{{- end }}
+
+{{/* who the container is: runAsUser or runAsGroup, as a list of the root context and that */}}
+{{- define "exec-exporter.id" -}}
+{{- $values := (index . 0).Values -}}
+{{- dig (index . 1) (dig (index . 1) 65534 $values.podSecurityContext) $values.securityContext | int -}}
+{{- end }}
+
 {{- define "exec-exporter.hasWebConfig" -}}
 {{- if or .Values.web.config .Values.web.existingSecret }}true{{ end }}
 {{- end }}
