@@ -57,7 +57,8 @@ def exact(directory, quick):
 
 
 def _counted(exporter, program):
-    found = re.search(rf'path="{re.escape(str(program))}"[^}}]*}} ([0-9.]+)', exporter.get().decode())
+    labels = rf'[^}}]*path="{re.escape(str(program))}"[^}}]*'
+    found = re.search(rf"^exec_executions_total{{{labels}}} ([0-9.e+]+)$", exporter.get().decode(), re.MULTILINE)
     return int(float(found[1]))
 
 

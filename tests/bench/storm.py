@@ -24,8 +24,8 @@ A_NOTHING = "nothing, compared with nothing"
 
 def slowdown(directory, quick):
     """The table of what the probe adds to the CPU time of whole programs: attached for a block, and detached again."""
-    blocks = {"tiny static": 160, "dynamic": 160, "shell": 60, "build": 30}
-    busy = {"tiny static, saturated": 60}
+    blocks = {"tiny static": 50, "dynamic": 50, "shell": 20, "build": 10}
+    busy = {"tiny static, saturated": 20}
     if quick:
         blocks, busy = (dict.fromkeys(counts, 4) for counts in (blocks, busy))
     found = {}
@@ -69,7 +69,7 @@ def _compared(workload, variants, nothing, blocks, busy=False):
 
 def storm(directory, quick):
     """The table of observers: what they cost a storm, use themselves, and miss, on an idle and on a busy machine."""
-    rounds, blocks = (1, 4) if quick else (3, 20)
+    rounds, blocks = (1, 4) if quick else (2, 20)
     states = {"idle": nullcontext, "saturated": saturated}
     name = f"storm-{os.getpid()}"[:15]
     workload = tiny(directory, name)
