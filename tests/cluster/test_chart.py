@@ -2,13 +2,15 @@
 
 import json
 import re
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from tests.chart.helm import CHART, ROOT, VALUES, settings, template
 from tests.cluster.node import BPFFS, KUBECONFIG, apply, get, kubectl
-from tests.cluster.processes import run, until
-from tests.kernel.bpf_objects import bpf_objects, gone
+from tests.cluster.processes import BOX, run, until
+from tests.kernel.bpf_objects import bpf_objects
 from tests.kernel.programs import static_elf
 from tests.tools import HELM
 
@@ -21,6 +23,9 @@ for process in pathlib.Path("/proc").glob("[0-9]*"):
         print((process / "status").read_text())
 """
 RELEASE = "exec-exporter"
+IDS = re.compile(r"^(prog|map|link)_id:\s*(\d+)$", re.MULTILINE)  # in fdinfo
+KINDS = {"prog": "program", "map": "map", "link": "link"}
+HELD = set()  # by all pods, as far as they were looked at
 SELECTOR = f"app.kubernetes.io/instance={RELEASE}"
 DRY_RUN = ("--dry-run=server", "--validate=strict")
 # Whatever runs on this machine meanwhile.
@@ -37,7 +42,20 @@ def helm(*arguments):
 def rolled_out():
     """Helm does not wait for a DaemonSet that may have all of its pods unavailable."""
     print(kubectl("rollout", "status", f"daemonset/{RELEASE}", f"--namespace={NAMESPACE}", "--timeout=120s"))
+    HELD.update(held())
     return current()
+
+
+def held():
+    """BPF objects that processes of the cluster hold, of whoever else has some on this machine none."""
+    cluster = (Path("/proc") / (BOX / "pid").read_text().strip() / "ns/pid").readlink()
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            if (process / "ns/pid").readlink() == cluster:
+                for file in (process / "fdinfo").iterdir():
+                    found |= {(KINDS[kind], int(number)) for kind, number in IDS.findall(file.read_text())}
+    return found
 
 
 def current():
@@ -69,8 +87,8 @@ def namespace(cluster):
 
 @pytest.fixture(scope="module")
 def before(namespace):
-    """What there is before the installation: objects of the cluster, and of BPF."""
-    return everything(), bpf_objects()
+    """The objects that there are before the installation."""
+    return everything()
 
 
 def everything():
@@ -348,6 +366,6 @@ def test_an_update_adopts_pins_too(program):
 def test_uninstall_leaves_nothing(before):
     helm("uninstall", RELEASE, "--wait")
     until("the last pod has unpinned", lambda: not pinned(), 60)
-    objects, probes = before
-    until("all is gone", lambda: everything() == objects, 60)
-    assert not gone(probes)
+    until("all is gone", lambda: everything() == before, 60)
+    assert {kind for kind, _ in HELD} == set(KINDS.values())
+    until("the kernel has nothing left of it", lambda: not bpf_objects() & HELD, 30)
