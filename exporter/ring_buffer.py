@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable
 from functools import cache
 
@@ -43,13 +44,17 @@ class RingBuffer:
         self._ring = _libbpf().ring_buffer__new(descriptor, self._receive, None, None)
         if not self._ring:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        self._lock = threading.Lock()
 
     def consume(self) -> None:
-        """Takes what has come. A record is gone from the ring once it was taken."""
-        _libbpf().ring_buffer__consume(self._ring)
+        """Takes what has come; nothing, once it is closed. A record is gone from the ring once it was taken."""
+        with self._lock:
+            if self._ring:
+                _libbpf().ring_buffer__consume(self._ring)
 
     def close(self) -> None:
-        """Gives the memory back."""
-        if self._ring:
-            _libbpf().ring_buffer__free(self._ring)
-            self._ring = None
+        """Gives the memory back; somebody may still be about to consume."""
+        with self._lock:
+            if self._ring:
+                _libbpf().ring_buffer__free(self._ring)
+                self._ring = None
