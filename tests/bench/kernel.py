@@ -55,6 +55,7 @@ PROBES = {
     "executions only, without typed loads": ProbeSettings(collect=NOTHING_ELSE, typed_loads=False),
     "all collectors, without typed loads": ProbeSettings(typed_loads=False),
 }
+DIRECT = "all collectors, with no look-up of the generation"
 WARM = 5
 
 
@@ -96,9 +97,17 @@ class KeptProbe(Probe):
             os.close(descriptor)
 
 
-def probe_programs(stack, name, settings):
+class DirectProbe(Probe):
+    """The probe attached as where nothing can be pinned: it has no dispatchers."""
+
+    @property
+    def dispatchers(self):
+        return self._object.programs
+
+
+def probe_programs(stack, name, settings, kind=KeptProbe):
     """The probe, at work as in the service, and its programs: that on exec by the name, those beside it by theirs."""
-    probe = stack.enter_context(closing(KeptProbe(settings)))
+    probe = stack.enter_context(closing(kind(settings)))
     tell(probe)
     probe.attach()
     Pipeline(probe, SeriesSettings())  # knows what runs, so that each fork finds its parent
@@ -152,6 +161,7 @@ def per_exec(directory, quick):
     }
     with ExitStack() as stack:
         probes = [probe_programs(stack, name, settings)[1] for name, settings in PROBES.items()]
+        probes.append(probe_programs(stack, DIRECT, ProbeSettings(), DirectProbe)[1])
         found, ratios = timed(stack, probes, workloads, *((8, 50) if quick else (42, 100)), "ns per exec")
     rows = []
     for name in dict.fromkeys(name for name, _ in found):

@@ -12,6 +12,7 @@ import psutil
 
 from tests.bench.measure import Progress, spread, table
 from tests.kernel.command import COMMAND, served
+from tests.kernel.pinned import bpffs, pinning, unpin
 from tests.kernel.programs import execute, static_elf, storm
 
 SCRAPES_OF_AN_HOUR = 240  # one every 15 s
@@ -24,6 +25,9 @@ def service(directory, quick):
     catalogue = f"--catalogue.path={directory}/catalogue.db"
     starts = [_start_to_first_count(program, catalogue) for _ in range(2 if quick else 7)]
     rows = [["start to first counted exec, s", spread(starts, "{:.2f}")]]
+    anew, adopted = _starts_with_pins(directory, 2 if quick else 7)
+    rows.append(["start to first scrape, pinning the probe, s", spread(anew, "{:.2f}")])
+    rows.append(["start to first scrape, with the probe that is pinned, s", spread(adopted, "{:.2f}")])
     scrapes = 20 if quick else SCRAPES_OF_AN_HOUR
     with served(catalogue) as exporter:
         process = psutil.Process(exporter.process.pid)
@@ -60,6 +64,20 @@ def _counted(exporter, program):
     labels = rf'[^}}]*path="{re.escape(str(program))}"[^}}]*'
     found = re.search(rf"^exec_executions_total{{{labels}}} ([0-9.e+]+)$", exporter.get().decode(), re.MULTILINE)
     return int(float(found[1]))
+
+
+def _starts_with_pins(directory, times):
+    """Seconds to the first scrape of a service that pins its probe, and of the one after it, in turns."""
+    seconds = [], []
+    with bpffs(directory / "bpf") as mounted:
+        for _ in range(times):
+            for found in seconds:
+                started = time.monotonic()
+                with pinning(mounted / "pins") as exporter:
+                    exporter.get()
+                    found.append(time.monotonic() - started)
+            unpin(mounted / "pins")
+    return seconds
 
 
 def _start_to_first_count(program, catalogue):
