@@ -10,9 +10,7 @@ from exporter import bpf_syscall
 from exporter.bpf_map import Map
 from exporter.bpf_syscall import Kind
 from exporter.compiler import Compiled
-from exporter.instructions import INSTRUCTION, WIDE, instructions
-
-PSEUDO_MAP_FD = 1
+from exporter.instructions import INSTRUCTION, PSEUDO_MAP_FD, WIDE, instructions
 
 
 class BPFObject:

@@ -12,10 +12,9 @@ import sys
 from exporter import bpf_syscall
 from exporter.bpf_map import ARRAY, ARRAY_OF_MAPS, PROG_ARRAY, Map
 from exporter.bpf_syscall import Kind
-from exporter.instructions import INSTRUCTION, WIDE
+from exporter.instructions import INSTRUCTION, PSEUDO_MAP_FD, WIDE
 
 R0, R2, R3 = 0, 2, 3
-PSEUDO_MAP_FD = 1
 MOVE, CALL, EXIT = 0xB7, 0x85, 0x95  # BPF_ALU64 | BPF_MOV | BPF_K, BPF_JMP | BPF_CALL, BPF_JMP | BPF_EXIT
 TAIL_CALL = 12  # its arguments: the context, which is in R1 already, a map of programs and an index
 

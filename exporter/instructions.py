@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 # struct bpf_insn: opcode, registers (source in the upper half), offset, immediate; include/uapi/linux/bpf.h
 INSTRUCTION = struct.Struct("<BBhi")
+PSEUDO_MAP_FD = 1  # as the source of a wide one: its constant is the descriptor of a map
 WIDE = 0x18  # takes the place of two, the second of which is half of a constant
 
 

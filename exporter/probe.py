@@ -62,7 +62,7 @@ class Probe(Program):
             try:
                 self._object.load(program, RAW)
             except OSError as error:
-                raise not_loaded("\n".join((*error.__notes__, str(error)))) from error
+                raise not_loaded("\n".join((*getattr(error, "__notes__", ()), str(error)))) from error
         self.script_hook = Hook()
         self.failure_hook = Hook()
         told = *CARRIED, *self.maps, "histograms", "records"

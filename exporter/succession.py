@@ -52,7 +52,7 @@ class Succession:
         """A probe that is attached, and its pipeline. Raises Refusal, and OSError where nothing can be pinned."""
         try:
             return self._begin()
-        except (DamagedError, FileNotFoundError) as error:
+        except (DamagedError, FileNotFoundError, LookupError, ValueError) as error:  # or a state that nobody can read
             where = self._pins.path
             log.warning("what is pinned in %s is damaged (%s): it is removed, and counting starts anew", where, error)
             self._pins.remove_all()

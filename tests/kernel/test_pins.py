@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from exporter.blob_map import BlobMap
+from exporter.bpf_map import Map
+from exporter.bpf_syscall import pinned
+from exporter.ledger import Ledger
 from tests.kernel.bpf_objects import bpf_objects, gone
 from tests.kernel.command import COMMAND, refused
 from tests.kernel.novel import watching
@@ -242,6 +246,20 @@ def test_damaged_pins_are_not_adopted(pins, tmp_path, name):
     with pinning(pins):
         pass
     (pins / name).unlink()
+    program = static_elf(tmp_path / "static")
+    with pinning(pins) as service:
+        assert "is damaged" in service.said
+        execute(program, 2)
+        assert executed(service, tmp_path) == {str(program): 2}
+
+
+def test_a_state_that_nobody_can_read_is_not_adopted(pins, tmp_path):
+    with pinning(pins):
+        pass
+    ledger = Ledger(BlobMap(Map.of(pinned(os.fsencode(pins / "ledger")))))
+    ledger.load()
+    assert ledger.save({"of": "another version"})
+    ledger.close()
     program = static_elf(tmp_path / "static")
     with pinning(pins) as service:
         assert "is damaged" in service.said
