@@ -144,6 +144,9 @@ $(addprefix $(CACHE)/,prometheus promtool prometheus-alertmanager amtool):
 # Debian 12 has virtiofsd in qemu-system-common; later it is a package of its own.
 VIRTIOFSD = $(shell apt-cache show virtiofsd > /dev/null 2>&1 && echo virtiofsd)
 
+# Newer buildah makes no container without it; older releases of Debian have none.
+NETAVARK = $(shell apt-cache show netavark > /dev/null 2>&1 && echo netavark)
+
 # install: commands, and the packages that have them
 define install
 	@mkdir -p $(CACHE)
@@ -172,7 +175,7 @@ $(CACHE)/bench-ready:
 
 # What builds and runs the image, without an engine.
 $(CACHE)/image-ready:
-	$(call install,buildah mmdebstrap runc nsenter getcap openssl,buildah mmdebstrap runc util-linux libcap2-bin openssl)
+	$(call install,buildah mmdebstrap runc nsenter getcap openssl,buildah mmdebstrap runc util-linux libcap2-bin openssl $(NETAVARK))
 
 # What a node has besides.
 $(CACHE)/cluster-ready:

@@ -12,7 +12,7 @@ import stat
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -25,6 +25,7 @@ from exporter.sighting import Facts, Process, Subject, renamed
 log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
+ATTEMPTS = 3  # to read what runs: nobody writes to it, but its names and permissions may change meanwhile
 DESCRIPTOR = re.compile(rb"/dev/fd/([0-9]+)")
 WORLD_WRITABLE = 0o002
 FS_IOC_GETVERSION = 2 << 30 | struct.calcsize("l") << 16 | ord("v") << 8 | 1  # linux/fs.h
@@ -109,12 +110,12 @@ class Reader:
         with self.opened(subject) as found:
             if found is None:
                 return Content(subject, size=subject.facts.size if subject.facts else None)
-            descriptor, status, subject = found
+            descriptor, status, subject, runs = found
             if is_known(subject.identity):
                 return Content(subject, named_in=frozenset({HOST}) & self._names(subject, status)[0])
             named_in, writable = self._names(subject, status)
             owner = self._packages.owner(subject.name) if HOST in named_in and subject.name else None
-            digest, md5 = self._digests(descriptor, status, subject, bool(owner and owner.needs_md5))
+            digest, md5 = self._digests(descriptor, status, subject, runs, bool(owner and owner.needs_md5))
             return Content(
                 subject=subject,
                 digest=digest,
@@ -141,15 +142,15 @@ class Reader:
         return False
 
     @contextmanager
-    def opened(self, subject: Subject) -> Iterator[tuple[int, os.stat_result, Subject] | None]:
-        """A descriptor (O_PATH) of the subject's file, its status, and the subject as it was found."""
+    def opened(self, subject: Subject) -> Iterator[tuple[int, os.stat_result, Subject, bool] | None]:
+        """A descriptor (O_PATH) of the subject's file, its status, the subject as it was found, and whether it runs."""
         with ExitStack() as stack:
             for descriptor, runs in self._candidates(subject):
                 stack.callback(os.close, descriptor)
                 status = os.fstat(descriptor)
                 found = _matching(subject, descriptor, status, runs)
                 if found:
-                    yield descriptor, status, found
+                    yield descriptor, status, found, runs
                     return
             yield None
 
@@ -199,38 +200,43 @@ class Reader:
         return frozenset(places), writable
 
     def _digests(
-        self, descriptor: int, status: os.stat_result, subject: Subject, md5: bool
+        self, descriptor: int, status: os.stat_result, subject: Subject, runs: bool, md5: bool
     ) -> tuple[bytes | None, bytes | None]:
         """SHA-256 and, if asked for, MD5; None where the file is too large, cannot be read or changes meanwhile."""
-        if self._limits is None or self._throttle is None or status.st_size > self._limits.file_bytes:
+        if self._limits is None or status.st_size > self._limits.file_bytes:
             return None, None
-        hashes = [hashlib.sha256(), *([hashlib.md5(usedforsecurity=False)] if md5 else [])]
         try:
             file = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return None, None
-        left = status.st_size
         try:
             if not _is_of_generation(file, subject):
                 return None, None
-            while left > 0:
-                self._throttle.take(min(left, CHUNK))
-                chunk = os.read(file, min(left, CHUNK))
-                if not chunk:
-                    break
-                left -= len(chunk)
-                for one in hashes:
-                    one.update(chunk)
-            after = os.fstat(file)
+            for _ in range(ATTEMPTS if runs else 1):
+                sha256 = hashlib.sha256()
+                md5_hash = hashlib.md5(usedforsecurity=False) if md5 else None
+                self._read(file, status.st_size, [one for one in (sha256, md5_hash) if one])
+                before, status = status, os.fstat(file)
+                if (before.st_ctime_ns, before.st_size) == (status.st_ctime_ns, status.st_size):
+                    return sha256.digest(), md5_hash.digest() if md5_hash else None
         except OSError as error:
             log.debug("reading a program fails: %s", error)
-            return None, None
         finally:
             os.close(file)
-        if left or (after.st_ctime_ns, after.st_size) != (status.st_ctime_ns, status.st_size):
-            return None, None
-        digests = [one.digest() for one in hashes]
-        return digests[0], digests[1] if md5 else None
+        return None, None
+
+    def _read(self, file: int, size: int, hashes: Iterable[hashlib._Hash]) -> None:
+        """Hashes so many bytes from the beginning of a file. Raises OSError; also if it has fewer."""
+        at = 0
+        while at < size:
+            if self._throttle:
+                self._throttle.take(min(size - at, CHUNK))
+            chunk = os.pread(file, min(size - at, CHUNK), at)
+            if not chunk:
+                raise OSError(errno.ENODATA, os.strerror(errno.ENODATA))
+            at += len(chunk)
+            for one in hashes:
+                one.update(chunk)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ SECTIONS = {
     "kernel": kernel.per_exec,
     "growth": kernel.growth,
     "slowdown": storm.slowdown,
+    "collectors": storm.collectors,
     "storm": storm.storm,
     "exact": service.exact,
     "service": service.service,

@@ -50,6 +50,23 @@ def slowdown(directory, quick):
     )
 
 
+def collectors(directory, quick):
+    """The table of what each collector adds to the CPU time of the smallest program, alone beside executions."""
+    chosen = {"executions only": NOTHING_ELSE, **{name: frozenset({name}) for name in sorted(EVERYTHING)}}
+    nothing = Attached({}, lambda: None, lambda: None)
+    with ExitStack() as stack:
+        variants = {A_NOTHING: nothing}
+        for name, collect in (*chosen.items(), ("all collectors", EVERYTHING)):
+            variants[name] = probe_programs(stack, name, ProbeSettings(collect=collect))[1]
+        ratios = _compared(tiny(directory, "tiny"), variants, nothing, 10 if quick else 200)
+    rows = [[name, spread(ratios[name], "{:.4f}")] for name in variants]
+    return table(
+        "CPU time of the smallest program, compared with that without a probe, by collector: median (middle half)",
+        ["attached", "tiny static"],
+        rows,
+    )
+
+
 def _compared(workload, variants, nothing, blocks, busy=False):
     """How many times the CPU time without anything each variant takes, block by block, in another order each time."""
     ratios, progress = defaultdict(list), Progress(f"slowdown, {workload.name}", blocks)

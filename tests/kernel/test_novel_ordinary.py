@@ -206,7 +206,7 @@ def test_a_package_is_upgraded(host, place):
 
 
 def test_a_file_of_a_package_that_somebody_else_changed_is_found_and_explained(host, place):
-    tool = new_elf(place / "evil").rename(f"/opt/{PACKAGE}/tool")
+    tool = new_elf(Path(f"/opt/{PACKAGE}/evil")).rename(f"/opt/{PACKAGE}/tool")
     assert findings_of(host, lambda: execute(tool)) == [(str(tool), "content_changed", None)]
     (found,) = [one for one in json.loads(host.command("findings", "list", "--json")) if one["path"] == str(tool)]
     assert (found["package"]["package"], found["package"]["digest"]) == (PACKAGE, "differs")

@@ -153,8 +153,10 @@ def test_a_program_that_the_kernel_starts(exporter, tmp_path):
     def crash():
         pid = os.fork()
         if not pid:
+            signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # ignored by what a shell starts in the background
             resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
             os.kill(os.getpid(), signal.SIGQUIT)
+            os._exit(0)
         assert os.WCOREDUMP(os.waitpid(pid, 0)[1])
 
     pattern.write_text(f"|/proc/{os.getpid()}/root{helper}")

@@ -136,6 +136,40 @@ def test_a_running_program_is_read_though_its_name_is_gone(reader, tmp_path):
         process.wait()
 
 
+class Interfering:
+    """A throttle that does something to the file before it lets so many reads pass."""
+
+    def __init__(self, interfere, times=1):
+        self._interfere, self._times = interfere, times
+
+    def take(self, count):
+        self._times -= 1
+        if self._times >= 0:
+            self._interfere()
+
+
+def test_a_running_program_whose_name_goes_while_it_is_read(tmp_path):
+    program = tmp_path / "sleep"
+    program.write_bytes(Path("/usr/bin/sleep").read_bytes() + os.urandom(8))
+    program.chmod(0o755)
+    digest, subject = hashlib.sha256(program.read_bytes()).digest(), subject_of(program)
+    process = subprocess.Popen([program, "60"])
+    try:
+        runs = replace(subject, process=Process(process.pid), runs=True)
+        for_ever = Interfering(lambda: program.chmod(0o755), times=1000)
+        assert look(Reader("/", Limits(), Packages(), for_ever), runs).digest is None
+        reader = Reader("/", Limits(), Packages(), Interfering(program.unlink))
+        assert look(reader, runs).digest == digest
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_file_that_is_changed_while_it_is_read_is_unknown(file):
+    reader = Reader("/", Limits(), Packages(), Interfering(lambda: file.chmod(0o755)))
+    assert look(reader, subject_of(file)).digest is None
+
+
 def test_a_script_as_invoked_gets_its_own_name_and_the_same_identity_through_every_link(reader, tmp_path):
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\n")
