@@ -23,24 +23,20 @@ enum stdin_type {
 
 /* Bits of exec_key.flags. */
 enum key_flag {
-	KEY_SCRIPT = 1,			    /* the kernel started an interpreter: "#!" or binfmt_misc */
-	KEY_FROM_KERNEL = 2,		    /* the parent is a kernel thread */
-	KEY_DELETED = 4,		    /* the file's name is gone from its directory */
-	KEY_MEMFD = 8,			    /* the file is a memfd */
-	KEY_DISCONNECTED = 16,		    /* the path does not lead to the root of a mount namespace */
-	KEY_TRUNCATED = 32,		    /* the path has more components than are walked */
-	KEY_UNREADABLE = 64,		    /* this kernel does not show the program's file */
-	KEY_INTERPRETER_DELETED = 128,	    /* as KEY_DELETED, of the ELF interpreter */
-	KEY_INTERPRETER_MEMFD = 256,	    /* as KEY_MEMFD, of the ELF interpreter */
-	KEY_INTERPRETER_DISCONNECTED = 512, /* as KEY_DISCONNECTED, of the ELF interpreter */
-	KEY_INTERPRETER_TRUNCATED = 1024,   /* as KEY_TRUNCATED, of the ELF interpreter */
-	KEY_AS_INVOKED = 2048,		    /* the script's own file is not known, only what was asked for */
-	KEY_UPPER_LAYER = 4096,		    /* the file is in the upper layer of an overlay: no image brought it */
-	KEY_WORLD_WRITABLE = 8192,	    /* everybody may write to the directory that the file is in */
-	KEY_WORLD_WRITABLE_AS_ROOT = 16384, /* and it was executed by root */
-	KEY_SETUID = 32768,		    /* the file is setuid, or setgid and executable by its group */
-	KEY_FRESH = 65536,		    /* the file was changed less than FRESH_SECONDS before */
-	KEY_PRELOAD = 131072,		    /* LD_PRELOAD or LD_AUDIT is set */
+	KEY_SCRIPT = 1,			   /* the kernel started an interpreter: "#!" or binfmt_misc */
+	KEY_FROM_KERNEL = 2,		   /* the parent is a kernel thread */
+	KEY_DELETED = 4,		   /* the file's name is gone from its directory */
+	KEY_MEMFD = 8,			   /* the file is a memfd */
+	KEY_DISCONNECTED = 16,		   /* the path does not lead to the root of a mount namespace */
+	KEY_TRUNCATED = 32,		   /* the path has more components than are walked */
+	KEY_UNREADABLE = 64,		   /* this kernel does not show the program's file */
+	KEY_AS_INVOKED = 128,		   /* the script's own file is not known, only what was asked for */
+	KEY_UPPER_LAYER = 256,		   /* the file is in the upper layer of an overlay: no image brought it */
+	KEY_WORLD_WRITABLE = 512,	   /* everybody may write to the directory that the file is in */
+	KEY_WORLD_WRITABLE_AS_ROOT = 1024, /* and it was executed by root */
+	KEY_SETUID = 2048,		   /* the file is setuid, or setgid and executable by its group */
+	KEY_FRESH = 4096,		   /* the file was changed less than FRESH_SECONDS before */
+	KEY_PRELOAD = 8192,		   /* LD_PRELOAD or LD_AUDIT is set */
 };
 #define FRESH_SECONDS 60
 
@@ -116,7 +112,7 @@ struct identity {
 /* No padding: the map compares and hashes every byte. */
 struct exec_key {
 	struct identity file;	     /* of a script as invoked: that path, in path_hash alone */
-	struct identity interpreter; /* the ELF interpreter; of a script: the "#!" interpreter */
+	struct identity interpreter; /* the ELF interpreter; of a script the "#!" one, and in path_hash as written */
 	u32 stdin_type;
 	u32 flags;
 };

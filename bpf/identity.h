@@ -12,7 +12,7 @@
 struct subject {
 	struct inode *inode;
 	struct path path;
-	const char *string; /* the name as written, of a script as invoked and of its interpreter */
+	const char *string; /* the name as written, of a script as invoked and of the interpreter of any */
 	u32 flags;	    /* those of exec_key that the path earned */
 };
 #endif
@@ -61,22 +61,19 @@ static __always_inline struct path directory_of(struct task_struct *task)
 	return path;
 }
 
-static __always_inline void subject_of(struct subject *subject, struct file *file)
-{
-	subject->path = user_path(file);
-	subject->inode = READ(subject->path.dentry, d_inode); /* f_inode may be the one below an overlay */
-}
-
 static __always_inline void identify_subject(struct subject *subject, struct identity *id, struct climb *climb)
 {
-	id->path_hash = hash_path(&subject->path, FRESH(subject->string), climb);
-	subject->flags = climb->flags;
+	if (FRESH(subject->path.dentry) || FRESH(subject->string)) {
+		id->path_hash = hash_path(&subject->path, FRESH(subject->string), climb);
+		subject->flags = climb->flags;
+	}
 	if (FRESH(subject->inode))
 		identify(subject->inode, id, &subject->flags);
 }
 
 /*
- * A program is told by its file and its ELF interpreter. A script's own file has been
+ * A program is told by its file with its path, and by its ELF interpreter, whose file
+ * tells enough: to climb from it too would double the cost. A script's own file has been
  * replaced by its interpreter's when the tracepoint fires: without the earlier hook what
  * is left of it is the path as invoked, and the directory that a relative one started from.
  */
@@ -99,22 +96,25 @@ static __always_inline void identify_program(struct task_struct *task, struct li
 		space->interpreter = interpreter;
 	}
 	if (own) {
-		subject_of(&subjects[0], own);
+		/* f_inode may be the one below an overlay */
+		subjects[0].path = user_path(own);
+		subjects[0].inode = READ(subjects[0].path.dentry, d_inode);
 	} else {
 		key->flags |= KEY_AS_INVOKED;
 		subjects[0].string = READ(bprm, filename);
 		if (is_relative(bprm))
 			subjects[0].path = directory_of(task);
 	}
-	if (interpreter)
-		subject_of(&subjects[1], interpreter);
+	if (interpreter) {
+		struct path path = user_path(interpreter);
+
+		subjects[1].inode = READ(path.dentry, d_inode);
+	}
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < 2; i++)
 		if (FRESH(subjects[i].inode) || FRESH(subjects[i].string))
 			identify_subject(&subjects[i], i ? &key->interpreter : &key->file, &space->climb);
 	key->flags |= FRESH(subjects[0].flags);
-	if (!(FRESH(key->flags) & KEY_SCRIPT))
-		key->flags |= (FRESH(subjects[1].flags) & ~KEY_UPPER_LAYER) * (KEY_INTERPRETER_DELETED / KEY_DELETED);
 }
 
 #endif /* HAVE_PROGRAM_FILE */

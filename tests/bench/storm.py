@@ -55,10 +55,10 @@ def collectors(directory, quick):
     chosen = {"executions only": NOTHING_ELSE, **{name: frozenset({name}) for name in sorted(EVERYTHING)}}
     nothing = Attached({}, lambda: None, lambda: None)
     with ExitStack() as stack:
-        variants = {A_NOTHING: nothing}
+        variants = {A_NOTHING: nothing, **{name: one for one in baselines(stack) for name in one.programs}}
         for name, collect in (*chosen.items(), ("all collectors", EVERYTHING)):
             variants[name] = probe_programs(stack, name, ProbeSettings(collect=collect))[1]
-        ratios = _compared(tiny(directory, "tiny"), variants, nothing, 10 if quick else 200)
+        ratios = _compared(tiny(directory, "tiny"), variants, nothing, 10 if quick else 100)
     rows = [[name, spread(ratios[name], "{:.4f}")] for name in variants]
     return table(
         "CPU time of the smallest program, compared with that without a probe, by collector: median (middle half)",
@@ -75,6 +75,7 @@ def _compared(workload, variants, nothing, blocks, busy=False):
         for name, one in random.sample(order, len(order)):
             one.attach()
             try:
+                workload.warm()
                 took[name] = workload.cpu_seconds(busy)
             finally:
                 one.detach()

@@ -4,11 +4,12 @@ import os
 import resource
 import subprocess
 from contextlib import contextmanager
+from functools import partial
 
 from tests.bench.measure import pinned, undisturbed
 from tests.kernel.programs import dynamic_elf, execute, static_elf
 
-TINY_EXECUTIONS = 200
+TINY_EXECUTIONS, WARM = 200, 20
 # As configure does: writes a little source, looks at it with a handful of tools, and removes it.
 CONFIGURE = """
 for feature in alloca fork getline mmap poll strdup vfork wait; do
@@ -26,8 +27,8 @@ MAKEFILE = "program: $(patsubst %.c,%.o,$(wildcard *.c))\n\t$(CC) -o $@ $^\n"
 class Workload:
     """Something that executes programs; `alone` on a CPU if it needs no other."""
 
-    def __init__(self, name, run, alone=True):
-        self.name, self._run, self._alone = name, run, alone
+    def __init__(self, name, run, warm=lambda: None, alone=True):
+        self.name, self._run, self._warm, self._alone = name, run, warm, alone
 
     def cpu_seconds(self, busy=False):
         """CPU time of one block of it, its programs' with it. On a `busy` machine it has no right of way."""
@@ -38,6 +39,11 @@ class Workload:
                 return self._measured()
             with undisturbed():
                 return self._measured()
+
+    def warm(self):
+        """Executes a few if a block of it is short: what was done before leaves caches cold."""
+        with pinned():
+            self._warm()
 
     def _measured(self):
         before = _cpu_seconds()
@@ -52,15 +58,15 @@ def _cpu_seconds():
 
 def tiny(directory, name):
     """vfork and exec of the smallest program, again and again; its arguments are its name."""
-    program = static_elf(directory / name)
-    return Workload("tiny static", lambda: execute(program, TINY_EXECUTIONS, arguments=(name.encode(),)))
+    run = partial(execute, static_elf(directory / name), arguments=(name.encode(),))
+    return Workload("tiny static", partial(run, times=TINY_EXECUTIONS), partial(run, times=WARM))
 
 
 def workloads(directory):
     """All of them."""
     yield tiny(directory, "tiny")
-    program = dynamic_elf(directory / "dynamic")
-    yield Workload("dynamic", lambda: execute(program, TINY_EXECUTIONS // 2))
+    run = partial(execute, dynamic_elf(directory / "dynamic"))
+    yield Workload("dynamic", partial(run, times=TINY_EXECUTIONS // 2), partial(run, times=WARM))
     yield Workload("shell", lambda: subprocess.run(["sh", "-ec", CONFIGURE], cwd=directory, check=True))
     project = directory / "project"
     project.mkdir()

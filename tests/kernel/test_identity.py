@@ -1,14 +1,15 @@
 """When two executions are of one program, and when they are not: the keys of the map."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.kernel.programs import execute, static_elf
+from tests.kernel.programs import dynamic_elf, elf_interpreter, execute, static_elf
 from tests.kernel.running import running
-from tests.kernel.tracing import child, mount, own_mounts
+from tests.kernel.tracing import MS_BIND, child, mount, own_mounts
 
 RESTARTS = 5
 CLOCK_REALTIME_COARSE = 5  # linux/time.h; Python does not name it
@@ -93,6 +94,39 @@ def test_a_container_that_is_started_again_has_the_same_programs(exporter, keys,
     found = keys(merged, lambda: [start(number) for number in range(RESTARTS)])
     assert len(devices) > 1
     assert len(found) == (len(devices) if exporter.probe.lacks("overlay_backing") else 1)
+
+
+def test_another_elf_interpreter_at_the_same_path_makes_another_program(keys, tmp_path):
+    program = dynamic_elf(tmp_path / "dynamic")
+    loader = elf_interpreter(program)
+    other = shutil.copy2(loader, tmp_path / "loader")
+    execute(program)
+
+    def action(_):
+        own_mounts()
+        mount(other, loader, flags=MS_BIND)
+        os.execve(program, ["x"], {})
+
+    assert len(keys(tmp_path, lambda: child(action))) == 1
+
+
+def test_the_same_elf_interpreter_by_another_path_is_the_same(exporter, keys, tmp_path):
+    """Its file alone tells it: what is executed, and not how that is loaded, is named by its path."""
+    program, root = dynamic_elf(tmp_path / "dynamic"), tmp_path / "root"
+    root.mkdir()
+    execute(program)
+
+    def action(_):
+        descriptor = os.open(program, os.O_RDONLY | os.O_CLOEXEC)
+        own_mounts()
+        mount("/", root, flags=MS_BIND)
+        os.chroot(root)
+        os.execve(descriptor, ["x"], {})
+
+    before = exporter.scrape()
+    assert keys(tmp_path, lambda: child(action)) == []
+    name = "exec_executions_total"
+    assert exporter.scrape().value(name, path=str(program)) == before.value(name, path=str(program)) + 1
 
 
 @pytest.mark.native
