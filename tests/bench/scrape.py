@@ -23,16 +23,17 @@ from tests.bench.kernel import fill
 from tests.bench.measure import Progress, spread, table
 
 SERIES = 1_000, 10_000, 100_000
+FULL_MAPS = 1_000, 16_000, 256_000
 SCRAPERS = 4
 SERIES_OF_A_PROCESS, MOST_OF_PROCESSES = 24, 10_000  # of process-exporter
 DEADLINE_SECONDS = 30
 
 
 @contextmanager
-def filled(entries):
-    """A probe that is not attached, with so many programs in its map, each in a series of its own."""
-    with closing(Probe(ProbeSettings(collect=frozenset(), executions_entries=1 << 17))) as probe:
-        pipeline = Pipeline(probe, SeriesSettings(limit=1 << 17))
+def filled(entries, room):
+    """A probe that is not attached, with so many programs, each in a series of its own, and room for so many in all."""
+    with closing(Probe(ProbeSettings(collect=frozenset(), executions_entries=room))) as probe:
+        pipeline = Pipeline(probe, SeriesSettings(limit=room))
         fill(probe, entries)
         for number, (key, _) in enumerate(probe.entries("execs")):
             path = f"/usr/lib/some-package/program-{number:06}"
@@ -55,10 +56,10 @@ def cpu_ms(action):
     return result, (time.process_time() - started) * 1e3
 
 
-def ours(entries, scrapes):
+def ours(entries, scrapes, room=1 << 17):
     """Rows for the parts of a scrape, whole scrapes, four at once, and a plain generate_latest."""
     parts = {"reading": [], "rendering": [], "compression": [], "all": [], f"{SCRAPERS} at once": [], "plain": []}
-    with filled(entries) as (_, pipeline):
+    with filled(entries, room) as (_, pipeline):
         renderer, exposition = Renderer(TEXT), Exposition(pipeline.scrape.collect)
 
         async def at_once():
@@ -157,4 +158,6 @@ def scrape(directory, quick):
         rows.append([f"{entries:,}", *ours(entries, 5 if quick else 15), *others])
     head = ["series", "reading", "rendering", "gzip", "a scrape", f"{SCRAPERS} at once, gzip"]
     head += ["generate_latest instead of rendering", "node_exporter, a file", "process-exporter, processes that wait"]
-    return table("CPU of a scrape, ms", head, rows)
+    cost = table("CPU of a scrape, ms", head, rows)
+    rows = [[f"{entries:,}", *ours(entries, 5 if quick else 15, entries)[:4]] for entries in FULL_MAPS]
+    return f"{cost}\n{table('CPU of a scrape of a full map, ms', ['entries', *head[1:5]], rows)}"
