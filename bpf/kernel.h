@@ -252,7 +252,8 @@ static __always_inline s64 returned(struct pt_regs *registers)
 
 #ifdef HAVE_ELF_INTERPRETER
 
-/* AT_BASE is the 9th on x86, the 8th elsewhere; sysinfo entries come before it. The end is nearer to it. */
+/* AT_BASE has six entries before it that are the same everywhere, and up to two of the architecture's. */
+#define AUXV_FIRST 6
 #define AUXV_ENTRIES 12
 
 /* Where the kernel mapped the ELF interpreter of the program in `mm`; 0: there is none. */
@@ -262,13 +263,13 @@ static __always_inline u64 interpreter_address(struct mm_struct *mm, u64 *room)
 
 	if (WORD(auxv, 0) >> 32) { /* entries of a 32-bit program are pairs of 32 bits */
 #pragma clang loop unroll(disable)
-		for (u64 i = AUXV_ENTRIES; i--;)
+		for (u64 i = AUXV_FIRST; i < AUXV_ENTRIES; i++)
 			if ((u32)WORD(auxv, i) == AT_BASE)
 				return WORD(auxv, i) >> 32;
 		return 0;
 	}
 #pragma clang loop unroll(disable)
-	for (u64 i = AUXV_ENTRIES; i--;)
+	for (u64 i = AUXV_FIRST; i < AUXV_ENTRIES; i++)
 		if (WORD(auxv, 2 * i) == AT_BASE)
 			return WORD(auxv, 2 * i + 1);
 	return 0;

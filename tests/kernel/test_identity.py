@@ -9,7 +9,7 @@ import pytest
 
 from tests.kernel.programs import dynamic_elf, elf_interpreter, execute, static_elf
 from tests.kernel.running import running
-from tests.kernel.tracing import MS_BIND, child, mount, own_mounts
+from tests.kernel.tracing import MS_BIND, MS_REC, child, mount, own_mounts
 
 RESTARTS = 5
 CLOCK_REALTIME_COARSE = 5  # linux/time.h; Python does not name it
@@ -119,7 +119,7 @@ def test_the_same_elf_interpreter_by_another_path_is_the_same(exporter, keys, tm
     def action(_):
         descriptor = os.open(program, os.O_RDONLY | os.O_CLOEXEC)
         own_mounts()
-        mount("/", root, flags=MS_BIND)
+        mount("/", root, flags=MS_BIND | MS_REC)
         os.chroot(root)
         os.execve(descriptor, ["x"], {})
 

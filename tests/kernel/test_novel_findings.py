@@ -211,7 +211,7 @@ def test_a_script_in_memory(host, tmp_path):
         os.execve(descriptor, ["x"], {})
 
     with running(execute_it):
-        host.catch_up()
+        until(lambda: digest_of(content) in {row[2] for row in host.rows("[memfd]")})
         assert [(row[0], row[1]) for row in host.rows() if row[2] == digest_of(content)] == [("[memfd]", "memfd")]
 
 

@@ -29,7 +29,7 @@ exec $B switch_root /new /bin/sh /run/command
 """
 
 COMMAND = r"""export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
-export PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 EMULATED=1
+export PYTHONPATH={directory} PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 EMULATED=1
 {prepare}
 cd {directory}
 ( {command}

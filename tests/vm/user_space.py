@@ -64,15 +64,12 @@ def _compile(root):
 
 
 def _make_venv(root):
-    """What `python -m venv` and an editable install would make, had they been run there."""
+    """What `python -m venv` would make, had it been run there, and the command."""
     version = next((root / "usr/bin").glob("python3.?*[0-9]")).name
     venv = root / VENV.relative_to("/")
-    site = venv / "lib" / version / "site-packages"
-    site.mkdir(parents=True)
-    (venv / "bin").mkdir()
+    (venv / "bin").mkdir(parents=True)
     (venv / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = true\n")
     (venv / "bin/python").symlink_to(f"/usr/bin/{version}")
-    (site / "exec_exporter.pth").write_text(f"{CHECKOUT}\n")
     command = venv / "bin/exec_exporter"
     command.write_text(f"#!{VENV}/bin/python\nfrom exporter.__main__ import main\n\nmain()\n")
     command.chmod(0o755)
