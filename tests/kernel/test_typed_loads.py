@@ -58,6 +58,10 @@ def test_it_is_the_kernel_that_decides():
     expected = TYPED_TRACEPOINT if True in ways_of_reading() else RAW_TRACEPOINT
     with running() as exporter:
         assert exporter.probe.program_type == expected
+
+
+@pytest.mark.every_kernel
+def test_without_typed_loads_it_is_verified_too():
     with running(typed_loads=False) as exporter:
         assert exporter.probe.program_type == RAW_TRACEPOINT
 

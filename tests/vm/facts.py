@@ -13,7 +13,7 @@ from exporter.read import _BatchesUnsupported, _read_batches
 from exporter.script_hook import KINDS
 
 MARK = "facts: "
-SHARED = {"compiled", "tracer"}
+SHARED, EVERY = {"compiled", "tracer"}, "every_kernel"
 
 
 def facts(probe):
@@ -42,15 +42,20 @@ def pytest_fixture_setup(fixturedef, request):
 
 
 def pytest_addoption(parser):
-    parser.addoption("--sharing", action="store_true", help="only tests that share a probe: to compile one takes long")
+    parser.addoption("--sharing", action="store_true", help="only tests that share a probe, and those for every kernel")
     parser.addoption("--facts", type=Path, help="a file that takes them too")
 
 
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--sharing"):
-        others = [item for item in items if not SHARED.intersection(item.fixturenames)]
+        others = [item for item in items if not _is_cheap(item)]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
+
+
+def _is_cheap(item):
+    """To compile a probe takes long."""
+    return SHARED.intersection(item.fixturenames) or item.get_closest_marker(EVERY)
 
 
 def pytest_terminal_summary(terminalreporter, config):
