@@ -10,6 +10,7 @@ import statistics
 import subprocess
 from collections import defaultdict
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 
 import psutil
 
@@ -30,12 +31,10 @@ def slowdown(directory, quick):
         blocks, busy = (dict.fromkeys(counts, 4) for counts in (blocks, busy))
     found = {}
     with ExitStack() as stack:
-        nothing = Attached({}, lambda: None, lambda: None)
-        variants = {A_NOTHING: nothing}
-        for one in baselines(stack):
-            variants.update({name: one for name in one.programs if name in (EMPTY, HASH)})
-        for name, collect in (("executions only", NOTHING_ELSE), ("all collectors", EVERYTHING)):
-            variants[f"exec_exporter, {name}"] = probe_programs(stack, name, ProbeSettings(collect=collect))[1]
+        probes = _probes(stack, {"executions only": NOTHING_ELSE, "all collectors": EVERYTHING})
+        nothing, beside = _after(probes["all collectors"], baselines(stack))
+        variants = {A_NOTHING: nothing, **{name: beside[name] for name in (EMPTY, HASH)}}
+        variants.update({f"exec_exporter, {name}": probe for name, probe in probes.items()})
         for workload in workloads(directory):
             found[workload.name] = _compared(workload, variants, nothing, blocks[workload.name])
             under_load = f"{workload.name}, saturated"
@@ -53,11 +52,10 @@ def slowdown(directory, quick):
 def collectors(directory, quick):
     """The table of what each collector adds to the CPU time of the smallest program, alone beside executions."""
     chosen = {"executions only": NOTHING_ELSE, **{name: frozenset({name}) for name in sorted(EVERYTHING)}}
-    nothing = Attached({}, lambda: None, lambda: None)
     with ExitStack() as stack:
-        variants = {A_NOTHING: nothing, **{name: one for one in baselines(stack) for name in one.programs}}
-        for name, collect in (*chosen.items(), ("all collectors", EVERYTHING)):
-            variants[name] = probe_programs(stack, name, ProbeSettings(collect=collect))[1]
+        probes = _probes(stack, {**chosen, "all collectors": EVERYTHING})
+        nothing, beside = _after(probes["all collectors"], baselines(stack))
+        variants = {A_NOTHING: nothing, **beside, **probes}
         ratios = _compared(tiny(directory, "tiny"), variants, nothing, 10 if quick else 100)
     rows = [[name, spread(ratios[name], "{:.4f}")] for name in variants]
     return table(
@@ -65,6 +63,26 @@ def collectors(directory, quick):
         ["attached", "tiny static"],
         rows,
     )
+
+
+def _probes(stack, chosen):
+    return {name: probe_programs(stack, name, ProbeSettings(collect=collect))[1] for name, collect in chosen.items()}
+
+
+def _after(probe, baselines):
+    """Nothing, and baselines by name, after the same work: what comes after a probe is attached is slower for that."""
+
+    def attach(attach_one):
+        probe.attach()
+        probe.detach()
+        attach_one()
+
+    nothing = Attached({}, partial(attach, lambda: None), lambda: None)
+    beside = {}
+    for one in baselines:
+        again = Attached(one.programs, partial(attach, one.attach), one.detach)
+        beside.update(dict.fromkeys(one.programs, again))
+    return nothing, beside
 
 
 def _compared(workload, variants, nothing, blocks, busy=False):
