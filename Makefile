@@ -21,7 +21,7 @@ test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager ale
 test-guests: lint $(CACHE)/vm-ready
 	$(PYTEST) tests/vm -v $(ARGS)
 
-# The whole matrix, and machines that lack something; writes the table in the README. Takes an hour.
+# The whole matrix, and machines that lack something; writes the table in the README. Takes 40 minutes.
 test-kernels: lint $(CACHE)/vm-ready $(CACHE)/ports-ready
 	$(SUDO) env KERNELS=all $(VENV)/bin/python -m pytest tests/vm -v $(ARGS)
 
