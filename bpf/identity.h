@@ -73,7 +73,7 @@ static __always_inline void identify_subject(struct subject *subject, struct ide
 
 /*
  * A program is told by its file with its path, and by its ELF interpreter, whose file
- * tells enough: to climb from it too would double the cost. A script's own file has been
+ * tells enough: it is not climbed from. A script's own file has been
  * replaced by its interpreter's when the tracepoint fires: without the earlier hook what
  * is left of it is the path as invoked, and the directory that a relative one started from.
  */
