@@ -29,8 +29,8 @@ test-kernels: lint $(CACHE)/vm-ready $(CACHE)/ports-ready
 test-debian13: $(VENV)/test-ready $(CACHE)/ports-ready
 	$(SUDO) $(VENV)/bin/python -m tests.vm.debian13
 
-# What an execution and a scrape cost, beside others that do the like. A quarter of an hour; ARGS=--quick takes four minutes, and
-# ARGS='storm scrape' runs some sections again.
+# What an execution and a scrape cost, beside others that do the like. A quarter of an hour; ARGS=--quick takes four
+# minutes, and ARGS='storm scrape' runs some sections again.
 bench: $(VENV)/test-ready $(CACHE)/bench-ready
 	$(SUDO) $(VENV)/bin/python -m tests.bench $(ARGS)
 

@@ -73,9 +73,9 @@ static __always_inline void identify_subject(struct subject *subject, struct ide
 
 /*
  * A program is told by its file with its path, and by its ELF interpreter, whose file
- * tells enough: it is not climbed from. A script's own file has been
- * replaced by its interpreter's when the tracepoint fires: without the earlier hook what
- * is left of it is the path as invoked, and the directory that a relative one started from.
+ * tells enough: it is not climbed from. A script's own file has been replaced by its
+ * interpreter's when the tracepoint fires: without the earlier hook what is left of it is
+ * the path as invoked, and the directory that a relative one started from.
  */
 static __always_inline void identify_program(struct task_struct *task, struct linux_binprm *bprm, struct exec_key *key,
 					     struct scratch *space)

@@ -252,7 +252,7 @@ static __always_inline s64 returned(struct pt_regs *registers)
 
 #ifdef HAVE_ELF_INTERPRETER
 
-/* AT_BASE has six entries before it that are the same everywhere, and up to two of the architecture's. */
+/* AT_BASE has six entries before it that are the same everywhere, and up to three of the architecture's. */
 #define AUXV_FIRST 6
 #define AUXV_ENTRIES 12
 

@@ -43,7 +43,7 @@ class Identity(NamedTuple):
     """What tells a file from every other that has been or will be at its path. `ctime` is in ns since the epoch.
 
     Of a file on an overlay all but the path is that of the file below. Nothing but `path_hash` is known of a script as
-    invoked.
+    invoked. Of an interpreter it is the hash of its name as a script has it, and 0 of an ELF interpreter.
     """
 
     inode: int
