@@ -122,6 +122,7 @@ struct exec_value {
 	u64 introduced; /* 1 once the ring buffer has taken the introduction of this key */
 	u64 last;	/* of its last execution: ns since boot */
 	u64 program;	/* a short name of the key: what processes and lives know it by */
+	u64 began;	/* when the entry was made, ns since boot: one that was taken out before began earlier */
 };
 
 /* What a process runs. A forked child runs its parent's program and has executed nothing. */
@@ -132,6 +133,7 @@ struct process {
 
 /* How the processes of a program ended, and how long they lived after executing it. */
 struct life {
+	u64 began; /* as in exec_value */
 	u64 exits[OUTCOMES];
 	u64 lifetime_us; /* the sum */
 	u64 lifetimes[LIFETIME_BUCKETS];

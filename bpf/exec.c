@@ -183,7 +183,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct process *process, ended;
 	struct life *life, none = {};
 	u32 tgid = READ(task, tgid);
-	u64 lifetime, bucket;
+	u64 lifetime, bucket, now;
 
 	if (!is_last_thread(task))
 		return 0;
@@ -193,8 +193,10 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	ended = *process;
 	if (processes.delete(&tgid)) /* another thread was the last one too, and quicker */
 		return 0;
+	now = bpf_ktime_get_boot_ns();
 	life = lives.lookup(&ended.program);
 	if (!life) {
+		none.began = now;
 		lives.insert(&ended.program, &none);
 		life = lives.lookup(&ended.program);
 		if (!life) {
@@ -214,7 +216,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	}
 	if (!ended.executed)
 		return 0;
-	lifetime = (bpf_ktime_get_boot_ns() - ended.executed) / NS_PER_US;
+	lifetime = (now - ended.executed) / NS_PER_US;
 	bucket = BUCKET(LIFETIME_BOUNDS, lifetime);
 	if (bucket >= LIFETIME_BUCKETS) /* never: the verifier asks */
 		return 0;
@@ -315,6 +317,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	value = execs.lookup(key);
 	if (!value) {
 		first.program = name_of(key);
+		first.last = first.began = executed;
 		error = execs.insert(key, &first);
 		value = execs.lookup(key); /* another CPU may have been first */
 		if (!value) {

@@ -32,8 +32,11 @@ class BlobMap:
         """A new one that has room for so many parts; what is not used takes no memory. Raises OSError."""
         return cls(Map.of(bpf_syscall.create_map(HASH, KEY.size, VALUE_BYTES, parts, NO_PREALLOC, name)))
 
-    def put(self, number: int, data: bytes) -> None:
-        """Adds a string under a number that has none. Raises OSError, as for a full map, and leaves nothing then."""
+    def put(self, number: int, data: bytes) -> int:
+        """Adds a string under a number that has none; returns how many parts it took.
+
+        Raises OSError, as for a full map, and leaves nothing then.
+        """
         whole = HEADER.pack(len(data), zlib.crc32(data)) + data
         parts = range(0, len(whole), VALUE_BYTES)
         try:
@@ -44,6 +47,7 @@ class BlobMap:
                 for at in parts:
                     self.map.remove(KEY.pack(number, at // VALUE_BYTES, 0))
             raise
+        return len(parts)
 
     def remove(self, number: int) -> None:
         """Removes a string, if it is there. Raises OSError."""

@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import resource
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ LOG_BYTES = 16 << 20  # the verifier fails if it does not fit
 NOTE_CHARACTERS = 4096
 
 _libc = ctypes.CDLL(None, use_errno=True)
+# Other threads do not go on meanwhile: what is over in a microsecond would then wait for them, some milliseconds.
+_libc_at_once = ctypes.PyDLL(None, use_errno=True)
 
 
 class _Create(ctypes.Structure):
@@ -197,10 +200,15 @@ def attach_to_perf_event(program: int, event: int) -> int:
     return bpf(LINK_CREATE, _Link(program, event, PERF_EVENT))
 
 
-def bpf(command: int, attributes: ctypes.Structure) -> int:
-    """The system call. Raises OSError."""
-    number = SYS_BPF[os.uname().machine]
-    result = int(_libc.syscall(number, command, ctypes.byref(attributes), ctypes.sizeof(attributes)))
+@cache
+def _number() -> int:
+    return SYS_BPF[os.uname().machine]
+
+
+def bpf(command: int, attributes: ctypes.Structure, *, at_once: bool = False) -> int:
+    """The system call; `at_once`: no other thread goes on until it is over. Raises OSError."""
+    libc = _libc_at_once if at_once else _libc
+    result = int(libc.syscall(_number(), command, ctypes.byref(attributes), ctypes.sizeof(attributes)))
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result

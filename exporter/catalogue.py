@@ -28,6 +28,7 @@ class Catalogue:
         self._labels: dict[bytes, Labels] = {}
         self._unnamed: dict[bytes, Labels] = {}
         self._touched: set[bytes] = set()
+        self._renamed: set[bytes] = set()
         self._lock = threading.Lock()
         self.observer: Observer | None = None
         self._held: list[Introduced] | None = None
@@ -55,6 +56,7 @@ class Catalogue:
     def know(self, known: Mapping[bytes, Labels]) -> None:
         """Takes in what keys mean that need no introduction."""
         with self._lock:
+            self._renamed |= known.keys() - self._labels.keys()
             self._labels = {**known, **self._labels}
 
     def update(self) -> None:
@@ -73,6 +75,7 @@ class Catalogue:
                     continue
                 self._labels[introduction.key] = labels_of(key, introduction)
                 self._unnamed.pop(introduction.key, None)
+                self._renamed.add(introduction.key)
                 if self._held is not None:
                     self._held.append((introduction.key, key, introduction, self.taken))
                 if self.observer:
@@ -92,6 +95,17 @@ class Catalogue:
     def named(self, key: bytes) -> Labels | None:
         """The labels of a raw key that was introduced; None: it was not."""
         return self._labels.get(key)
+
+    @property
+    def names(self) -> int:
+        """How many keys have been introduced and not forgotten."""
+        return len(self._labels)
+
+    def renamed(self) -> set[bytes]:
+        """The keys that were given a name since the last call."""
+        with self._lock:
+            found, self._renamed = self._renamed, set()
+        return found
 
     def touch(self, key: bytes) -> None:
         """Takes note that a key was executed again after the execution that introduced it."""

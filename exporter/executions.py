@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import NamedTuple
 
 from exporter import metrics
 from exporter.catalogue import Catalogue
 from exporter.decode import DecodeError, Decoder
+from exporter.kept import Changes, Kept, Tables
 from exporter.label import Labels
 from exporter.series import OTHER, Limit, Totals
 from exporter.source import Source
@@ -20,7 +21,7 @@ from exporter.values import numbers
 
 NS_PER_SECOND = 1_000_000_000
 # A key is not taken out of the map while an execution may be on its way to it: that takes microseconds.
-AT_REST_NS = NS_PER_SECOND
+AT_REST_NS = NS_PER_SECOND // 4
 FILLING = 3 / 4  # of the map
 
 
@@ -32,9 +33,10 @@ class _Entry(NamedTuple):
     introduced: int
     last: int
     program: int
+    began: int
 
 
-_NOTHING = _Entry(b"", 0, 0, 0, 0)
+_NOTHING = _Entry(b"", 0, 0, 0, 0, 0)
 
 
 class _Meaning(NamedTuple):
@@ -75,10 +77,13 @@ class Executions:
         self._source, self._catalogue, self._decoder, self._rules = source, catalogue, decoder, rules
         self._idle_ns = int(idle_seconds * NS_PER_SECOND)
         self._boot_ns, self._boot_time_ns = boot_ns, boot_time_ns
-        self._numbers = numbers(source.structs["execs"], "executions", "introduced", "last", "program")
+        self._numbers = numbers(source.structs["execs"], "executions", "introduced", "last", "program", "began")
         self._entries: dict[bytes, _Entry] = {}
         self._meanings: dict[bytes, _Meaning] = {}
-        self._paths: dict[int, str] = {}
+        self._keys: Kept[int, bytes] = Kept()  # by program
+        self._paths: Kept[int, str] = Kept()
+        self._new: set[int] = set()  # programs that have come since the last save
+        self.accounted = 0  # of the records so many are of keys that are in the map as it was last read
         self.lock = threading.Lock()
         self.limit = limit
         self.totals: Totals[Labels] = Totals(limit, lambda labels: Labels(OTHER, OTHER, labels.stdin_type))
@@ -96,21 +101,25 @@ class Executions:
 
     def update_locked(self) -> None:
         """As `update`, for who has the lock."""
-        known = self._entries
+        known, taken = self._entries, self._catalogue.taken
         changed = [(key, value) for key, value in self._source.entries("execs") if known.get(key, _NOTHING)[0] != value]
         self._catalogue.update()
         for key, value in changed:
             self._count(key, value)
+        self.accounted = taken
 
     def _count(self, key: bytes, value: bytes) -> None:
         entry = _Entry(value, *self._numbers(value))
         before = self._entries.get(key, _NOTHING)
-        if before.introduced and entry.introduced != before.introduced:
+        if entry.began != before.began:
             before = _NOTHING  # it was taken out, and is another since
         added = entry.executions - before.executions
-        self._entries[key] = entry
+        if key not in self._entries:
+            self._new.add(entry.program)
+        self._entries[key], self._keys[entry.program] = entry, key
         meaning = self._meaning(key)
-        self._paths[entry.program] = meaning.shown.path
+        if self._paths.get(entry.program) != meaning.shown.path:
+            self._paths[entry.program] = meaning.shown.path
         if added:
             if entry.executions > 1:
                 self._catalogue.touch(key)
@@ -135,34 +144,43 @@ class Executions:
             self.save()
         self._renamable = self.totals.changed_rows = False
 
-    def state(self) -> dict[str, Any]:
-        """What was counted and under which labels, as `restore` takes it back."""
-        names = {entry.program: self._catalogue.named(key) for key, entry in self._entries.items()}
+    def changes(self, *, whole: bool) -> Changes:
+        """What was counted and under which labels since the last call, or ever, for `restore`."""
+        changed = self._keys.changes(whole=whole)
+        renamed = {self._entries[key].program for key in self._catalogue.renamed() if key in self._entries}
+        renamed |= self._new | {program for program, key in changed if key is None}
+        self._new = set()
         return {
-            "map": self._source.map_id("execs"),
-            "counted": [(entry.program, entry.executions, entry.introduced) for entry in self._entries.values()],
-            "names": [(program, *labels) for program, labels in names.items() if labels],
-            "paths": list(self._paths.items()),
-            "totals": self.totals.state(),
-            "traits": self.traits.state(),
+            "map": [("execs", self._source.map_id("execs"))],
+            "counted": [(program, self._counted(key)) for program, key in changed],
+            "names": [(program, self._name(self._keys.get(program))) for program in (self._keys if whole else renamed)],
+            "paths": [*self._paths.changes(whole=whole)],
+            **self.totals.changes(whole=whole),
+            **self.traits.changes(whole=whole),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from a state, if it is of this map: else only with what was counted. Raises OSError."""
-        self.totals.restore(state["totals"], lambda labels: Labels(*labels))
-        self.traits.restore(state["traits"])
-        self._paths = dict(state["paths"])
-        if state["map"] != self._source.map_id("execs"):
+    def _counted(self, key: bytes | None) -> tuple[int, int] | None:
+        return None if key is None else (self._entries[key].executions, self._entries[key].began)
+
+    def _name(self, key: bytes | None) -> Labels | None:
+        return None if key is None else self._catalogue.named(key)
+
+    def restore(self, tables: Tables) -> None:
+        """Goes on from what was saved, if it is of this map: else only with what was counted. Raises OSError."""
+        self.totals.restore(tables, lambda labels: Labels(*labels))
+        self.traits.restore(tables)
+        for program, path in tables["paths"].items():
+            self._paths[program] = path
+        if tables["map"]["execs"] != self._source.map_id("execs"):
             return
-        counted = {program: (executions, introduced) for program, executions, introduced in state["counted"]}
-        names = {program: Labels(*labels) for program, *labels in state["names"]}
-        known = {}
+        counted, names, known = tables["counted"], tables["names"], {}
         for key, value in self._source.entries("execs"):
             program = _Entry(value, *self._numbers(value)).program
             if program in counted:
-                self._entries[key] = _Entry(b"", *counted[program], 0, program)
+                executions, began = counted[program]
+                self._entries[key], self._keys[program] = _Entry(b"", executions, 0, 0, program, began), key
             if program in names:
-                known[key] = names[program]
+                known[key] = Labels(*names[program])
         self._catalogue.know(known)
 
     @property
@@ -172,8 +190,8 @@ class Executions:
 
     @property
     def filling(self) -> bool:
-        """Whether the map needs room soon."""
-        return len(self._entries) > self._source.capacity("execs") * FILLING
+        """Whether the map needs room: by what it had when it was last read, and what has been introduced since."""
+        return max(len(self._entries), self._catalogue.names) > self._source.capacity("execs") * FILLING
 
     def now(self) -> int:
         """The time since boot, in ns."""
@@ -189,40 +207,46 @@ class Executions:
 
     def programs(self) -> set[int]:
         """The numbers of the programs whose keys are in the map."""
-        return {entry.program for entry in self._entries.values()}
+        return set(self._keys)
 
     def forget_paths(self, keep: set[int]) -> None:
         """Forgets the paths of all other programs."""
-        self._paths = {program: path for program, path in self._paths.items() if program in keep}
+        for program in self._paths.keys() - keep:
+            del self._paths[program]
 
-    def keep_house(self) -> None:
-        """Takes idle keys out of the map, where it fills the oldest too; ends idle series. Raises OSError.
+    def keep_house(self, *, room: bool = False) -> None:
+        """Takes idle keys out of the map, where it fills or needs `room` the oldest too; ends idle series.
 
-        What is taken out stays counted. If it is executed again its key is introduced again.
+        What is taken out stays counted. If it is executed again its key is introduced again. Raises OSError.
         """
         with self.lock:
             self.update_locked()
-            chosen = self._to_take_out()
-            if chosen:
-                self.save()
-            for key in chosen:
-                value = self._source.take("execs", key)
-                if value is not None and value != self._entries[key].value:
-                    self._count(key, value)
-                del self._entries[key], self._meanings[key]
-                self._catalogue.forget(key)
-            self.totals.expire(self.idle_since())
-            if chosen:
-                self.save()
-            self.settle()
+            self.keep_house_locked(room=room)
 
-    def _to_take_out(self) -> set[bytes]:
+    def keep_house_locked(self, *, room: bool) -> None:
+        """As `keep_house`, for who has the lock and has updated just now."""
+        chosen = self._to_take_out(room or self.filling)
+        if chosen:
+            self.save()
+        for key in chosen:
+            value = self._source.take("execs", key)
+            if value is not None and value != self._entries[key].value:
+                self._count(key, value)
+            del self._keys[self._entries[key].program]
+            del self._entries[key], self._meanings[key]
+            self._catalogue.forget(key)
+        self.totals.expire(self.idle_since())
+        if chosen:
+            self.save()
+        self.settle()
+
+    def _to_take_out(self, room: bool) -> set[bytes]:
         at_rest, idle = self.now() - AT_REST_NS, self.idle_since()
         entries = self._entries
         chosen = {key for key, entry in entries.items() if entry.last < idle}
-        if self.filling:
+        surplus = len(entries) - self._source.capacity("execs") // 2
+        if room and surplus > 0:
             oldest = sorted(entries, key=lambda key: entries[key].last)
-            surplus = len(entries) - self._source.capacity("execs") // 2
             chosen.update(key for key in oldest[:surplus] if entries[key].last < at_rest)
         return chosen
 

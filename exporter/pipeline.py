@@ -6,13 +6,13 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from exporter import counts
 from exporter.catalogue import Catalogue
 from exporter.collect import Scrape
 from exporter.decode import Decoder
 from exporter.executions import Executions, no_rules
+from exporter.kept import Changes, Tables
 from exporter.label import Labels
 from exporter.ledger import Ledger
 from exporter.novelty_collector import novelty_off
@@ -61,34 +61,43 @@ class Pipeline:
         )
         seeds = _seeds(probe, settings.rules) if seeding and probe.collects("processes") else {}
         self._processes = Processes(probe, self._executions, seeds) if probe.collects("processes") else None
-        self._others: dict[str, Any] = {}  # states of what is switched off now
+        self._others: dict[str, Changes] = {}  # what was saved of what is switched off now
         if saved:
             self._restore(saved)
         self._ledger = ledger
         self._saved = 0  # of the records so many have their names in the ledger
-        if ledger:
-            self._executions.save = self._save
+        self._executions.save = self._save
         self.scrape = Scrape(self._collectors())
 
-    def _restore(self, saved: dict[str, Any]) -> None:
-        self._probe.restore(saved["probe"])
+    def _restore(self, saved: dict[str, Tables]) -> None:
+        self._probe.restore(saved["probe"]["state"][0])
         self._executions.restore(saved["executions"])
         if self._processes and "processes" in saved:
             self._processes.restore(saved["processes"])
         elif "processes" in saved:
-            self._others["processes"] = saved["processes"]
+            self._others["processes"] = {name: [*table.items()] for name, table in saved["processes"].items()}
+
+    def _changes(self, whole: bool) -> dict[str, Changes]:
+        parts = {"executions": self._executions.changes(whole=whole)}
+        if self._processes:
+            parts["processes"] = self._processes.changes(whole=whole)
+        return parts
 
     def _save(self) -> None:
-        """Keeps the state for the next process. For who has the lock."""
-        states = {**self._others, "probe": self._probe.state(), "executions": self._executions.state()}
-        if self._processes:
-            states["processes"] = self._processes.state()
-        taken = self.catalogue.taken
-        if self._ledger and self._ledger.save(states):
-            self._saved = taken
+        """Keeps what has changed for the next process. For who has the lock."""
+        if not self._ledger:
+            self._changes(whole=False)  # nobody wants to know
+            return
+
+        def changes(whole: bool) -> dict[str, Changes]:
+            others = self._others if whole else {}
+            return {"probe": {"state": [(0, self._probe.state())]}, **self._changes(whole), **others}
+
+        if self._ledger.save(changes):
+            self._saved = self._executions.accounted
 
     def settle(self) -> None:
-        """Keeps the state as it is now. Raises OSError."""
+        """Keeps everything as it is now. Raises OSError."""
         with self._executions.lock:
             self._executions.update_locked()
             if self._processes:
@@ -99,7 +108,9 @@ class Pipeline:
         """Lets go of the records whose names are kept and of which so many are judged; None: none have to be."""
         intake = self._probe.intake
         if intake and intake.unreleased:
-            self.settle()
+            with self._executions.lock:
+                if self._saved < self._executions.accounted:
+                    self._save()
             intake.release(self._saved if judged is None else min(self._saved, judged))
 
     def _collectors(self) -> dict[str, Callable[[], Iterable[AnyFamily]]]:
@@ -123,7 +134,7 @@ class Pipeline:
 
     @property
     def filling(self) -> bool:
-        """Whether the map of executions needs room soon."""
+        """Whether the map of executions needs room."""
         return self._executions.filling
 
     def try_out(self) -> None:
@@ -131,11 +142,9 @@ class Pipeline:
         self._executions.update()
         self._probe.maps["execs"].take(bytes(self._probe.maps["execs"].key_size))
 
-    def keep_house(self) -> None:
-        """Makes room in the maps, and ends series that have been idle. Raises OSError."""
-        self._executions.keep_house()
-        if self._processes:
-            self._processes.keep_house()
+    def keep_house(self, *, room: bool = False) -> None:
+        """Ends series that have been idle; makes room in the maps where they fill, or if told so. Raises OSError."""
+        (self._processes or self._executions).keep_house(room=room)
 
 
 def _seeds(probe: Probe, rules: Callable[[Labels], Labels]) -> dict[int, str]:

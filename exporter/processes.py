@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from exporter import metrics
 from exporter.event import OUTCOMES
 from exporter.executions import Executions
+from exporter.kept import Changes, Kept, Row, Tables
 from exporter.label import UNKNOWN
 from exporter.metrics import US_PER_SECOND
 from exporter.series import OTHER, Levels, Totals
@@ -33,10 +33,12 @@ class Processes:
 
     def __init__(self, source: Source, executions: Executions, seeds: Mapping[int, str]) -> None:
         self._source, self._executions = source, executions
-        self._seeds = {NO_PROGRAM: UNKNOWN, **seeds}
+        self._seeds: Kept[int, str] = Kept()
+        for program, path in {NO_PROGRAM: UNKNOWN, **seeds}.items():
+            self._seeds[program] = path
         self._program = numbers(source.structs["processes"], "program")
-        self._numbers = numbers(source.structs["lives"], "exits", "lifetime_us", "lifetimes")
-        self._values: dict[bytes, bytes] = {}  # of each program in the map of lives, when it was last read
+        self._numbers = numbers(source.structs["lives"], "began", "exits", "lifetime_us", "lifetimes")
+        self._values: Kept[bytes, bytes] = Kept()  # of each program in the map of lives, when it was last read
         self._counted: dict[int, tuple[int, ...]] = {}  # of those that were read by another process
         width = len(OUTCOMES) + 1 + LIFETIMES
         self.totals: Totals[str] = Totals(executions.limit, lambda _: OTHER, width, SETS)
@@ -50,13 +52,21 @@ class Processes:
 
     def update_locked(self) -> None:
         """As `update`, for who has the lock of the executions."""
-        now = self._executions.now()
-        self._programs = Counter(self._program(value) for _, value in self._source.entries("processes"))
-        lives = [(key, value) for key, value in self._source.entries("lives") if self._values.get(key) != value]
+        lives = self._read()
         if any(self._path(program) is None for program in {*self._programs, *(_number(key) for key, _ in lives)}):
             self._executions.update_locked()  # executed since it was read
+        self._add(lives)
+
+    def _read(self) -> list[tuple[bytes, bytes]]:
+        """Reads both maps; returns the lives that have changed."""
+        self._programs = Counter(self._program(value) for _, value in self._source.entries("processes"))
+        return [(key, value) for key, value in self._source.entries("lives") if self._values.get(key) != value]
+
+    def _add(self, lives: list[tuple[bytes, bytes]]) -> None:
+        now = self._executions.now()
         for key, value in lives:
             self._count(key, value, now)
+        self._counted.clear()  # what is not in the map now begins anew if it comes back
         running: Counter[str] = Counter()
         for program, number in self._programs.items():
             running[self._path(program) or UNKNOWN] += number
@@ -66,11 +76,12 @@ class Processes:
         return self._seeds.get(program) or self._executions.path(program)
 
     def _count(self, key: bytes, value: bytes, now: int) -> None:
-        new = self._numbers(value)
+        began, *new = self._numbers(value)
+        nothing = (0,) * len(new)
         before = self._values.get(key)
-        old = self._numbers(before) if before else self._counted.pop(_number(key), (0,) * len(new))
-        if any(high < low for high, low in zip(new[: len(OUTCOMES)], old, strict=False)):
-            old = (0,) * len(new)  # it was taken out, and is another since
+        since, *old = self._numbers(before) if before else self._counted.pop(_number(key), (began, *nothing))
+        if began != since:
+            old = [*nothing]  # it was taken out, and is another since
         # the kernel's sums may have gone round: their differences have not
         added = [(high - low) % WORD for high, low in zip(new, old, strict=True)]
         self._values[key] = value
@@ -81,37 +92,44 @@ class Processes:
             self._executions.save()
         self.totals.changed_rows = False
 
-    def state(self) -> dict[str, Any]:
-        """What was counted, as `restore` takes it back."""
+    def changes(self, *, whole: bool) -> Changes:
+        """What was counted since the last call, or ever, for `restore`."""
+        values = self._values.changes(whole=whole)
+        counted: list[Row] = [(_number(key), value and self._numbers(value)) for key, value in values]
         return {
-            "map": self._source.map_id("lives"),
-            "counted": [(_number(key), *self._numbers(value)) for key, value in self._values.items()]
-            + [(program, *numbers) for program, numbers in self._counted.items()],
-            "seeds": list(self._seeds.items()),
-            "totals": self.totals.state(),
-            "running": self.running.state(),
+            "map": [("lives", self._source.map_id("lives"))],
+            "counted": [*counted, *self._counted.items()] if whole else counted,
+            "seeds": [*self._seeds.changes(whole=whole)],
+            **self.totals.changes(whole=whole),
+            **self.running.changes(whole=whole),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from a state, if it is of this map: else only with what was counted."""
-        self.totals.restore(state["totals"], str)
-        self.running.restore(state["running"])
-        self._seeds = {**dict(state["seeds"]), **self._seeds}
-        if state["map"] == self._source.map_id("lives"):
-            self._counted = {program: tuple(numbers) for program, *numbers in state["counted"]}
+    def restore(self, tables: Tables) -> None:
+        """Goes on from what was saved, if it is of this map: else only with what was counted."""
+        self.totals.restore(tables, str)
+        self.running.restore(tables)
+        for program, path in tables["seeds"].items():
+            if program not in self._seeds:
+                self._seeds[program] = path
+        if tables["map"]["lives"] == self._source.map_id("lives"):
+            self._counted = {program: tuple(numbers) for program, numbers in tables["counted"].items()}
 
     @property
     def entries(self) -> dict[str, int]:
         """How many entries each map had when it was last read."""
         return {"processes": self._programs.total(), "lives": len(self._values)}
 
-    def keep_house(self) -> None:
-        """Takes lives of programs out of their map that nobody knows any more; ends idle series. Raises OSError.
+    def keep_house(self, *, room: bool = False) -> None:
+        """Keeps house of the executions, and takes lives out of their map of programs that nobody knows any more.
 
-        A program is known while its key is in the map of executions or a process runs it.
+        A program is known while its key is in the map of executions or a process runs it. Idle series end.
+        Raises OSError.
         """
         with self._executions.lock:
-            self.update_locked()
+            lives = self._read()
+            self._executions.update_locked()  # after it, so that every program that was read is known
+            self._executions.keep_house_locked(room=room)
+            self._add(lives)
             keep = self._executions.programs() | set(self._programs)
             chosen = [key for key in self._values if _number(key) not in keep]
             if chosen:
@@ -122,7 +140,8 @@ class Processes:
                     self._count(key, value, self._executions.now())
                 del self._values[key]
             self._executions.forget_paths(keep)
-            self._seeds = {program: path for program, path in self._seeds.items() if program in {NO_PROGRAM, *keep}}
+            for program in self._seeds.keys() - {NO_PROGRAM, *keep}:
+                del self._seeds[program]
             before = self._executions.idle_since()
             self.totals.expire(before)
             self.running.expire(before)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from exporter.kept import Changes, Kept, Tables
+
 OTHER = "other"
 
 L = TypeVar("L")
@@ -44,7 +46,7 @@ class Totals(Generic[L]):
 
     def __init__(self, limit: Limit, other: Callable[[L], L], width: int = 1, sets: int = 1) -> None:
         self._limit, self._other, self._width, self._sets = limit, other, width, sets
-        self._changed: dict[L, float] = {}
+        self._changed: Kept[L, float] = Kept()
         self.rows: dict[L, list[int]] = {}
         self.folded = 0
         self.expired = 0
@@ -67,15 +69,18 @@ class Totals(Generic[L]):
         self.changed_rows |= labels not in self.rows
         return self.rows.setdefault(labels, [0] * self._width), labels
 
-    def state(self) -> dict[str, Any]:
-        """Everything, as `restore` takes it back; the label sets are strings, or tuples of them."""
-        rows = [[labels, row, self._changed.get(labels, 0)] for labels, row in self.rows.items()]
-        return {"rows": rows, "folded": self.folded, "expired": self.expired}
+    def changes(self, *, whole: bool) -> Changes:
+        """What has changed since the last call, or everything, for `restore`. Label sets are strings or tuples."""
+        changed = self._changed.changes(whole=whole)
+        return {
+            "rows": [(labels, None if now is None else (self.rows[labels], now)) for labels, now in changed],
+            "sums": [("folded", self.folded), ("expired", self.expired)],
+        }
 
-    def restore(self, state: Mapping[str, Any], labels_of: Callable[[Any], L]) -> None:
-        """Goes on from a state; `labels_of` makes label sets of what JSON made of them."""
-        self.folded, self.expired = state["folded"], state["expired"]
-        for saved, row, changed in state["rows"]:
+    def restore(self, tables: Tables, labels_of: Callable[[Any], L]) -> None:
+        """Goes on from what was saved; `labels_of` makes label sets of what came back of them."""
+        self.folded, self.expired = tables["sums"]["folded"], tables["sums"]["expired"]
+        for saved, (row, changed) in tables["rows"].items():
             labels = labels_of(saved)
             self.rows[labels], self._changed[labels] = list(row), changed
             if labels != self._other(labels):
@@ -97,7 +102,7 @@ class Levels(Generic[L]):
 
     def __init__(self, limit: Limit, other: L) -> None:
         self._limit, self._other = limit, other
-        self._seen: dict[L, float] = {}
+        self._seen: Kept[L, float] = Kept()
         self.rows: dict[L, int] = {}
 
     def set(self, numbers: Mapping[L, int], now: float) -> None:
@@ -110,13 +115,13 @@ class Levels(Generic[L]):
             self._seen[labels] = now
         self.rows = rows
 
-    def state(self) -> list[list[Any]]:
-        """The label sets that take room, as `restore` takes them back."""
-        return [[labels, seen] for labels, seen in self._seen.items()]
+    def changes(self, *, whole: bool) -> Changes:
+        """The label sets that take room, or those of which that has changed since the last call, for `restore`."""
+        return {"running": [*self._seen.changes(whole=whole)]}
 
-    def restore(self, state: Sequence[Sequence[Any]]) -> None:
-        """Takes room for the label sets of a state, of which there is none until numbers come."""
-        for labels, seen in state:
+    def restore(self, tables: Tables) -> None:
+        """Takes room for label sets that were saved, of which there is none until numbers come."""
+        for labels, seen in tables["running"].items():
             self._seen[labels] = seen
             if labels != self._other:
                 self._limit.use(1)

@@ -40,17 +40,21 @@ TRAITS: Mapping[str, str] = {
 }
 
 # The ELF interpreters of glibc and musl on every architecture, executed as programs.
-_LOADER = re.compile(r".*/(ld-linux[\w-]*\.so\.\d+|ld64\.so\.\d+|ld\.so(\.\d+)?|ld-musl-[\w-]+\.so\.\d+|ld-[\d.]+\.so)")
-_SHELL = re.compile(
-    r".*/(ba|da|a|k|mk|pdk|z|c|tc|fi|ya|r|rba|lk)?sh(\.distrib|-static|\d+)?|.*/busybox|.*/pwsh|.*/toybox"
-)
+_LOADER = re.compile(r"ld-linux[\w-]*\.so\.\d+|ld64\.so\.\d+|ld\.so(\.\d+)?|ld-musl-[\w-]+\.so\.\d+|ld-[\d.]+\.so")
+_SHELL = re.compile(r"(ba|da|a|k|mk|pdk|z|c|tc|fi|ya|r|rba|lk)?sh(\.distrib|-static|\d+)?|busybox|pwsh|toybox")
 
 
 def traits_of(key: Key, labels: Labels) -> tuple[str, ...]:
     """The traits of what was executed with this key; `labels` are those before any rule was applied to them."""
     traits = [trait for trait, flag in _FLAGS.items() if key.has(flag)] if key.flags & _ANY else []
-    if _LOADER.fullmatch(labels.path):
+    if _is(labels.path, _LOADER):
         traits.append("loader_direct")
-    if key.stdin_type == "socket" and (_SHELL.fullmatch(labels.path) or _SHELL.fullmatch(labels.interpreter)):
+    if key.stdin_type == "socket" and (_is(labels.path, _SHELL) or _is(labels.interpreter, _SHELL)):
         traits.append("shell_socket_stdin")
     return tuple(traits)
+
+
+def _is(path: str, name: re.Pattern[str]) -> bool:
+    """Whether the last name of an absolute path is such a one."""
+    _, slash, last = path.rpartition("/")
+    return bool(slash and name.fullmatch(last))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from exporter.intake import Intake
 from exporter.misc_interpreters import misc_interpreters
 from exporter.pipeline import Pipeline
 from exporter.probe import Probe
@@ -15,7 +16,8 @@ from exporter.probe import Probe
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 15.0
-FILLING_SECONDS = 1.0
+SOON_SECONDS = 0.1  # where there is need; and never more than half of the time
+MANY = Intake.PARTS // 4  # new programs
 
 
 def tell(probe: Probe) -> None:
@@ -38,7 +40,7 @@ class Upkeep:
     ) -> None:
         self._judged = judged
         self._probe, self._pipeline, self._interval_seconds = probe, pipeline, interval_seconds
-        self._last = time.monotonic()
+        self._last, self._took = time.monotonic(), 0.0
         self._introduced = 0  # until then
         self._failing = False
 
@@ -49,21 +51,31 @@ class Upkeep:
             if came:
                 self._pipeline.catalogue.update()
             if time.monotonic() >= self._due():
-                self._last, self._introduced = time.monotonic(), self._pipeline.catalogue.introduced
-                tell(self._probe)
-                self._pipeline.keep_house()
-                self._pipeline.release(self._judged())
+                self._keep_house()
             self._failing = False
         except Exception as error:
             if not self._failing:
                 log.error("upkeep fails: %s: %s", type(error).__name__, error, exc_info=log.isEnabledFor(logging.DEBUG))
             self._failing = True
 
+    def _keep_house(self) -> None:
+        began, soon = time.thread_time(), self._soon
+        self._introduced = self._pipeline.catalogue.introduced
+        try:
+            tell(self._probe)
+            self._pipeline.keep_house(room=soon)
+            self._pipeline.release(self._judged())
+        finally:
+            self._last, self._took = time.monotonic(), time.thread_time() - began
+
+    @property
+    def _soon(self) -> bool:
+        """Whether the map fills, or will soon: many new programs have come."""
+        return self._pipeline.filling or self._pipeline.catalogue.introduced - self._introduced > MANY
+
     def _due(self) -> float:
-        """When the house is to be kept: soon, where the map fills or many new programs have come."""
-        many = self._probe.capacity("execs") // 8
-        soon = self._pipeline.filling or self._pipeline.catalogue.introduced - self._introduced > many
-        return self._last + (FILLING_SECONDS if soon else self._interval_seconds)
+        """When the house is to be kept."""
+        return self._last + (max(SOON_SECONDS, self._took) if self._soon else self._interval_seconds)
 
 
 @contextmanager

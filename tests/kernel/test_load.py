@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -20,6 +22,10 @@ NOBODY = 65534
 FEW = 32  # the stressors themselves, their parents, and operations that had begun when the time was over
 PROGRAMS = 50_000
 WORKERS = 2
+STEP = 100
+ENTRIES = 32_768  # of the map
+SPARE = 2000  # for what others execute
+NO_ROOM_SECONDS = 60
 FOLDED = ("exec_exporter_executions_folded_total", "exec_exporter_executions_expired_total")
 
 
@@ -60,18 +66,34 @@ def test_stress_of_exec_fork_and_vfork(tmp_path):
     assert scraped.value("exec_running_processes", path=path) == 0
 
 
+@contextmanager
+def pipe():
+    ends = os.pipe()
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            os.close(end)
+
+
 BYTES_PER_KEY = 2048  # 1,500 are measured
 
 
-def executed_by_workers(directory, program):
-    """Executes PROGRAMS names of one file, each once, from WORKERS processes; a name is removed after its turn."""
+def executed_by_workers(directory, program, allowed, allow):
+    """Executes PROGRAMS names of one file, each once, from WORKERS processes; a name is removed after its turn.
+
+    Before each STEP programs a worker reads a byte from `allowed`, the other end of `allow`.
+    """
     children = []
     for worker in range(WORKERS):
         child = os.fork()
         if not child:
             status = 1
             try:
-                for number in range(worker, PROGRAMS, WORKERS):
+                os.close(allow)
+                for turn, number in enumerate(range(worker, PROGRAMS, WORKERS)):
+                    if turn % STEP == 0 and not os.read(allowed, 1):
+                        os._exit(status)
                     path = directory / f"program-{number}"
                     path.hardlink_to(program)
                     execute(path)
@@ -84,14 +106,15 @@ def executed_by_workers(directory, program):
 
 
 def test_fifty_thousand_programs(tmp_path):
-    """More than the map has room for, each gone after it was executed."""
+    """More than the map has room for, each gone after it was executed, and no faster than there is room for them."""
     limit = 1000
-    with running(SeriesSettings(limit=limit)) as exporter:
+    with running(SeriesSettings(limit=limit)) as exporter, pipe() as (allowed, allow):
         me = psutil.Process()
         with kept_up(Upkeep(exporter.probe, exporter.pipeline), exporter.probe):
-            children = executed_by_workers(tmp_path, static_elf(tmp_path / "program"))
-            exporter.scrape()
-            memory = []
+            children = executed_by_workers(tmp_path, static_elf(tmp_path / "program"), allowed, allow)
+            scraped = exporter.scrape()
+            before, begun, memory = scraped.value("exec_exporter_probe_runs_total"), 0, []
+            moved = time.monotonic()
             while children:
                 pid, status = os.waitpid(children[0], os.WNOHANG)
                 if pid:
@@ -100,16 +123,22 @@ def test_fifty_thousand_programs(tmp_path):
                 scraped = exporter.scrape()
                 assert scraped.value("exec_exporter_series") <= limit
                 memory.append(me.memory_info().rss)
+                entries = scraped.value("exec_exporter_map_entries", map="execs")
+                under_way = begun - (scraped.value("exec_exporter_probe_runs_total") - before)
+                while begun < PROGRAMS and entries + under_way + STEP + SPARE < ENTRIES:
+                    os.write(allow, b"!")
+                    begun, under_way, moved = begun + STEP, under_way + STEP, time.monotonic()
+                assert begun >= PROGRAMS or time.monotonic() - moved < NO_ROOM_SECONDS, "no room is made"
         exporter.probe.detach()
         scraped = exporter.scrape()
     assert scraped.sum_is_exact()
     assert scraped.value("exec_exporter_executions_lost_total") == 0, "the map was full"
-    assert scraped.value("exec_exporter_map_entries", map="execs") <= 32768
+    assert scraped.value("exec_exporter_map_entries", map="execs") <= ENTRIES
     named = sum(scraped.executions(tmp_path).values())
     assert named <= limit
     assert named + sum(map(scraped.value, FOLDED)) >= PROGRAMS
     # what is known of each key in the map, and no more for those that have gone
-    assert max(memory) - memory[0] < 32768 * BYTES_PER_KEY
+    assert max(memory) - memory[0] < ENTRIES * BYTES_PER_KEY
     late = len(memory) // 4
     assert max(memory[-late:]) - max(memory[:-late]) < 16 << 20
 

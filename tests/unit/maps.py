@@ -15,7 +15,7 @@ SECOND = 10**9
 
 
 class Value(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint64) for name in ("program", "introduced", "executions", "last")]
+    _fields_ = [(name, ctypes.c_uint64) for name in ("program", "introduced", "executions", "last", "began")]
 
 
 class Process(ctypes.Structure):
@@ -24,6 +24,7 @@ class Process(ctypes.Structure):
 
 class Life(ctypes.Structure):
     _fields_ = [
+        ("began", ctypes.c_uint64),
         ("lifetime_us", ctypes.c_uint64),
         ("lifetimes", ctypes.c_uint64 * 10),
         ("exits", ctypes.c_uint64 * 3),
@@ -40,7 +41,8 @@ class Maps:
     def __init__(self, capacity=1000):
         self.structs = {"execs": Value, "processes": Process, "lives": Life, "histograms": FormatHistograms}
         self.maps = {"execs": {}, "processes": {}, "lives": {}}
-        self.now = 0
+        self.ids = {name: number for number, name in enumerate(self.maps)}
+        self.now = self._begun = 0
         self.runs = self.lost = 0
         self.records = []
         self.program_type, self.script_hook = "tp_btf", Hook("fentry")
@@ -60,25 +62,38 @@ class Maps:
             self.lost += times
             return
         if value is None:
-            value = self.maps["execs"][raw] = Value(program=number + 1)
+            value = self.maps["execs"][raw] = Value(program=number + 1, began=self._begin())
             if introduce:
-                self.records.append(record(raw, pathname=(path or f"program-{number}").encode() + b"\0"))
+                self.introduce(number, path, **flags)
         value.executions += times
         value.last = self.now
         if pid is not None:
             self.maps["processes"][pid.to_bytes(4, "little")] = Process(self.now, number + 1)
 
+    def introduce(self, number, path=None, **flags):
+        """Introduces the program of that number."""
+        raw = key(file=number, **flags)
+        self.maps["execs"][raw].introduced = 1
+        self.records.append(record(raw, pathname=(path or f"program-{number}").encode() + b"\0"))
+
     def end(self, pid, outcome=0, lifetime_us=1, bucket=0):
         process = self.maps["processes"].pop(pid.to_bytes(4, "little"))
-        life = self.maps["lives"].setdefault(process.program.to_bytes(8, "little"), Life())
+        program = process.program.to_bytes(8, "little")
+        if program not in self.maps["lives"]:
+            self.maps["lives"][program] = Life(began=self._begin())
+        life = self.maps["lives"][program]
         life.exits[outcome] += 1
         life.lifetime_us += lifetime_us
         life.lifetimes[bucket] += 1
 
+    def _begin(self):
+        self._begun += 1
+        return self._begun
+
     pinned = False
 
     def map_id(self, name):
-        return sorted(self.maps).index(name)
+        return self.ids[name]
 
     def entries(self, name):
         return [(raw, bytes(value)) for raw, value in self.maps[name].items()]

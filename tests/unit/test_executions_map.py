@@ -93,6 +93,30 @@ def test_where_the_map_fills_the_oldest_keys_make_room_and_their_series_stay():
     assert set(counts(executions).values()) == {3}
 
 
+def test_room_is_made_before_it_is_scarce_if_that_is_asked_for():
+    maps = Maps(capacity=100)
+    executions = executions_of(maps)
+    for number in range(60):
+        maps.execute(number)
+    maps.now = SECOND
+    executions.keep_house()
+    assert len(maps.maps["execs"]) == 60
+    executions.keep_house(room=True)
+    assert len(maps.maps["execs"]) == 50
+    assert len(counts(executions)) == 60
+
+
+def test_the_map_is_known_to_fill_before_it_is_read():
+    maps = Maps(capacity=100)
+    catalogue = Catalogue(Decoder(LAYOUTS), maps.introductions)
+    executions = executions_of(maps, catalogue=catalogue)
+    for number in range(76):
+        maps.execute(number)
+    assert not executions.filling
+    catalogue.update()
+    assert executions.filling
+
+
 def test_a_key_that_is_being_executed_is_not_taken_out():
     maps = Maps(capacity=8)
     executions = executions_of(maps)
@@ -146,6 +170,17 @@ class Names:
 
     def __init__(self):
         self.remembered = {}
+        self.taken = 0
+
+    @property
+    def names(self):
+        return len(self.remembered)
+
+    def named(self, raw):
+        return self.remembered.get(raw)
+
+    def renamed(self):
+        return set()
 
     def update(self):
         pass
@@ -160,6 +195,7 @@ class Names:
 def test_a_million_programs_stay_within_the_limit_and_the_sum_is_exact():
     maps, names = Maps(capacity=8192), Names()
     executions = executions_of(maps, limit=100, idle_seconds=3600, catalogue=names)
+    executions.save = lambda: executions.changes(whole=False)
     remembered = set()
     for number in range(1_000_000):
         maps.execute(number, introduce=False)
@@ -170,6 +206,9 @@ def test_a_million_programs_stay_within_the_limit_and_the_sum_is_exact():
             sizes = (
                 executions._entries,
                 executions._meanings,
+                executions._keys,
+                executions._keys._changed,
+                executions._new,
                 executions._paths,
                 names.remembered,
                 executions.totals.rows,

@@ -73,12 +73,11 @@ def test_sums_of_the_kernel_that_go_round_go_on():
 
 def test_a_life_is_taken_out_once_nobody_knows_its_program_and_stays_counted():
     maps = Maps()
-    executions, processes = processes_of(maps, idle_seconds=10)
+    _, processes = processes_of(maps, idle_seconds=10)
     maps.execute(1, pid=1)
     maps.execute(1, pid=2)
     maps.end(1)
     maps.now = 11 * SECOND
-    executions.keep_house()
     processes.keep_house()
     assert maps.maps["execs"] == {}
     assert len(maps.maps["lives"]) == 1, "it still runs"
@@ -95,10 +94,8 @@ def test_idle_paths_end():
     maps.execute(1, pid=1)
     maps.end(1)
     maps.execute(2, pid=2)
-    executions.keep_house()
     processes.keep_house()
     maps.now = 11 * SECOND
-    executions.keep_house()
     processes.keep_house()
     assert rows(processes) == {}
     assert processes.running.rows == {"/program-2": 1}

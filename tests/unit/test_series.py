@@ -36,6 +36,23 @@ def test_idle_series_end_and_make_room():
     assert (series.rows, series.folded) == ({"b": [2]}, 0)
 
 
+def test_what_was_kept_is_what_there_is():
+    series, kept = totals(2), {}
+    for change in (
+        lambda: [series.add(name, (5,), 10) for name in ("a", "b", "c")],
+        lambda: series.add("b", (1,), 12),
+        lambda: series.expire(11),
+    ):
+        change()
+        for table, rows in series.changes(whole=False).items():
+            kept.setdefault(table, {}).update(rows)
+    assert kept["rows"].pop("a") is None
+    assert kept == {table: dict(rows) for table, rows in series.changes(whole=True).items()}
+    following = totals(2)
+    following.restore(kept, str)
+    assert (following.rows, following.expired, following.folded) == (series.rows, 5, 5)
+
+
 def test_other_never_ends():
     series = totals(0)
     series.add("a", (5,), 0)

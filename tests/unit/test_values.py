@@ -1,6 +1,8 @@
 import ctypes
 import struct
 
+import pytest
+
 from exporter.values import numbers
 
 
@@ -17,3 +19,8 @@ def test_numbers_are_taken_from_where_the_layout_has_them():
 
 def test_one_number_comes_alone():
     assert numbers(Value, "a")(RAW) == 1 << 63
+
+
+def test_a_member_that_is_not_there():
+    with pytest.raises(LookupError, match="no member c"):
+        numbers(Value, "a", "c")
