@@ -22,6 +22,7 @@ from exporter.packages import Explanation
 FOUND, LEARNT, SEEDED, IMPORTED = "found", "learnt", "seeded", "imported"
 ACCEPTED_FILE = "accepted_file"  # what the service reads beside the acceptances in the catalogue
 FINDINGS = 10_000  # kept at most, accepted and open
+LATEST = 64  # of the programs that a file has been: anybody can make it another one as often as he likes
 _FINDING = "reason, path, interpreter, content, first_seen, last_seen, sightings, manager, package, digest"
 
 
@@ -89,8 +90,10 @@ class Store:
             content=digest is not None and one("SELECT 1 FROM programs WHERE content = ? LIMIT 1", digest) is not None,
             same_file=identity.inode != 0
             and one(
-                "SELECT 1 FROM identities JOIN programs ON id = program WHERE file = ? AND content = ? LIMIT 1",
+                "SELECT 1 FROM (SELECT program FROM identities WHERE file = ? ORDER BY rest DESC LIMIT ?)"
+                " CROSS JOIN programs ON id = program WHERE content = ? LIMIT 1",  # in this order
                 identity.file,
+                LATEST,
                 content,
             )
             is not None,

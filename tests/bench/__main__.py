@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from tests.alone import alone
-from tests.bench import kernel, scrape, service, storm
+from tests.bench import churn, kernel, scrape, service, storm
 
 SECTIONS = {
     "kernel": kernel.per_exec,
@@ -23,6 +23,7 @@ SECTIONS = {
     "exact": service.exact,
     "service": service.service,
     "scrape": scrape.scrape,
+    "churn": churn.churn,
 }
 RESULTS, ALL = Path(".cache/bench-results"), Path(".cache/bench.md")
 

@@ -49,6 +49,29 @@ def test_what_is_known_of_a_program(store):
     assert store.known("/b", B, 5, other) == Known()
 
 
+@pytest.mark.parametrize("content", [A, B, b""])
+@pytest.mark.parametrize("of_one_file", [False, True])
+def test_what_is_known_is_found_as_quickly_among_many_that_are_alike(store, content, of_one_file):
+    def steps(number):
+        """How much SQLite does to look up a program, in hundreds of its instructions."""
+        file = FILE._replace(inode=10 if of_one_file else number, ctime=number)
+        done = []
+        store._db.set_progress_handler(lambda: done.append(None), 100)
+        store.known(f"/{number}", content, 5, file)
+        store._db.set_progress_handler(None, 0)
+        return len(done)
+
+    with store.transaction():
+        for number in range(100):
+            file = FILE._replace(inode=10 if of_one_file else number, ctime=number)
+            store.remember(f"/{number}", A if number % 2 else b"", FOUND, 1.0, file)
+        few = steps(100)
+        for number in range(100, 5000):
+            file = FILE._replace(inode=10 if of_one_file else number, ctime=number)
+            store.remember(f"/{number}", A if number % 2 else b"", FOUND, 1.0, file)
+        assert steps(5000) <= few + 2
+
+
 @pytest.mark.parametrize("change", [{"inode": 9}, {"dev": (8, 2)}, {"generation": 4}, {"ctime": 9}, {"path_hash": 9}])
 def test_a_file_is_known_by_everything_that_tells_it(store, change):
     with store.transaction():
