@@ -96,11 +96,6 @@ class Catalogue:
         """The labels of a raw key that was introduced; None: it was not."""
         return self._labels.get(key)
 
-    @property
-    def names(self) -> int:
-        """How many keys have been introduced and not forgotten."""
-        return len(self._labels)
-
     def renamed(self) -> set[bytes]:
         """The keys that were given a name since the last call."""
         with self._lock:

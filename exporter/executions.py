@@ -84,6 +84,7 @@ class Executions:
         self._paths: Kept[int, str] = Kept()
         self._new: set[int] = set()  # programs that have come since the last save
         self.accounted = 0  # of the records so many are of keys that are in the map as it was last read
+        self._introduced = 0  # keys, until it was last read
         self.lock = threading.Lock()
         self.limit = limit
         self.totals: Totals[Labels] = Totals(limit, lambda labels: Labels(OTHER, OTHER, labels.stdin_type))
@@ -106,7 +107,7 @@ class Executions:
         self._catalogue.update()
         for key, value in changed:
             self._count(key, value)
-        self.accounted = taken
+        self.accounted, self._introduced = taken, self._catalogue.introduced
 
     def _count(self, key: bytes, value: bytes) -> None:
         entry = _Entry(value, *self._numbers(value))
@@ -191,7 +192,8 @@ class Executions:
     @property
     def filling(self) -> bool:
         """Whether the map needs room: by what it had when it was last read, and what has been introduced since."""
-        return max(len(self._entries), self._catalogue.names) > self._source.capacity("execs") * FILLING
+        expected = len(self._entries) + self._catalogue.introduced - self._introduced
+        return expected > self._source.capacity("execs") * FILLING
 
     def now(self) -> int:
         """The time since boot, in ns."""

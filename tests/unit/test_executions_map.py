@@ -115,6 +115,21 @@ def test_the_map_is_known_to_fill_before_it_is_read():
     assert not executions.filling
     catalogue.update()
     assert executions.filling
+    executions.update()
+    assert executions.filling
+    maps.now = SECOND
+    executions.keep_house()
+    assert not executions.filling
+
+
+def test_keys_that_have_a_name_and_are_not_in_the_map_do_not_fill_it():
+    maps = Maps(capacity=100)
+    catalogue = Catalogue(Decoder(LAYOUTS), maps.introductions)
+    catalogue.know({key(file=number): Labels(f"/{number}", "", "null") for number in range(1000)})
+    executions = executions_of(maps, catalogue=catalogue)
+    maps.execute(1)
+    executions.update()
+    assert not executions.filling
 
 
 def test_a_key_that_is_being_executed_is_not_taken_out():
@@ -170,11 +185,7 @@ class Names:
 
     def __init__(self):
         self.remembered = {}
-        self.taken = 0
-
-    @property
-    def names(self):
-        return len(self.remembered)
+        self.taken = self.introduced = 0
 
     def named(self, raw):
         return self.remembered.get(raw)
