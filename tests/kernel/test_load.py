@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 
 from exporter.pipeline import SeriesSettings
 from exporter.upkeep import Upkeep, kept_up
+from exporter.values import numbers
 from tests.kernel.programs import execute, static_elf
 from tests.kernel.running import running
 
@@ -156,6 +158,25 @@ def test_programs_that_come_and_go_stay_exact(tmp_path):
         scraped = exporter.scrape()
     assert scraped.value("exec_exporter_executions_expired_total") > 0
     assert scraped.sum_is_exact()
+
+
+def test_what_is_taken_out_and_comes_back_says_when_it_began(tmp_path):
+    path, found = static_elf(tmp_path / "static"), []
+    with running() as exporter:
+        probe = exporter.probe
+        executed = numbers(probe.structs["execs"], "began", "executions", "program")
+        ended = numbers(probe.structs["lives"], "began", "exits")
+        identities, inode = exporter.pipeline.decoder.identities, path.stat().st_ino
+        for times in (2, 3):
+            started = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+            execute(path, times)
+            (key,) = {key for key, _ in probe.entries("execs") if identities(key)[0].inode == inode}
+            began, executions, program = executed(probe.take("execs", key))
+            life, exits, *_ = ended(probe.take("lives", program.to_bytes(8, sys.byteorder)))
+            assert (executions, exits) == (times, times)
+            assert started < began < life < time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+            found.append((key, program))
+    assert found[0] == found[1], "it is the same program"
 
 
 def test_what_is_idle_is_taken_out_of_every_map(tmp_path):
