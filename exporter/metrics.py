@@ -174,12 +174,12 @@ PROBE_RUN_SECONDS = Metric(
 PROCESSES_UNTRACKED = Metric(
     "exec_exporter_processes_untracked_total",
     "counter",
-    "Times that a process could not be followed because the map of processes was full.",
+    "Times that a process could not be followed: the map of processes was full, or the kernel did not show it.",
 )
 EXITS_LOST = Metric(
     "exec_exporter_exits_lost_total",
     "counter",
-    "Exits that could not be counted because the map of lives was full.",
+    "Exits that could not be counted: the map of lives was full, or the kernel did not show them.",
 )
 MAP_ENTRIES = Metric("exec_exporter_map_entries", "gauge", "Entries in a map of the probe.", ("map",), {"map": MAPS})
 MAP_CAPACITY = Metric(

@@ -228,8 +228,11 @@ class Probe(Program):
         )
 
     def counters(self) -> dict[str, int]:
-        """As those of every program, with those of the generations before it."""
+        """As those of every program, with exits and forks that the kernel did not show, and generations before it."""
         counters = super().counters()
+        if self.collects("processes"):
+            counters["COUNTER_EXITS_LOST"] += self._statistic("on_exit", "recursion_misses")
+            counters["COUNTER_PROCESSES_UNTRACKED"] += self._statistic("on_fork", "recursion_misses")
         return {name: count + self._before["counters"][name] for name, count in counters.items()}
 
     def state(self) -> dict[str, Any]:

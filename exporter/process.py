@@ -5,11 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
 
 from exporter.sighting import Process
 
+INIT_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 START_TIME = 19  # field 22 of /proc/<pid>/stat, counted from the state, which is field 3
+
+
+def sees_all() -> bool:
+    """Whether this process is in the host's PID namespace, so that numbers of processes mean what the probe's mean."""
+    return str(Path("/proc/self/ns/pid").readlink()) == INIT_PID_NAMESPACE
+
+
+def is_dead(pid: int) -> bool:
+    """Whether there is no process of that number on this host, as far as that can be told from here."""
+    return sees_all() and not psutil.pid_exists(pid)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from exporter import metrics
 from exporter.event import OUTCOMES
@@ -12,6 +12,7 @@ from exporter.executions import Executions
 from exporter.kept import Changes, Kept, Row, Tables
 from exporter.label import UNKNOWN
 from exporter.metrics import US_PER_SECOND
+from exporter.process import is_dead
 from exporter.series import OTHER, Levels, Totals
 from exporter.source import Source
 from exporter.table import AnyFamily, Histograms, Table
@@ -29,9 +30,17 @@ class Processes:
 
     `seeds` are the paths of what ran before the probe was attached, by the numbers that the map of processes has
     for them. Programs are known by `executions`, whose lock and limit of series these series share.
+    `is_dead` says whether there is no such process.
     """
 
-    def __init__(self, source: Source, executions: Executions, seeds: Mapping[int, str]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        executions: Executions,
+        seeds: Mapping[int, str],
+        is_dead: Callable[[int], bool] = is_dead,
+    ) -> None:
+        self._is_dead, self._lost = is_dead, 0
         self._source, self._executions = source, executions
         self._seeds: Kept[int, str] = Kept()
         for program, path in {NO_PROGRAM: UNKNOWN, **seeds}.items():
@@ -119,6 +128,15 @@ class Processes:
         """How many entries each map had when it was last read."""
         return {"processes": self._programs.total(), "lives": len(self._values)}
 
+    def _forget_dead(self) -> None:
+        """Takes out of the map what has ended unseen: since Linux 7.0 the kernel does not show every end."""
+        lost = self._source.counters()["COUNTER_EXITS_LOST"]
+        if lost != self._lost:
+            for key in [key for key, _ in self._source.entries("processes")]:
+                if self._is_dead(_number(key)):
+                    self._source.take("processes", key)
+        self._lost = lost
+
     def keep_house(self, *, room: bool = False) -> None:
         """Keeps house of the executions, and takes lives out of their map of programs that nobody knows any more.
 
@@ -126,6 +144,7 @@ class Processes:
         Raises OSError.
         """
         with self._executions.lock:
+            self._forget_dead()
             lives = self._read()
             self._executions.update_locked()  # after it, so that every program that was read is known
             self._executions.keep_house_locked(room=room)

@@ -12,12 +12,12 @@ import psutil
 
 from exporter.escape import escape
 from exporter.label import UNKNOWN
+from exporter.process import sees_all
 
 log = logging.getLogger(__name__)
 
 FIRST = 1 << 63  # of the numbers for programs; the probe gives none as high
 PASSES = 5
-INIT_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 KTHREADD = 2
 
 Put = Callable[[int, int], bool]
@@ -31,7 +31,7 @@ def seed(put: Put, remove: Remove) -> dict[int, str]:
     meanwhile it sees, but not the child of a process that is not put in yet. So all are gone through until there are
     no new ones. Raises OSError, as for a full map.
     """
-    if str(Path("/proc/self/ns/pid").readlink()) != INIT_PID_NAMESPACE:
+    if not sees_all():
         log.warning("not in the host's PID namespace: programs that run already are unknown until they execute others")
         return {}
     programs: dict[str, int] = {}

@@ -136,6 +136,6 @@ def executions_of(maps, limit=1000, idle_seconds=0, catalogue=None, **options):
     )
 
 
-def processes_of(maps, seeds=(), **options):
+def processes_of(maps, seeds=(), is_dead=lambda pid: False, **options):
     executions = executions_of(maps, **options)
-    return executions, Processes(maps, executions, dict(seeds))
+    return executions, Processes(maps, executions, dict(seeds), is_dead)

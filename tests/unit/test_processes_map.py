@@ -88,6 +88,22 @@ def test_a_life_is_taken_out_once_nobody_knows_its_program_and_stays_counted():
     assert processes.entries == {"processes": 0, "lives": 0}
 
 
+def test_what_ended_unseen_does_not_run_for_ever():
+    maps, dead = Maps(), set()
+    _, processes = processes_of(maps, is_dead=dead.__contains__)
+    for pid in (1, 2, 3):
+        maps.execute(1, pid=pid)
+    dead |= {1, 3}
+    processes.keep_house()
+    assert processes.running.rows == {"/program-1": 3}, "nobody has said that an end was not seen"
+    maps.counts["COUNTER_EXITS_LOST"] += 1
+    processes.keep_house()
+    assert processes.running.rows == {"/program-1": 1}
+    dead.add(2)
+    processes.keep_house()
+    assert processes.running.rows == {"/program-1": 1}
+
+
 def test_idle_paths_end():
     maps = Maps()
     executions, processes = processes_of(maps, idle_seconds=10)
