@@ -11,7 +11,7 @@ import psutil
 from tests.bench.measure import Progress, table
 from tests.kernel.command import served
 from tests.kernel.pinned import bpffs, unpin
-from tests.kernel.programs import execute, static_elf
+from tests.kernel.programs import execute_as_new, static_elf
 
 A_SECOND = 1000, 3000, 5000, None  # None: as many as two processes can execute
 PROGRAMS = 50_000
@@ -82,10 +82,7 @@ def _worker(directory, program, numbers, a_second):
             late = started + turn * WORKERS / a_second - time.monotonic() if a_second else 0
             if late > LATE_SECONDS:
                 time.sleep(late)
-            path = directory / f"program-{number}"
-            path.hardlink_to(program)
-            execute(path)
-            path.unlink()
+            execute_as_new(program, directory / f"program-{number}")
         status = 0
     finally:
         os._exit(status)

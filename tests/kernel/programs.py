@@ -72,6 +72,13 @@ def execute(path, times=1, stdin="/dev/null", arguments=(b"x",), environment=Non
             assert os.waitstatus_to_exitcode(status) == ends, path
 
 
+def execute_as_new(program, path):
+    """Executes a program once under a name that nobody has executed, and that is gone afterwards."""
+    path.hardlink_to(program)
+    execute(path)
+    path.unlink()
+
+
 def storm(paths, times, workers):
     """Executes each of `paths` `times` times from each of `workers` processes at once."""
     children = []

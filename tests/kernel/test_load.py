@@ -14,7 +14,7 @@ import yaml
 from exporter.pipeline import SeriesSettings
 from exporter.upkeep import Upkeep, kept_up
 from exporter.values import numbers
-from tests.kernel.programs import execute, static_elf
+from tests.kernel.programs import execute, execute_as_new, static_elf
 from tests.kernel.running import running
 
 pytestmark = pytest.mark.native
@@ -96,10 +96,7 @@ def executed_by_workers(directory, program, allowed, allow):
                 for turn, number in enumerate(range(worker, PROGRAMS, WORKERS)):
                     if turn % STEP == 0 and not os.read(allowed, 1):
                         os._exit(status)
-                    path = directory / f"program-{number}"
-                    path.hardlink_to(program)
-                    execute(path)
-                    path.unlink()
+                    execute_as_new(program, directory / f"program-{number}")
                 status = 0
             finally:
                 os._exit(status)
