@@ -2,7 +2,7 @@
 /*
  * The probe: counts every successful exec in `execs`, and sends one introduction
  * of each new key; follows processes from fork and exec to exit; counts failed execs.
- * An earlier hook, of which exporter/script_hook.py chooses one, lets it know scripts
+ * An earlier hook, of which exporter/probe/script_hook.py chooses one, lets it know scripts
  * by their own file. Compiled by BCC; -D gives EXECS_ENTRIES, PROCESSES_ENTRIES,
  * RING_PAGES, CPUS, HASH_KEY_0, HASH_KEY_1, ARGV_BYTES, ENV_BYTES and, for what is
  * switched on, COLLECT_ARGUMENTS, COLLECT_PROCESSES, COLLECT_TRAITS, COLLECT_PRELOAD.

@@ -2,12 +2,12 @@
 /*
  * Everything that reads kernel memory or differs between kernels, behind one
  * accessor each. The structs come from the running kernel's BTF (kernel_types.h,
- * made by exporter/kernel_types.py, which also says what each HAVE_ macro means).
+ * made by exporter/compiler/kernel_types.py, which also says what each HAVE_ macro means).
  */
 #pragma once
 
 /*
- * The one layer of reads. With TYPED_LOADS, a number that exporter/casts.py makes into
+ * The one layer of reads. With TYPED_LOADS, a number that exporter/compiler/typed_loads.py makes into
  * a call of the kernel's bpf_rdonly_cast() (6.2: a35b9af4ec2c "bpf: Add a kfunc for
  * generic type cast"), a read is one load; without, it is the call of a helper, which
  * takes 30 times as long. What cannot be read is 0 either way.

@@ -12,34 +12,38 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from exporter import __version__, catalogue_command, findings_command, memory, preflight, privilege
-from exporter.accepted_file import AcceptedFile
-from exporter.cli import Options, parse
-from exporter.counting import Counting, counting
-from exporter.executions import no_rules
-from exporter.exposition import Exposition
+from exporter import __version__
+from exporter.catalogue.accepted_file import AcceptedFile
+from exporter.collectors.executions import no_rules
+from exporter.collectors.housekeeping import Upkeep, kept_up, tell
+from exporter.collectors.pipeline import Pipeline, SeriesSettings
+from exporter.commands import catalogue, findings
+from exporter.commands.trace import trace
+from exporter.commands.unpin import unpin
+from exporter.errors import FAILED, Refusal
+from exporter.host import capabilities as privilege
+from exporter.host import memory
+from exporter.host.sd_notify import notify
+from exporter.kernel import preflight
+from exporter.kernel.bpffs import pinned_in
 from exporter.logs import set_up_logging
-from exporter.notify import notify
-from exporter.outputs import output
-from exporter.pins import pinned_in
-from exporter.pipeline import Pipeline, SeriesSettings
-from exporter.probe import Probe
-from exporter.program import TRACEPOINT, ProbeSettings
-from exporter.refusal import FAILED, Refusal
-from exporter.standing import cost_of
-from exporter.trace import trace
-from exporter.unpin_command import unpin
-from exporter.upkeep import Upkeep, kept_up, tell
-from exporter.watch import Watch
-from exporter.web_file import WebFile
+from exporter.metrics.exposition import Exposition
+from exporter.probe.attachments import cost_of
+from exporter.probe.probe import Probe
+from exporter.probe.program import TRACEPOINT, ProbeSettings
+from exporter.service.active_probe import Counting, counting
+from exporter.service.novelty_setup import Watch
+from exporter.service.options import Options, parse
+from exporter.service.outputs import output
+from exporter.web.config_reloader import WebFile
 
 log = logging.getLogger("exec_exporter")
 
 COMMANDS = {
     "trace": trace,
     "unpin": unpin,
-    "findings": findings_command.findings,
-    "catalogue": catalogue_command.catalogue,
+    "findings": findings.findings,
+    "catalogue": catalogue.catalogue,
 }
 ESSENTIAL = ("executions", "probe")  # collectors without which there is no use in a scrape
 

@@ -1,34 +1,15 @@
-"""The errors of execve(2) and execveat(2), by name."""
+"""The errors that end the exporter: one line that says what is wrong and what to do."""
 
 from __future__ import annotations
 
-import errno
-
-# Those that the manual pages document: their series exist from the first scrape on.
-ERRORS = (
-    "E2BIG",
-    "EACCES",
-    "EAGAIN",
-    "EBADF",
-    "EFAULT",
-    "EINVAL",
-    "EIO",
-    "EISDIR",
-    "ELIBBAD",
-    "ELOOP",
-    "EMFILE",
-    "ENAMETOOLONG",
-    "ENFILE",
-    "ENOENT",
-    "ENOEXEC",
-    "ENOMEM",
-    "ENOTDIR",
-    "EPERM",
-    "ETXTBSY",
-)
-OTHER = "other"
+USAGE = 2
+FAILED = 1
 
 
-def name(number: int) -> str:
-    """The name of an errno; `other` for what has none."""
-    return errno.errorcode.get(number, OTHER)
+class Refusal(Exception):
+    """The exporter cannot do what it was asked. `status` is the exit status of the process."""
+
+    def __init__(self, what: str, remedy: str, status: int = FAILED) -> None:
+        super().__init__(f"{what}: {remedy}")
+        self.what, self.remedy = what, remedy
+        self.status = status

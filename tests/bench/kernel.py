@@ -11,13 +11,13 @@ from collections import defaultdict
 from contextlib import ExitStack, closing
 from functools import partial
 
-from exporter.bpf_syscall import attach
-from exporter.dispatch import create_slot, load_dispatcher
-from exporter.dispatch import fill as fill_slot
-from exporter.pipeline import Pipeline, SeriesSettings
-from exporter.probe import Probe
-from exporter.program import PROGRAM, RAW, TRACEPOINT, ProbeSettings
-from exporter.upkeep import tell
+from exporter.collectors.housekeeping import tell
+from exporter.collectors.pipeline import Pipeline, SeriesSettings
+from exporter.kernel.bpf_syscall import attach
+from exporter.kernel.dispatcher import create_slot, load_dispatcher
+from exporter.kernel.dispatcher import fill as fill_slot
+from exporter.probe.probe import Probe
+from exporter.probe.program import PROGRAM, RAW, TRACEPOINT, ProbeSettings
 from tests.bench.measure import Progress, bpf_statistics, pinned, run_statistics, spread, table, undisturbed
 from tests.kernel.own_programs import compiled
 from tests.kernel.programs import dynamic_elf, execute, script, static_elf

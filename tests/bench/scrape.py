@@ -12,12 +12,12 @@ from contextlib import closing, contextmanager
 import psutil
 from prometheus_client import generate_latest
 
-from exporter.exposition import GZIP_LEVEL, Exposition
-from exporter.label import Labels
-from exporter.pipeline import Pipeline, SeriesSettings
-from exporter.probe import Probe
-from exporter.program import ProbeSettings
-from exporter.render import TEXT, Renderer
+from exporter.collectors.pipeline import Pipeline, SeriesSettings
+from exporter.events.labels import Labels
+from exporter.metrics.exposition import GZIP_LEVEL, Exposition
+from exporter.metrics.render import TEXT, Renderer
+from exporter.probe.probe import Probe
+from exporter.probe.program import ProbeSettings
 from tests.bench import packages
 from tests.bench.kernel import fill
 from tests.bench.measure import Progress, spread, table

@@ -14,7 +14,7 @@ from functools import partial
 
 import psutil
 
-from exporter.program import ProbeSettings
+from exporter.probe.program import ProbeSettings
 from tests.bench.kernel import EMPTY, EVERYTHING, HASH, NOTHING_ELSE, Attached, baselines, probe_programs
 from tests.bench.measure import Progress, spread, table
 from tests.bench.observers import TRACEFS, observers

@@ -8,10 +8,11 @@ import subprocess
 import pytest
 import yaml
 
-from exporter import __version__, metrics
-from exporter.cli import parse, parser
+from exporter import __version__
+from exporter.config.resolve import variable
 from exporter.logs import FORMATS, LEVELS
-from exporter.settings import variable
+from exporter.metrics import definitions
+from exporter.service.options import parse, parser
 from tests.chart.helm import CHART, ROOT, VALUES, container, helm, template
 from tests.tools import HELM
 
@@ -59,7 +60,7 @@ def test_levels_and_formats_of_the_log():
 
 
 def test_no_label_is_taken_by_targets():
-    labels = {label for metric in metrics.METRICS for label in metric.labels}
+    labels = {label for metric in definitions.METRICS for label in metric.labels}
     assert labels
     assert not labels & {"pod", "namespace", "container", "endpoint", "service", "node", "job", "instance"}
 

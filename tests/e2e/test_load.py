@@ -17,7 +17,7 @@ import time
 import psutil
 import pytest
 
-from exporter.serve import MAX_CONNECTIONS, OTHER_DESCRIPTORS
+from exporter.web.server import MAX_CONNECTIONS, OTHER_DESCRIPTORS
 from tests.kernel.command import served
 from tests.kernel.programs import execute, static_elf
 

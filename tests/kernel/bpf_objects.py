@@ -5,7 +5,7 @@ import errno
 import os
 import time
 
-from exporter.bpf_syscall import SYS_BPF
+from exporter.kernel.bpf_syscall import SYS_BPF
 
 NEXT_ID_COMMANDS = {"program": 11, "map": 12, "link": 31}
 

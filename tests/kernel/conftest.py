@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.pipeline import SeriesSettings
-from exporter.probe import Tracer
-from exporter.program import ProbeSettings
+from exporter.collectors.pipeline import SeriesSettings
+from exporter.probe.probe import Tracer
+from exporter.probe.program import ProbeSettings
 from tests.alone import alone
 from tests.kernel.running import running
 from tests.kernel.scale import EMULATED

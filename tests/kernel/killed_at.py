@@ -8,7 +8,9 @@ import signal
 import sys
 
 import exporter.__main__
-from exporter import blob_map, pins, standing, succession
+from exporter.kernel import blob_map, bpffs
+from exporter.probe import attachments
+from exporter.service import handover
 
 
 def told(owner, name, what):
@@ -29,9 +31,9 @@ def told(owner, name, what):
 
 remaining = int(sys.argv.pop(1))
 for method in ("pin", "remove", "rename", "make_directory"):
-    told(pins.Pins, method, method)
+    told(bpffs.Pins, method, method)
 for method in ("put", "remove"):
     told(blob_map.BlobMap, method, f"ledger {method}")
-told(standing, "fill", "fill a slot")
-told(succession, "wait_until_unused", "wait")
+told(attachments, "fill", "fill a slot")
+told(handover, "wait_until_unused", "wait")
 exporter.__main__.main()

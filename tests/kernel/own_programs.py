@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bcc import BPF
 
-from exporter.compiler import native_stderr
-from exporter.kernel_headers import kernel_headers
+from exporter.compiler.compile import native_stderr
+from exporter.compiler.stub_headers import kernel_headers
 
 
 @contextmanager

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.label import Labels
-from exporter.pipeline import Pipeline, SeriesSettings
-from exporter.probe import Probe
-from exporter.program import ProbeSettings
-from exporter.upkeep import tell
+from exporter.collectors.housekeeping import tell
+from exporter.collectors.pipeline import Pipeline, SeriesSettings
+from exporter.events.labels import Labels
+from exporter.probe.probe import Probe
+from exporter.probe.program import ProbeSettings
 
 
 class Running:

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from exporter.bpf_syscall import bpf
+from exporter.kernel.bpf_syscall import bpf
 from tests.kernel.command import served
 from tests.kernel.own_programs import compiled
 from tests.kernel.running import running

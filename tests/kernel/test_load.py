@@ -11,9 +11,9 @@ import psutil
 import pytest
 import yaml
 
-from exporter.pipeline import SeriesSettings
-from exporter.upkeep import Upkeep, kept_up
-from exporter.values import numbers
+from exporter.collectors.housekeeping import Upkeep, kept_up
+from exporter.collectors.pipeline import SeriesSettings
+from exporter.compiler.values import numbers
 from tests.kernel.programs import execute, execute_as_new, static_elf
 from tests.kernel.running import running
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from exporter.fields import FIELDS
+from exporter.events.event_arguments import FIELDS
 from tests.kernel.command import COMMAND, refused
 from tests.kernel.novel import new_elf, until, watching
 from tests.kernel.programs import execute

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from exporter.store import FINDINGS
+from exporter.catalogue.catalogue import FINDINGS
 from tests.kernel.novel import until, watching
 from tests.kernel.programs import execute, static_elf
 

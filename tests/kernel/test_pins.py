@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.blob_map import BlobMap
-from exporter.bpf_map import Map
-from exporter.bpf_syscall import pinned
-from exporter.ledger import Ledger
+from exporter.kernel.blob_map import BlobMap
+from exporter.kernel.bpf_map import Map
+from exporter.kernel.bpf_syscall import pinned
+from exporter.metrics.checkpoint import Ledger
 from tests.kernel.bpf_objects import bpf_objects, gone
 from tests.kernel.command import COMMAND, refused
 from tests.kernel.novel import watching

@@ -5,8 +5,8 @@ import ctypes
 import bcc
 import pytest
 
-from exporter.bpf_map import Map
-from exporter.read import read_entries
+from exporter.kernel.bpf_map import Map
+from exporter.kernel.map_reader import read_entries
 from tests.kernel.command import COMMAND, served
 from tests.kernel.programs import execute, static_elf
 from tests.kernel.scale import scaled

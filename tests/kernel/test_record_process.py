@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter.decode import Decoder
 from exporter.escape import escape
-from exporter.fields import FIELDS, unavailable
-from exporter.probe import Tracer
-from exporter.program import ProbeSettings
-from exporter.record import as_json
+from exporter.events.decode import Decoder
+from exporter.events.event_arguments import FIELDS, unavailable
+from exporter.events.event_json import as_json
+from exporter.probe.probe import Tracer
+from exporter.probe.program import ProbeSettings
 from tests.kernel.programs import dynamic_elf, static_elf
 from tests.kernel.test_executions import open_stdin
 from tests.kernel.tracing import NO_INTERPRETER, PLAIN, RECORDED, child, executed, execveat, facts_of, shows

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.script_hook import KINDS
+from exporter.probe.script_hook import KINDS
 from tests.kernel.programs import execute, script, static_elf
 
 PRIME = 13

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.traits import TRAITS
+from exporter.events.traits import TRAITS
 from tests.kernel.programs import dynamic_elf, elf_interpreter, execute, script, static_elf
 from tests.kernel.quiet import grown, while_nobody_else_executes
 from tests.kernel.running import running

@@ -5,7 +5,7 @@ from contextlib import chdir
 
 import pytest
 
-from exporter.program import RAW_TRACEPOINT, TYPED_TRACEPOINT
+from exporter.probe.program import RAW_TRACEPOINT, TYPED_TRACEPOINT
 from tests.kernel.conftest import ways_of_reading
 from tests.kernel.programs import dynamic_elf, execute, script, static_elf
 from tests.kernel.running import running

@@ -6,9 +6,9 @@ import os
 import time
 from pathlib import Path
 
-from exporter.decode import Decoder
-from exporter.fields import unavailable
-from exporter.record import as_json
+from exporter.events.decode import Decoder
+from exporter.events.event_arguments import unavailable
+from exporter.events.event_json import as_json
 
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS = 0x00020000

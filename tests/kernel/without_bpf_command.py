@@ -9,7 +9,7 @@ import os
 import struct
 import sys
 
-from exporter.bpf_syscall import SYS_BPF
+from exporter.kernel.bpf_syscall import SYS_BPF
 
 LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06  # classic BPF: ld [k], jeq k, ret k
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000

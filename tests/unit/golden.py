@@ -3,13 +3,13 @@
 import re
 from pathlib import Path
 
-from exporter import counts
-from exporter.collect import Scrape
-from exporter.event import HISTOGRAMS
-from exporter.novelty_collector import NoveltyCollector
-from exporter.probe_collector import ProbeCollector
-from exporter.render import TEXT, Renderer
-from exporter.view import View
+from exporter.collectors import arguments
+from exporter.collectors.novelty import NoveltyCollector
+from exporter.collectors.probe import ProbeCollector
+from exporter.metrics.render import TEXT, Renderer
+from exporter.metrics.scrape import Scrape
+from exporter.novelty.snapshot import View
+from exporter.probe.event_header import HISTOGRAMS
 from tests.unit.maps import SECOND, Maps, Process, processes_of
 
 GOLDEN = Path(__file__).parent / "golden.prom"
@@ -55,9 +55,9 @@ def exposition():
         {
             "executions": executions.collect,
             "processes": processes.collect,
-            "arguments": counts.FormatHistograms(maps).collect,
-            "forks": lambda: counts.forks(maps),
-            "failures": lambda: counts.failures(maps),
+            "arguments": arguments.FormatHistograms(maps).collect,
+            "forks": lambda: arguments.forks(maps),
+            "failures": lambda: arguments.failures(maps),
             "traits": executions.collect_traits,
             "novelty": NoveltyCollector(lambda: VIEW).collect,
             "probe": ProbeCollector(maps, executions._catalogue, executions, processes).collect,

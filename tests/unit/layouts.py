@@ -2,7 +2,7 @@
 
 import ctypes
 
-from exporter.decode import Layouts
+from exporter.events.decode import Layouts
 
 
 class Key(ctypes.Structure):

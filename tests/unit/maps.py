@@ -2,13 +2,13 @@
 
 import ctypes
 
-from exporter.catalogue import Catalogue
-from exporter.decode import Decoder
-from exporter.event import FORMATS, HISTOGRAMS, enum
-from exporter.executions import Executions
-from exporter.processes import Processes
-from exporter.script_hook import Hook
-from exporter.series import Limit
+from exporter.collectors.executions import Executions
+from exporter.collectors.processes import Processes
+from exporter.events.decode import Decoder
+from exporter.events.names import Catalogue
+from exporter.metrics.series import Limit
+from exporter.probe.event_header import FORMATS, HISTOGRAMS, enum
+from exporter.probe.script_hook import Hook
 from tests.unit.layouts import LAYOUTS, key, record
 
 SECOND = 10**9

@@ -7,17 +7,17 @@ import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
-from exporter import metrics
-from exporter.exposition import Exposition
-from exporter.listen import listen
-from exporter.serve import Server
-from exporter.site import Site
-from exporter.table import Table
-from exporter.web_file import WebFile
+from exporter.metrics import definitions
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.family import Table
+from exporter.web.app import Site
+from exporter.web.config_reloader import WebFile
+from exporter.web.server import Server
+from exporter.web.sockets import listen
 
 
 def rows(count):
-    return [Table(metrics.EXECUTIONS, {(f"/usr/bin/program-{n}", "", "file"): n for n in range(count)})]
+    return [Table(definitions.EXECUTIONS, {(f"/usr/bin/program-{n}", "", "file"): n for n in range(count)})]
 
 
 class Served:

@@ -1,6 +1,6 @@
 import re
 
-from exporter import metrics
+from exporter.metrics import definitions
 from tests.unit.golden import GOLDEN, exposition
 
 
@@ -10,11 +10,11 @@ def test_the_exposition_is_the_golden_one():
 
 def test_it_has_every_metric_of_the_table_and_no_other():
     shown = re.findall(r"^# TYPE (\S+) (\S+)$", exposition(), re.MULTILINE)
-    assert sorted(shown) == sorted((metric.name, metric.type) for metric in metrics.METRICS)
+    assert sorted(shown) == sorted((metric.name, metric.type) for metric in definitions.METRICS)
 
 
 def test_labels_that_have_few_values_have_those_of_the_table():
-    for metric in metrics.METRICS:
+    for metric in definitions.METRICS:
         lines = re.findall(rf"^{metric.name}(?:_bucket|_sum|_count)?{{(.*)}} ", exposition(), re.MULTILINE)
         for label, values in metric.values.items():
             found = {value for line in lines for value in re.findall(rf'\b{label}="([^"]*)"', line)}

@@ -56,8 +56,8 @@ OLD, NEW = Kernel("5.10", "5.10.0-1"), Kernel("6.1", "6.1.0-1")
 @pytest.fixture
 def begun(tmp_path):
     """Begins runs of the matrix over sources that can be changed."""
-    for name in ("bpf/exec.c", "exporter/read.py"):
-        (tmp_path / name).parent.mkdir()
+    for name in ("bpf/exec.c", "exporter/kernel/map_reader.py"):
+        (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("first\n")
     return lambda: Support(tmp_path, tmp_path / "kept")
 
@@ -77,7 +77,7 @@ def test_facts_of_a_kernel_that_is_run_again_or_has_another_release_are_void(beg
     assert begun().of((OLD, NEW)) == {NEW.name: FACTS}
 
 
-@pytest.mark.parametrize("source", ["bpf/exec.c", "exporter/read.py", "exporter/new.py"])
+@pytest.mark.parametrize("source", ["bpf/exec.c", "exporter/kernel/map_reader.py", "exporter/new.py"])
 def test_facts_of_other_sources_are_void(begun, tmp_path, source):
     before = begun()
     before.keep(NEW.name, FACTS)

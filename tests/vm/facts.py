@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.casts import TYPED_TRACEPOINT
-from exporter.fields import FIELDS, unavailable
-from exporter.read import _BatchesUnsupported, _read_batches
-from exporter.script_hook import KINDS
+from exporter.compiler.typed_loads import TYPED_TRACEPOINT
+from exporter.events.event_arguments import FIELDS, unavailable
+from exporter.kernel.map_reader import _BatchesUnsupported, _read_batches
+from exporter.probe.script_hook import KINDS
 
 MARK = "facts: "
 SHARED, EVERY = {"compiled", "tracer"}, "every_kernel"

@@ -24,7 +24,7 @@ def cache_to_itself():
 
 @dataclass(frozen=True)
 class Kernel:
-    """A series of Debian's kernels; `missing` are the features of exporter/kernel_types.py that it has not."""
+    """A series of Debian's kernels; `missing` are the features of exporter/compiler/kernel_types.py that it has not."""
 
     series: str
     arch: str = "amd64"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from exporter.btf import BTF
-from exporter.kernel_types import FEATURES, kernel_types
+from exporter.compiler.btf import BTF
+from exporter.compiler.kernel_types import FEATURES, kernel_types
 from tests.vm.conftest import KERNELS
 
 # Since which Linux a feature has which layout, newest first; the commits stand in bpf/.

@@ -1,0 +1,1 @@
+"""What has been executed on this host before, in SQLite: programs, findings, acceptances, learning."""

@@ -1,0 +1,263 @@
+"""What the catalogue remembers, as rows: programs, the files they were met in, the map's keys, findings, acceptances.
+
+Methods that change rows belong in a `transaction`. All raise sqlite3.Error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from exporter.catalogue import sqlite_file
+from exporter.catalogue.acceptance import Acceptance
+from exporter.catalogue.finding import Finding
+from exporter.catalogue.identifier import content_key, digest_of
+from exporter.events.decode import Identity
+from exporter.events.labels import Labels
+from exporter.host.packages import Explanation
+from exporter.novelty.classify import Known, Reason
+
+FOUND, LEARNT, SEEDED, IMPORTED = "found", "learnt", "seeded", "imported"
+ACCEPTED_FILE = "accepted_file"  # what the service reads beside the acceptances in the catalogue
+FINDINGS = 10_000  # kept at most, accepted and open
+LATEST = 64  # of the programs that a file has been: anybody can make it another one as often as he likes
+_FINDING = "reason, path, interpreter, content, first_seen, last_seen, sightings, manager, package, digest"
+
+
+class Store:
+    """One connection to a catalogue: for one thread at a time."""
+
+    def __init__(self, path: Path, *, create: bool) -> None:
+        self.path = path
+        self._db = sqlite_file.connect(path, create=create)
+        (self._seq,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM programs").fetchone()
+        self.file = _file(path)
+
+    def close(self) -> None:
+        """Writes everything into the one file, and closes it."""
+        self._db.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All of it or nothing."""
+        return sqlite_file.transaction(self._db)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the path still leads to the file that is open."""
+        return _file(self.path) == self.file
+
+    @property
+    def version(self) -> int:
+        """Changes when another process has changed the catalogue."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+    # What stands for itself
+
+    def get(self, name: str) -> Any:
+        """A value by its name, or None."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def set(self, name: str, value: bytes | str | float) -> None:
+        """Keeps a value under a name."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    # Programs, and the files in which they were met
+
+    def program_of(self, identity: Identity) -> int | None:
+        """The program that was met in exactly this file, if there is one."""
+        query = "SELECT program FROM identities WHERE file = ? AND rest = ?"
+        row = self._db.execute(query, (identity.file, identity.rest)).fetchone()
+        return row[0] if row else None
+
+    def known(self, path: str, content: bytes, size: int | None, identity: Identity) -> Known:
+        """What is known of a path, a content key, a size and a file.
+
+        A program of the baseline whose content could not be read then, and can be now, is known by its size.
+        """
+        one = self._one
+        digest = digest_of(content)
+        program = one("SELECT id FROM programs WHERE path = ? AND content = ?", path, content)
+        if program is None and digest:
+            unread = "SELECT id FROM programs WHERE path = ? AND content = ? AND baseline"
+            program = one(unread, path, content_key(None, size))
+        return Known(
+            program=program is not None,
+            met=program is not None and one("SELECT 1 FROM identities WHERE program = ? LIMIT 1", program) is not None,
+            path=one("SELECT 1 FROM programs WHERE path = ? LIMIT 1", path) is not None,
+            content=digest is not None and one("SELECT 1 FROM programs WHERE content = ? LIMIT 1", digest) is not None,
+            same_file=identity.inode != 0
+            and one(
+                "SELECT 1 FROM (SELECT program FROM identities WHERE file = ? ORDER BY rest DESC LIMIT ?)"
+                " CROSS JOIN programs ON id = program WHERE content = ? LIMIT 1",  # in this order
+                identity.file,
+                LATEST,
+                content,
+            )
+            is not None,
+        )
+
+    def remember(self, path: str, content: bytes, origin: str, now: float, identity: Identity | None = None) -> int:
+        """Keeps a program, and the file in which it was met now; returns its number."""
+        self._seq += 1
+        (program,) = self._db.execute(
+            "INSERT INTO programs (path, content, origin, baseline, first_seen, last_seen, seq)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path, content)"
+            " DO UPDATE SET last_seen = excluded.last_seen, seq = excluded.seq RETURNING id",
+            (path, content, origin, origin != FOUND, now, now, self._seq),
+        ).fetchone()
+        if identity:
+            row = identity.file, identity.rest, program
+            self._db.execute("INSERT OR REPLACE INTO identities VALUES (?, ?, ?)", row)
+        return int(program)
+
+    def touch(self, programs: Iterable[int], now: float) -> None:
+        """Keeps programs from being forgotten soon: they have been executed again."""
+        self._seq += 1
+        rows = [(now, self._seq, program) for program in programs]
+        self._db.executemany("UPDATE programs SET last_seen = ?, seq = ? WHERE id = ?", rows)
+
+    def programs(self) -> Iterator[tuple[str, bytes, bool]]:
+        """Path, content and whether it is of the baseline, of each."""
+        for path, content, baseline in self._db.execute("SELECT path, content, baseline FROM programs ORDER BY id"):
+            yield path, content, bool(baseline)
+
+    def adopt(self, path: str, content: bytes) -> None:
+        """Makes a program that was found one of the baseline."""
+        self._db.execute("UPDATE programs SET baseline = 1 WHERE path = ? AND content = ?", (path, content))
+
+    def count(self, table: str) -> int:
+        """How many rows a table has."""
+        return int(self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - a name of ours
+
+    # The keys of the probe's map
+
+    def name_key(self, key: bytes, labels: Labels, program: int | None, watched: bool) -> None:
+        """Keeps what a key means. A `watched` one is that of a script that the kernel does not tell by its file."""
+        self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?)", (key, *labels, watched, program))
+
+    def key(self, key: bytes) -> tuple[int | None, bool] | None:
+        """The program of a key and whether it is watched; None for a key that means nothing yet."""
+        row = self._db.execute("SELECT program, watched FROM keys WHERE key = ?", (key,)).fetchone()
+        return (row[0], bool(row[1])) if row else None
+
+    def meanings(self, limit: int) -> dict[bytes, Labels]:
+        """The labels of the newest keys."""
+        query = "SELECT key, path, interpreter, stdin_type FROM keys ORDER BY rowid DESC LIMIT ?"
+        return {key: Labels(*labels) for key, *labels in self._db.execute(query, (limit,))}
+
+    def forget_keys(self) -> None:
+        """Forgets what all keys mean."""
+        self._db.execute("DELETE FROM keys")
+
+    # Findings
+
+    def add_finding(self, finding: Finding, record: str) -> bool:
+        """Keeps a finding with the record of the exec, as JSON; whether it is a new one.
+
+        Of one that is there already it is noted that it was met again.
+        """
+        query = "UPDATE findings SET last_seen = ?, sightings = sightings + 1 WHERE id = ?"
+        again = self._db.execute(query, (finding.last_seen, finding.id)).rowcount
+        if not again:
+            package = finding.package
+            self._db.execute(
+                f"INSERT INTO findings (id, {_FINDING}, record) VALUES ({', '.join('?' * 12)})",  # noqa: S608 - names of ours
+                (
+                    *(finding.id, str(finding.reason), finding.path, finding.interpreter, finding.content),
+                    *(finding.first_seen, finding.last_seen, finding.sightings),
+                    *((package.manager, package.package, package.digest) if package else ("", "", "")),
+                    record,
+                ),
+            )
+        return not again
+
+    def findings(self, prefix: str = "") -> Iterator[Finding]:
+        """The findings whose id begins so, the newest first."""
+        query = f"SELECT {_FINDING} FROM findings WHERE id >= ? AND id < ? ORDER BY first_seen DESC, id"  # noqa: S608
+        for reason, path, interpreter, content, first, last, sightings, *package in self._db.execute(
+            query, (prefix, f"{prefix}g")
+        ):
+            explanation = Explanation(*package) if package[1] else None
+            yield Finding(Reason(reason), path, interpreter, content, first, last, sightings, explanation)
+
+    def record(self, finding: Finding) -> str:
+        """The record of the exec that a finding was found by, as JSON."""
+        return str(self._one("SELECT record FROM findings WHERE id = ?", finding.id) or "{}")
+
+    def forget(self, finding: Finding) -> None:
+        """Forgets a finding and its program: it will be found again."""
+        self.drop_finding(finding)
+        self._db.execute("DELETE FROM programs WHERE path = ? AND content = ?", (finding.path, finding.content))
+
+    def drop_finding(self, finding: Finding) -> None:
+        """Forgets a finding, not its program."""
+        self._db.execute("DELETE FROM findings WHERE id = ?", (finding.id,))
+
+    # Totals and acceptances
+
+    def totals(self) -> dict[str, int]:
+        """How many new files there have been, by reason."""
+        return dict(self._db.execute("SELECT reason, count FROM totals"))
+
+    def add_to_total(self, reason: Reason) -> None:
+        """One more."""
+        self._db.execute(
+            "INSERT INTO totals VALUES (?, 1) ON CONFLICT (reason) DO UPDATE SET count = count + 1", (str(reason),)
+        )
+
+    def acceptances(self) -> list[Acceptance]:
+        """All of them, the newest last."""
+        query = "SELECT kind, pattern, reason, expires, id FROM acceptances ORDER BY id"
+        return [Acceptance(*row) for row in self._db.execute(query)]
+
+    def accept(self, acceptance: Acceptance, now: float) -> None:
+        """Keeps an acceptance, in the place of an older one for the same."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO acceptances (kind, pattern, reason, expires, created) VALUES (?, ?, ?, ?, ?)",
+            (acceptance.kind, acceptance.pattern, acceptance.reason, acceptance.expires, now),
+        )
+
+    def withdraw(self, acceptance: Acceptance) -> bool:
+        """Takes an acceptance back; whether there was one."""
+        query = "DELETE FROM acceptances WHERE kind = ? AND pattern = ?"
+        return bool(self._db.execute(query, (acceptance.kind, acceptance.pattern)).rowcount)
+
+    # Bounds
+
+    def trim(self, max_entries: int) -> int:
+        """Forgets what is more than `max_entries`; returns how many programs and findings that were.
+
+        Programs that were found go before those of the baseline, and those that were not executed for long first: who
+        executes very many new programs makes the catalogue forget them, not what it has learnt.
+        """
+        evicted = 0
+        surplus = self.count("programs") - max_entries
+        if surplus > 0:
+            slack = surplus + max_entries // 100
+            query = "DELETE FROM programs WHERE id IN (SELECT id FROM programs ORDER BY baseline, seq LIMIT ?)"
+            evicted += self._db.execute(query, (slack,)).rowcount
+        for table in ("identities", "keys"):
+            surplus = self.count(table) - 2 * max_entries
+            if surplus > 0:
+                query = f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} ORDER BY rowid LIMIT ?)"  # noqa: S608
+                self._db.execute(query, (surplus + max_entries // 100,))
+        surplus = self.count("findings") - min(FINDINGS, max_entries)
+        if surplus > 0:
+            query = "DELETE FROM findings WHERE id IN (SELECT id FROM findings ORDER BY first_seen, id LIMIT ?)"
+            evicted += self._db.execute(query, (surplus,)).rowcount
+        return evicted
+
+    def _one(self, query: str, *values: Any) -> Any:
+        row = self._db.execute(query, values).fetchone()
+        return row[0] if row else None
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

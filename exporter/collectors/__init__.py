@@ -1,0 +1,1 @@
+"""One module per --collector.NAME, and the owner of their maps, checkpoint and eviction."""

@@ -1,0 +1,42 @@
+"""How often each trait was seen, and where last."""
+
+from __future__ import annotations
+
+from exporter.events.labels import Labels
+from exporter.events.traits import TRAITS
+from exporter.metrics.tracked_dict import Changes, Kept, Tables
+
+NEWEST = 100
+
+
+class TraitTotals:
+    """Executions by trait, and the label sets that had one most recently."""
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(TRAITS, 0)
+        self._last: Kept[tuple[str, ...], float] = Kept()
+
+    def add(self, traits: tuple[str, ...], labels: Labels, executions: int, time_ns: int) -> None:
+        """Adds executions with these traits, the last of them at `time_ns` since the epoch."""
+        for trait in traits:
+            self.counts[trait] += executions
+            self._last[trait, *labels] = time_ns / 1e9
+        if len(self._last) > 2 * NEWEST:
+            for seen in self._last.keys() - self.last_seen().keys():
+                del self._last[seen]
+
+    def last_seen(self) -> dict[tuple[str, ...], float]:
+        """When each trait was last seen at each label set, in seconds since the epoch; the newest NEWEST."""
+        newest = sorted(self._last.items(), key=lambda item: item[1])[-NEWEST:]
+        return dict(newest)
+
+    def changes(self, *, whole: bool) -> Changes:
+        """What has changed since the last call, or everything, for `restore`."""
+        return {"traits": [*self.counts.items()], "last": [*self._last.changes(whole=whole)]}
+
+    def restore(self, tables: Tables) -> None:
+        """Goes on from what was saved."""
+        self.counts.update({trait: count for trait, count in tables["traits"].items() if trait in self.counts})
+        for (trait, *labels), time in tables["last"].items():
+            if trait in self.counts:
+                self._last[trait, *labels] = time

@@ -1,0 +1,111 @@
+"""`exec_exporter catalogue export|import`: hands the baseline of one host to another."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from exporter.catalogue import baseline_file, learning
+from exporter.catalogue.acceptance import accepted_by
+from exporter.catalogue.baseline_file import BadBaseline
+from exporter.catalogue.catalogue import IMPORTED, Store
+from exporter.catalogue.host_acceptances import acceptances
+from exporter.catalogue.identifier import digest_of
+from exporter.commands.open_catalogue import add_catalogue_path, opened
+from exporter.config.argument_types import Parser
+from exporter.errors import USAGE, Refusal
+
+
+def parser() -> argparse.ArgumentParser:
+    """All flags, with their defaults and help."""
+    parser = Parser(
+        prog="exec_exporter catalogue",
+        description="Hands what one host has learnt to another. Both work while the service runs.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="export|import")
+    export = commands.add_parser(
+        "export",
+        help="write the baseline: what was learnt or accepted, by path and SHA-256",
+        description="What has open findings, or a content that is unknown, is left out.",
+    )
+    take = commands.add_parser(
+        "import",
+        help="take in a baseline: what it holds counts as learnt",
+        description="If learning was over where the baseline comes from, it is over here too.",
+    )
+    export.add_argument("file", nargs="?", default="-", metavar="FILE", help="default: standard output")
+    take.add_argument("file", nargs="?", default="-", metavar="FILE", help="default: standard input")
+    for one in (export, take):
+        add_catalogue_path(one)
+    return parser
+
+
+def catalogue(arguments: list[str]) -> None:
+    """The command. Raises Refusal."""
+    options = parser().parse_args(arguments)
+    (_export if options.command == "export" else _import)(options)
+
+
+def _export(options: argparse.Namespace) -> None:
+    with opened(options.catalogue_path) as store:
+        programs = list(baseline(store, time.time()))
+        left_out = store.count("programs") - len(programs)
+        learnt = store.get(learning.OVER) is not None
+    with _file(options.file, "wb") as file:
+        for line in baseline_file.dump(programs, learnt):
+            file.write(line)
+    state = "" if learnt else "; it is still learning"
+    print(f"{len(programs)} programs exported, {left_out} left out{state}", file=sys.stderr)
+
+
+def baseline(store: Store, now: float) -> Iterator[tuple[str, bytes]]:
+    """The programs that were learnt or accepted, and whose content is known."""
+    accepted = acceptances(store)
+    found = {
+        (finding.path, finding.content)
+        for finding in store.findings()
+        if accepted_by(accepted, finding.described, now) is not None
+    }
+    for path, content, learnt in store.programs():
+        if digest_of(content) and (learnt or (path, content) in found):
+            yield path, content
+
+
+def _import(options: argparse.Namespace) -> None:
+    try:
+        with _file(options.file, "rb") as file:
+            taken = baseline_file.load(file)
+    except BadBaseline as error:
+        raise Refusal(f"{options.file}: {error}", "export it again", status=USAGE) from error
+    now = time.time()
+    with opened(options.catalogue_path, create=True) as store, store.transaction():
+        before = store.count("programs")
+        closed = {(finding.path, finding.content): finding for finding in store.findings()}
+        for path, content in taken.programs:
+            store.remember(path, content, IMPORTED, now)
+            store.adopt(path, content)
+            if (path, content) in closed:
+                store.drop_finding(closed[path, content])
+        if taken.learnt and store.get(learning.OVER) is None:
+            learning.end(store, now)
+        new, learnt = store.count("programs") - before, store.get(learning.OVER) is not None
+    state = "learning is over" if learnt else "learning goes on"
+    print(f"{len(taken.programs)} programs imported, {new} of them new; {state}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _file(name: str, mode: str) -> Iterator[IO[bytes]]:
+    try:
+        if name == "-":
+            yield (sys.stdout if "w" in mode else sys.stdin).buffer
+        else:
+            with Path(name).open(mode) as file:
+                yield file
+    except OSError as error:
+        raise Refusal(f"{name}: {error.strerror}", "give another file") from error

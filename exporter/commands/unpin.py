@@ -1,0 +1,54 @@
+"""`exec_exporter unpin`: ends the counting that goes on in the kernel while no exporter runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from exporter.config.argument_types import Parser
+from exporter.config.resolve import Formatter, settle
+from exporter.errors import USAGE, Refusal
+from exporter.kernel.bpffs import Pins, PinsUnavailable
+
+DEFAULT = "/sys/fs/bpf/exec_exporter"
+
+
+def add_pin_path(parser: argparse.ArgumentParser, what: str) -> None:
+    """The flag that says where pins are."""
+    parser.add_argument(
+        "--bpf.pin-path", dest="pin_path", metavar="DIRECTORY", default=DEFAULT, help=f"{what} (default %(default)s)"
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """All flags, with their defaults and help."""
+    parser = Parser(
+        prog="exec_exporter unpin",
+        description="Detaches what is pinned and removes it with all that it has counted; says what there was.",
+        formatter_class=Formatter,
+        allow_abbrev=False,
+    )
+    add_pin_path(parser, "directory in a bpffs that the exporter pins to")
+    return parser
+
+
+def unpin(arguments: list[str], environment: Mapping[str, str] = os.environ) -> None:
+    """The command. Raises Refusal."""
+    options, _ = settle(parser(), arguments, environment)
+    path = Path(options.pin_path)
+    if not path.is_dir():
+        print(f"nothing is pinned in {path}")
+        return
+    try:
+        with closing(Pins(path)) as pins:
+            found = pins.contents()
+            pins.remove_all()
+        path.rmdir()
+    except PinsUnavailable as error:
+        raise Refusal(f"{error}", "give the directory by --bpf.pin-path", status=USAGE) from error
+    except OSError as error:
+        raise Refusal(f"cannot remove what is pinned in {path} ({error.strerror})", "run this as its owner") from error
+    print(f"removed from {path}: {found or 'nothing'}")

@@ -1,0 +1,209 @@
+"""The one module that imports BCC: compiles a source of bpf/ in a child process.
+
+The compiler is LLVM: what it takes in memory goes with the child, and the exporter itself never has it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import logging
+import os
+import pickle
+import platform
+import re
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from exporter.compiler import typed_loads
+from exporter.compiler.ctypes_layout import Description
+from exporter.compiler.kernel_facts import KernelFacts, running_kernel
+from exporter.compiler.stub_headers import kernel_headers
+from exporter.errors import Refusal
+from exporter.kernel import bpf_syscall
+from exporter.kernel.bpf_syscall import MapInfo
+from exporter.probe.event_header import BPF_DIRECTORY, vocabulary
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class CompiledMap:
+    """A map as it has to be made, and the layouts of its keys and values."""
+
+    info: MapInfo
+    key: Description
+    value: Description
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The instructions of each program of a source, in which maps stand as the numbers in `numbers`.
+
+    `vocabulary` is that of event.h as it was compiled.
+    """
+
+    programs: dict[str, bytes]
+    maps: dict[str, CompiledMap]
+    numbers: dict[int, str]
+    typed: bool
+    bcc_version: str
+    kernel: KernelFacts
+    vocabulary: dict[str, dict[str, int]]
+
+
+def compile_source(
+    source: str, definitions: Mapping[str, object], tracepoint: str, without: Collection[str] = (), *, typed: bool
+) -> Compiled:
+    """Compiles a source of bpf/ for this kernel, or one that lacks the features `without`. Raises Refusal.
+
+    `typed`: with typed loads, if the kernel has what they need for that tracepoint.
+    """
+    return in_child(lambda: _compile(source, definitions, tracepoint, without, typed))
+
+
+def in_child(work: Callable[[], T]) -> T:
+    """What the function returns, called in a child process that then is gone. Raises the Refusal that it raises."""
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if not child:
+        _answer(work, writing)
+    os.close(writing)
+    with open(reading, "rb") as pipe:  # noqa: PTH123 - a descriptor
+        answer = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if not answer:
+        how = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"status {status >> 8}"
+        raise Refusal(f"the compiler ended without an answer ({how})", "see that there are 200 MiB of memory for it")
+    result: Any = pickle.loads(answer)  # noqa: S301 - from this program's own child
+    if isinstance(result, _Refused):
+        raise Refusal(*result.arguments)
+    return cast("T", result)
+
+
+@dataclass(frozen=True)
+class _Refused:
+    arguments: tuple[str, str]
+
+
+def _answer(work: Callable[[], object], writing: int) -> None:
+    """Never returns."""
+    status = 1
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        try:
+            result = work()
+        except Refusal as refusal:
+            result = _Refused((refusal.what, refusal.remedy))
+        with open(writing, "wb") as pipe:
+            pipe.write(pickle.dumps(result))
+        status = 0
+    except Exception:
+        log.exception("the compiler's process")
+    finally:
+        os._exit(status)
+
+
+def _compile(
+    source: str, definitions: Mapping[str, object], tracepoint: str, without: Collection[str], typed: bool
+) -> Compiled:
+    header, kernel = running_kernel(tracepoint, without)
+    bcc = _bcc()
+    flags = [f"-D{name}={value}" for name, value in definitions.items()]
+    if typed and kernel.cast is not None and kernel.tracepoint is not None:
+        flags.append(f"-DTYPED_LOADS={typed_loads.PLACEHOLDER}")
+    else:
+        typed = False
+    with tempfile.TemporaryDirectory(prefix="exec_exporter-") as directory:
+        tree = Path(directory)
+        headers = kernel_headers(platform.release(), os.sysconf("SC_PAGE_SIZE"))
+        headers["include/kernel_types.h"] = header
+        for name, text in headers.items():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).write_text(text, "ascii")
+        flags += [f"-I{BPF_DIRECTORY}", f"-I{tree / 'include'}"]
+        os.environ["BCC_KERNEL_SOURCE"] = directory
+        try:
+            with native_stderr() as said:
+                bpf = bcc.BPF(src_file=bytes(BPF_DIRECTORY / source), cflags=flags)
+        except Exception as error:  # BCC raises nothing more specific
+            raise not_loaded("".join(said)) from error
+    programs, maps, numbers = _taken_apart(bcc.lib, bpf.module)
+    if typed and kernel.cast is not None:
+        programs = {name: typed_loads.resolve(code, kernel.cast) for name, code in programs.items()}
+    return Compiled(programs, maps, numbers, typed, bcc.__version__, kernel, vocabulary())
+
+
+def _bcc() -> Any:
+    try:
+        import bcc
+    except ImportError as error:
+        raise _no_bcc(str(error)) from error
+    if not hasattr(bcc, "BPF"):  # PyPI's `bcc` is a package about crystals
+        raise _no_bcc(f"{getattr(bcc, '__file__', 'bcc')} is another package of that name")
+    return bcc
+
+
+def _taken_apart(lib: Any, module: Any) -> tuple[dict[str, bytes], dict[str, CompiledMap], dict[int, str]]:
+    lib.bpf_table_name.restype, lib.bpf_table_name.argtypes = ctypes.c_char_p, (ctypes.c_void_p, ctypes.c_size_t)
+    functions = [lib.bpf_function_name(module, index) for index in range(lib.bpf_num_functions(module))]
+    names = [lib.bpf_table_name(module, index) for index in range(lib.bpf_num_tables(module))]
+    numbers = {lib.bpf_table_fd(module, name): name for name in names}
+    programs = {
+        name.decode(): ctypes.string_at(lib.bpf_function_start(module, name), lib.bpf_function_size(module, name))
+        for name in functions
+    }
+    maps = {
+        name.decode(): CompiledMap(
+            bpf_syscall.map_info(descriptor),
+            json.loads(lib.bpf_table_key_desc(module, name)),
+            json.loads(lib.bpf_table_leaf_desc(module, name)),
+        )
+        for descriptor, name in numbers.items()
+    }
+    return programs, maps, {descriptor: name.decode() for descriptor, name in numbers.items()}
+
+
+def _no_bcc(why: str) -> Refusal:
+    return Refusal(
+        f"BCC for Python is not installed ({why})",
+        "install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora);"
+        " a virtual environment sees it when made by /usr/bin/python3 -m venv --system-site-packages",
+    )
+
+
+def not_loaded(output: str) -> Refusal:
+    """What BCC or the verifier said, in one line."""
+    log.debug("the compiler or the kernel said: %s", output)
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if re.search("error|failed", line, re.IGNORECASE)] or lines[-1:]
+    return Refusal(
+        f"the kernel or BCC refused the probe ({telling[0] if telling else 'no reason given'})",
+        "run with --log.level=debug and report what it prints, with the output of 'uname -a'",
+    )
+
+
+@contextlib.contextmanager
+def native_stderr() -> Iterator[list[str]]:
+    """Keeps what C code writes to descriptor 2 off the terminal; the list that it yields holds it afterwards."""
+    said: list[str] = []
+    with tempfile.TemporaryFile() as file:
+        saved = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            said.append(os.pread(file.fileno(), 1 << 20, 0).decode("utf-8", "replace"))

@@ -1,0 +1,257 @@
+"""From the kernel's bytes to what they say. The layouts are BCC's, which has them from the C."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from exporter.probe.event_header import STDIN_TYPES, enum
+
+_KEY_FLAGS = enum("key_flag")
+_PATH_FLAGS = enum("path_flag")
+_TEXTS = [name.removeprefix("TEXT_").lower() for name in enum("text") if name != "TEXTS"]
+_PATHS = ("pathname", "interpreter_pathname", "cwd", "stdin_path", "script_path")
+
+
+class DecodeError(ValueError):
+    """The bytes are not a record of the probe's."""
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """The structs exec_key and introduction of event.h, as ctypes."""
+
+    key: type[ctypes.Structure]
+    introduction: type[ctypes.Structure]
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a key says by itself; which files it means, its introduction says."""
+
+    stdin_type: str
+    flags: int
+
+    def has(self, flag: str) -> bool:
+        """Whether KEY_<FLAG> is set."""
+        return bool(self.flags & _KEY_FLAGS[f"KEY_{flag.upper()}"])
+
+
+class Identity(NamedTuple):
+    """What tells a file from every other that has been or will be at its path. `ctime` is in ns since the epoch.
+
+    Of a file on an overlay all but the path is that of the file below. Nothing but `path_hash` is known of a script as
+    invoked. Of an interpreter it is the hash of its name as a script has it, and 0 of an ELF interpreter.
+    """
+
+    inode: int
+    dev: tuple[int, int]
+    generation: int
+    ctime: int
+    path_hash: int
+
+    @property
+    def file(self) -> bytes:
+        """16 bytes that stay the same when the file gets other names, permissions or contents."""
+        return struct.pack(">QII", self.inode, self.dev[0] << 20 | self.dev[1], self.generation)
+
+    @property
+    def rest(self) -> bytes:
+        """The other 16 bytes."""
+        return struct.pack(">qQ", self.ctime, self.path_hash)
+
+
+@dataclass(frozen=True)
+class Path:
+    """A path as the kernel has it: absolute, or what is left of its end where it was cut.
+
+    An `orphan` is in no directory (memfd, pipe, socket): its name is not a path.
+    """
+
+    name: bytes
+    cut: bool = False
+    deleted: bool = False
+    orphan: bool = False
+    disconnected: bool = False
+
+
+@dataclass(frozen=True)
+class File:
+    """What stat(2) says of a file. `dev` is (major, minor), `ctime` in ns since the epoch, `size` in bytes.
+
+    `backing_dev` and `backing_inode` are those of the file below an overlay, None where there is no overlay.
+    """
+
+    dev: tuple[int, int]
+    inode: int
+    ctime: int
+    mode: int
+    size: int
+    links: int
+    generation: int
+    backing_dev: tuple[int, int] | None
+    backing_inode: int | None
+
+
+@dataclass(frozen=True)
+class Introduction:
+    """Everything about one exec. What there is none of is None; times are in ns since boot, sizes in bytes.
+
+    `argv` and `env` are the raw bytes as far as they were recorded; `argc`, `envc` and the sizes are those of the
+    whole. `truncated` and `unreadable` name texts.
+    """
+
+    key: bytes
+    pathname: Path | None
+    interpreter_pathname: Path | None
+    cwd: Path | None
+    stdin_path: Path | None
+    script_path: Path | None
+    cmdpath: bytes | None
+    interp: bytes | None
+    argv: bytes | None
+    env: bytes | None
+    program: File | None
+    interpreter: File | None
+    script: File | None
+    stdin_inode: int
+    argc: int
+    envc: int
+    argv_bytes: int
+    env_bytes: int
+    pid: int
+    ppid: int
+    uid: int
+    gid: int
+    cgroup: int
+    comm: bytes
+    time: int
+    start_time: int
+    truncated: frozenset[str]
+    unreadable: frozenset[str]
+
+
+_NUMBERS = (
+    "stdin_inode", "argc", "envc", "argv_bytes", "env_bytes",
+    "pid", "ppid", "uid", "gid", "cgroup", "time", "start_time",
+)  # fmt: skip
+
+
+class Decoder:
+    """Decodes keys and introductions of the given layouts."""
+
+    def __init__(self, layouts: Layouts) -> None:
+        self._layouts = layouts
+        self._key = _place(layouts.introduction, "key")
+        self._text_offset = _place(layouts.introduction, "text").start
+
+    def key(self, raw: bytes) -> Key:
+        """A key of the map. Raises DecodeError for another size."""
+        if len(raw) != ctypes.sizeof(self._layouts.key):
+            raise DecodeError(f"a key of {len(raw)} bytes, not {ctypes.sizeof(self._layouts.key)}")
+        key: Any = self._layouts.key.from_buffer_copy(raw)
+        return Key(STDIN_TYPES.get(key.stdin_type, "unknown"), key.flags)
+
+    def identities(self, raw: bytes) -> tuple[Identity, Identity]:
+        """Which file a key means, and which interpreter. Raises DecodeError for another size."""
+        if len(raw) != ctypes.sizeof(self._layouts.key):
+            raise DecodeError(f"a key of {len(raw)} bytes, not {ctypes.sizeof(self._layouts.key)}")
+        key: Any = self._layouts.key.from_buffer_copy(raw)
+        return _identity(key.file), _identity(key.interpreter)
+
+    def introduction(self, record: bytes) -> Introduction:
+        """A record of the ring buffer. Raises DecodeError for one that does not hold what it says it holds."""
+        if len(record) < self._text_offset:
+            raise DecodeError(f"a record of {len(record)} bytes, less than {self._text_offset}")
+        header: Any = self._layouts.introduction.from_buffer_copy(
+            record[: self._text_offset].ljust(ctypes.sizeof(self._layouts.introduction), b"\0")
+        )
+        texts = self._texts(record, header)
+        truncated, unreadable = _names(header.truncated), _names(header.unreadable)
+        paths: dict[str, Any] = {
+            name: _path(texts.pop(name), header.path_flags[index], name in truncated)
+            for index, name in enumerate(_PATHS)
+        }
+        return Introduction(
+            key=record[self._key],
+            **paths,
+            cmdpath=_string(texts["cmdpath"]),
+            interp=_string(texts["interp"]),
+            argv=texts["argv"],
+            env=texts["env"],
+            program=_file(header.program),
+            interpreter=_file(header.interpreter),
+            script=_file(header.script),
+            comm=bytes(header.comm),
+            truncated=truncated,
+            unreadable=unreadable,
+            **{name: getattr(header, name) for name in _NUMBERS},
+        )
+
+    def _texts(self, record: bytes, header: Any) -> dict[str, bytes | None]:
+        at, end = self._text_offset, self._text_offset + header.text_bytes
+        if end > len(record):
+            raise DecodeError(f"a record of {len(record)} bytes that says it has {header.text_bytes} of text")
+        texts: dict[str, bytes | None] = {}
+        for name, size in zip(_TEXTS, header.text_size, strict=True):
+            if at + size > end:
+                raise DecodeError(f"a record whose {name} does not fit into it")
+            texts[name] = record[at : at + size] if size else None
+            at += size
+        return texts
+
+
+def _place(layout: type[ctypes.Structure], name: str) -> slice:
+    field = getattr(layout, name)
+    return slice(field.offset, field.offset + field.size)
+
+
+def _names(bits: int) -> frozenset[str]:
+    return frozenset(name for number, name in enumerate(_TEXTS) if bits >> number & 1)
+
+
+def _string(text: bytes | None) -> bytes | None:
+    return None if text is None else text.removesuffix(b"\0")
+
+
+def _path(names: bytes | None, flags: int, cut: bool) -> Path | None:
+    """Names that end in NUL, leaf first, as a path. A root directory has none."""
+    if not flags & _PATH_FLAGS["PATH_PRESENT"]:
+        return None
+    parts = names.removesuffix(b"\0").split(b"\0") if names else []
+    orphan = bool(flags & _PATH_FLAGS["PATH_ORPHAN"])
+    path = b"/".join(reversed(parts))
+    return Path(
+        name=path if cut or orphan else b"/" + path,
+        cut=cut,
+        deleted=bool(flags & _PATH_FLAGS["PATH_DELETED"]),
+        orphan=orphan,
+        disconnected=bool(flags & _PATH_FLAGS["PATH_DISCONNECTED"]),
+    )
+
+
+def _device(number: int) -> tuple[int, int]:
+    """The kernel's encoding: 20 bits of minor number."""
+    return number >> 20, number & 0xFFFFF
+
+
+def _identity(raw: Any) -> Identity:
+    return Identity(raw.inode, _device(raw.dev), raw.generation, raw.ctime, raw.path_hash)
+
+
+def _file(facts: Any) -> File | None:
+    if not facts.inode:
+        return None
+    return File(
+        dev=_device(facts.dev),
+        inode=facts.inode,
+        ctime=facts.ctime,
+        mode=facts.mode,
+        size=facts.size,
+        links=facts.links,
+        generation=facts.generation,
+        backing_dev=_device(facts.backing_dev) if facts.backing_inode else None,
+        backing_inode=facts.backing_inode or None,
+    )

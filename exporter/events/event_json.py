@@ -1,0 +1,126 @@
+"""One exec as a JSON object: the sixteen arguments of the event under their own names, and what is beside them.
+
+Strings are escaped as labels are (`exporter.escape`): a name's bytes can be had back from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from exporter.escape import escape
+from exporter.events.decode import File, Introduction, Key, Path
+from exporter.events.event_arguments import EXTRA_FIELDS, FIELDS
+from exporter.events.labels import labels_of
+
+NAMES, VALUES = "names", "values"
+
+
+def as_json(
+    key: Key, introduction: Introduction, unavailable: Mapping[str, str], *, boot_time_ns: int, env: str = VALUES
+) -> dict[str, Any]:
+    """Fields that the kernel cannot give, or that were not asked for, are null: `unavailable` says why.
+
+    `boot_time_ns` is when this machine was booted, in ns since the epoch; `env` says what of the environment is shown.
+    """
+    program, interpreter = introduction.program, introduction.interpreter
+    labels = labels_of(key, introduction)
+    record: dict[str, Any] = {
+        "time": boot_time_ns + introduction.time,
+        "path": labels.path,
+        "interpreter": labels.interpreter,
+        "cmdpath": _text(introduction.cmdpath),
+        "pathname": _pathname(introduction.pathname),
+        **_file("", program),
+        "inode_mode": program.mode if program else None,
+        "interpreter_pathname": _pathname(introduction.interpreter_pathname),
+        **_file("interpreter_", interpreter),
+        "argv": _strings(introduction.argv, introduction.argv_bytes),
+        "argc": introduction.argc,
+        "argv_bytes": introduction.argv_bytes,
+        "interp": _text(introduction.interp),
+        "stdin_type": key.stdin_type,
+        "stdin_path": stdin_path(key.stdin_type, introduction),
+        "invoked_from_kernel": key.has("from_kernel"),
+        "env": _strings(introduction.env, introduction.env_bytes),
+        "envc": introduction.envc,
+        "env_bytes": introduction.env_bytes,
+        "cwd": _pathname(introduction.cwd),
+        "pid": introduction.pid,
+        "ppid": introduction.ppid,
+        "uid": introduction.uid,
+        "gid": introduction.gid,
+        "cgroup": introduction.cgroup,
+        "comm": escape(introduction.comm),
+        "start_time": boot_time_ns + introduction.start_time,
+        "size": program.size if program else None,
+        "links": program.links if program else None,
+        "generation": program.generation if program else None,
+        "backing_dev": _device(program.backing_dev) if program else None,
+        "backing_inode": program.backing_inode if program else None,
+        "script": key.has("script"),
+        "script_path": _script_path(key, introduction),
+        "memfd": key.has("memfd"),
+        "deleted": bool(introduction.pathname and introduction.pathname.deleted),
+        "disconnected": bool(introduction.pathname and introduction.pathname.disconnected),
+        "truncated": sorted(introduction.truncated),
+        "unreadable": sorted(introduction.unreadable),
+    }
+    if env == NAMES and record["env"] is not None:
+        record["env"] = [entry.partition("=")[0] for entry in record["env"]]
+    for field in unavailable:
+        record[field] = None
+    record["unavailable"] = {field: why for field, why in unavailable.items() if field in FIELDS | EXTRA_FIELDS}
+    return record
+
+
+def stdin_path(stdin_type: str, introduction: Introduction) -> str | None:
+    """What descriptor 0 is called, as /proc/<pid>/fd/0 shows it; None where it is closed."""
+    path = introduction.stdin_path
+    if path is None:
+        return None
+    if stdin_type in ("pipe", "socket") and path.orphan:
+        return f"{stdin_type}:[{introduction.stdin_inode}]"
+    if path.orphan and stdin_type == "anon":
+        return "anon_inode:" + escape(path.name)
+    if path.orphan:
+        return "/" + escape(path.name) + " (deleted)"
+    return _pathname(path, " (deleted)" if path.deleted else "")
+
+
+def _script_path(key: Key, introduction: Introduction) -> str | None:
+    """The script's own path where the earlier hook saw it."""
+    if not key.has("script"):
+        return None
+    return "as invoked" if key.has("as_invoked") else _pathname(introduction.script_path)
+
+
+def _pathname(path: Path | None, suffix: str = "") -> str | None:
+    """A path that was cut, or leads to no root, never looks like one that is whole."""
+    if path is None:
+        return None
+    mark = "[truncated]/" if path.cut else "/" if path.orphan else ""
+    return mark + escape(path.name) + suffix
+
+
+def _file(prefix: str, file: File | None) -> dict[str, Any]:
+    return {
+        f"{prefix}dev": _device(file.dev) if file else None,
+        f"{prefix}inode": file.inode if file else None,
+        f"{prefix}ctime": file.ctime if file else None,
+    }
+
+
+def _device(device: tuple[int, int] | None) -> str | None:
+    return f"{device[0]}:{device[1]}" if device else None
+
+
+def _text(text: bytes | None) -> str | None:
+    return None if text is None else escape(text)
+
+
+def _strings(text: bytes | None, whole_bytes: int) -> list[str] | None:
+    """Strings that end in NUL; the last of what was cut does not. None were recorded: None."""
+    if text is None:
+        return None if whole_bytes else []
+    return [escape(part) for part in text.removesuffix(b"\0").split(b"\0")]

@@ -1,0 +1,34 @@
+"""The errors of execve(2) and execveat(2), by name."""
+
+from __future__ import annotations
+
+import errno
+
+# Those that the manual pages document: their series exist from the first scrape on.
+ERRORS = (
+    "E2BIG",
+    "EACCES",
+    "EAGAIN",
+    "EBADF",
+    "EFAULT",
+    "EINVAL",
+    "EIO",
+    "EISDIR",
+    "ELIBBAD",
+    "ELOOP",
+    "EMFILE",
+    "ENAMETOOLONG",
+    "ENFILE",
+    "ENOENT",
+    "ENOEXEC",
+    "ENOMEM",
+    "ENOTDIR",
+    "EPERM",
+    "ETXTBSY",
+)
+OTHER = "other"
+
+
+def name(number: int) -> str:
+    """The name of an errno; `other` for what has none."""
+    return errno.errorcode.get(number, OTHER)

@@ -1,0 +1,91 @@
+"""Gives up what a process may do beyond reading its own maps.
+
+Capabilities belong to threads: this is called before any other thread is started, which then have none either.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+from collections.abc import Callable
+
+from exporter.kernel.preflight import CAP_BPF, CAP_SYS_ADMIN
+
+log = logging.getLogger(__name__)
+
+CAP_SETPCAP = 8
+CAPABILITY_VERSION_3 = 0x20080522
+PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 24, 38, 47, 4
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def put_into_effect() -> None:
+    """Makes the capabilities effective that are permitted. Raises OSError.
+
+    A program whose file has them as permitted (setcap ...+p) starts with none in effect. One whose file has them as
+    effective is refused by the kernel where it may not have them all, and cannot say why.
+    """
+    _, permitted = _capget()
+    _capset(permitted, permitted)
+
+
+def drop(works: Callable[[], object], keep: frozenset[int] = frozenset()) -> frozenset[int]:
+    """Drops every capability but those to `keep`, for good, and forbids this process and its children new ones.
+
+    `works` is what has to work without them, or raises OSError: reading the maps. Before Linux 5.19 that takes CAP_BPF
+    where kernel.unprivileged_bpf_disabled is set (c8644cd0efe7); if it fails, CAP_BPF is kept. Returns what is left.
+    Raises OSError.
+    """
+    _prctl(PR_SET_NO_NEW_PRIVS, 1)
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    effective, permitted = _capget()
+    if effective >> CAP_SETPCAP & 1:
+        _empty_bounding_set(keep)
+    wanted = sum(1 << number for number in keep) & permitted
+    _capset(wanted, permitted)
+    try:
+        works()
+    except OSError as error:
+        log.debug("reading fails without CAP_BPF, which is kept: %s", error)
+        wanted |= 1 << (CAP_BPF if permitted >> CAP_BPF & 1 else CAP_SYS_ADMIN) & permitted
+    _capset(wanted, wanted)
+    return frozenset(number for number in range(64) if wanted >> number & 1)
+
+
+def _empty_bounding_set(keep: frozenset[int]) -> None:
+    number = 0
+    while True:
+        try:
+            if number not in keep:
+                _prctl(PR_CAPBSET_DROP, number)
+        except OSError:  # EINVAL: the kernel has no more capabilities
+            return
+        number += 1
+
+
+def _capget() -> tuple[int, int]:
+    header, data = _header(), (ctypes.c_uint32 * 6)()
+    _check(_libc.capget(header, data))
+    effective, permitted, _, effective_high, permitted_high, _ = data
+    return effective | effective_high << 32, permitted | permitted_high << 32
+
+
+def _capset(effective: int, permitted: int) -> None:
+    words = (ctypes.c_uint32 * 6)(effective, permitted, 0, effective >> 32, permitted >> 32, 0)
+    _check(_libc.capset(_header(), words))
+
+
+def _header() -> ctypes.Array[ctypes.c_uint32]:
+    return (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+
+
+def _prctl(option: int, argument: int) -> None:
+    _check(_libc.prctl(option, argument, 0, 0, 0))
+
+
+def _check(result: int) -> None:
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

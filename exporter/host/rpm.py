@@ -1,0 +1,85 @@
+"""The package database of Fedora, Red Hat, SUSE and their relatives, asked through the command `rpm`."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from exporter.host.packages import MD5, SHA256, Digests, Owner
+
+log = logging.getLogger(__name__)
+
+NAME = "rpm"
+FILES = ("rpmdb.sqlite", "Packages", "Packages.db")
+DIRECTORIES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
+FORMAT = "[%{=NAME}\\t%{=FILEDIGESTALGO}\\t%{FILEDIGESTS}\\t%{FILENAMES}\\n]"
+ALGORITHMS = {b"8": SHA256, b"1": MD5, b"(none)": MD5}
+TIMEOUT_SECONDS = 120
+
+
+class Rpm:
+    """The database below `rootfs`, if there is one and there is an `rpm` to read it.
+
+    `query` gives what FORMAT says of every package of a database's directory.
+    """
+
+    def __init__(self, rootfs: Path, query: Callable[[Path], bytes] | None = None) -> None:
+        self._directories = [rootfs / name for name in DIRECTORIES]
+        self._query = query or _query
+        self._stamp: tuple[int, ...] = ()
+        self._packages: list[str] = []
+        self._files = {algorithm: Digests(()) for algorithm in (SHA256, MD5)}
+
+    def installed(self) -> set[str]:
+        """The names of all packages."""
+        self._refresh()
+        return set(self._packages)
+
+    def owner(self, path: bytes) -> Owner | None:
+        """The owner of an absolute path."""
+        self._refresh()
+        for algorithm, files in self._files.items():
+            found = files.find(path)
+            if found:
+                return Owner(NAME, self._packages[found[1]], algorithm, found[0])
+        return None
+
+    def _refresh(self) -> None:
+        """Reads the database if it has changed. One that cannot be read is tried again when it changes."""
+        for directory in self._directories:
+            try:
+                status = [path.stat() for pattern in FILES for path in sorted(directory.glob(pattern))]
+            except OSError:  # one of them has just been replaced
+                status = []
+            stamp = tuple(number for one in status for number in (one.st_mtime_ns, one.st_ino, one.st_size))
+            if stamp and stamp != self._stamp:
+                self._stamp = stamp
+                try:
+                    self._read(self._query(directory))
+                except (OSError, subprocess.SubprocessError, ValueError) as error:
+                    log.warning("the packages in %s cannot be read: %s", directory, error)
+            if stamp:
+                return
+
+    def _read(self, said: bytes) -> None:
+        numbers: dict[bytes, int] = {}
+        files: dict[str, list[tuple[bytes, bytes, int]]] = {algorithm: [] for algorithm in self._files}
+        for line in said.splitlines():
+            package, algorithm, digest, path = line.split(b"\t", 3)
+            kind = ALGORITHMS.get(algorithm)
+            if kind and digest:  # directories and links have none
+                row = path, bytes.fromhex(digest.decode("ascii")), numbers.setdefault(package, len(numbers))
+                files[kind].append(row)
+        self._packages = [name.decode("utf-8", "replace") for name in numbers]
+        self._files = {kind: Digests(rows) for kind, rows in files.items()}
+
+
+def _query(directory: Path) -> bytes:
+    command = shutil.which("rpm")
+    if command is None:
+        raise FileNotFoundError("there is no rpm command")
+    arguments = [command, f"--dbpath={directory}", "-qa", "--queryformat", FORMAT]
+    return subprocess.run(arguments, capture_output=True, check=True, timeout=TIMEOUT_SECONDS).stdout

@@ -1,0 +1,83 @@
+"""Byte strings of any length in a BPF map, by number: pinned, they outlive the process that wrote them.
+
+A string is cut into parts. It is there once its first part is, which is written last and taken away first: a process
+that is killed meanwhile leaves either all of a string or nothing that is taken for one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import zlib
+from collections import defaultdict
+
+from exporter.kernel import bpf_syscall
+from exporter.kernel.bpf_map import HASH, NO_PREALLOC, Map
+from exporter.kernel.map_reader import read_entries
+
+KEY = struct.Struct("=QII")  # number, part, nothing
+HEADER = struct.Struct("=II")  # of the first part: length of the string in bytes, and its CRC-32
+VALUE_BYTES = 3968  # with what the kernel adds to each, not more than a page
+
+
+class BlobMap:
+    """Such a map, to which nobody else writes meanwhile."""
+
+    def __init__(self, bpf_map: Map) -> None:
+        self.map = bpf_map
+
+    @classmethod
+    def create(cls, name: str, parts: int) -> BlobMap:
+        """A new one that has room for so many parts; what is not used takes no memory. Raises OSError."""
+        return cls(Map.of(bpf_syscall.create_map(HASH, KEY.size, VALUE_BYTES, parts, NO_PREALLOC, name)))
+
+    def put(self, number: int, data: bytes) -> int:
+        """Adds a string under a number that has none; returns how many parts it took.
+
+        Raises OSError, as for a full map, and leaves nothing then.
+        """
+        whole = HEADER.pack(len(data), zlib.crc32(data)) + data
+        parts = range(0, len(whole), VALUE_BYTES)
+        try:
+            for at in reversed(parts):
+                self.map.put(KEY.pack(number, at // VALUE_BYTES, 0), whole[at : at + VALUE_BYTES])
+        except OSError:
+            with contextlib.suppress(OSError):
+                for at in parts:
+                    self.map.remove(KEY.pack(number, at // VALUE_BYTES, 0))
+            raise
+        return len(parts)
+
+    def remove(self, number: int) -> None:
+        """Removes a string, if it is there. Raises OSError."""
+        first = self.map.get(KEY.pack(number, 0, 0))
+        if first is None:
+            return
+        length, _ = HEADER.unpack_from(first)
+        for part in range(-(-(HEADER.size + length) // VALUE_BYTES)):
+            self.map.remove(KEY.pack(number, part, 0))
+
+    def clear(self) -> None:
+        """Removes everything, also what somebody did not come to the end of writing. Raises OSError."""
+        for key in [key for key, _ in read_entries(self.map)]:
+            self.map.remove(key)
+
+    def read(self) -> dict[int, bytes]:
+        """All strings, by number in ascending order; those that are damaged are left out. Raises OSError."""
+        parts: defaultdict[int, dict[int, bytes]] = defaultdict(dict)
+        for key, value in read_entries(self.map):
+            number, part, _ = KEY.unpack(key)
+            parts[number][part] = value
+        found = {}
+        for number in sorted(number for number, of_it in parts.items() if 0 in of_it):
+            whole = b"".join(value for _, value in sorted(parts[number].items()))
+            length, checksum = HEADER.unpack_from(whole)
+            data = whole[HEADER.size : HEADER.size + length]
+            if len(data) == length and zlib.crc32(data) == checksum:
+                found[number] = data
+        return found
+
+    def close(self) -> None:
+        """Closes the map."""
+        os.close(self.map.fd)

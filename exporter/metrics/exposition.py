@@ -1,0 +1,49 @@
+"""The exposition for scrapes: read, rendered and compressed once for all scrapes that overlap."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from exporter.metrics.family import AnyFamily
+from exporter.metrics.render import FORMATS, Format, Renderer
+
+GZIP_LEVEL = 1  # a tenth of the time of level 9, for a body that is a fifth larger
+
+
+class Exposition:
+    """What `families` gives, rendered. Reading and compressing have a thread each: neither holds up other requests."""
+
+    def __init__(self, families: Callable[[], Iterable[AnyFamily]]) -> None:
+        self._families = families
+        self._renderers = {text_format: Renderer(text_format) for text_format in FORMATS}
+        self._running: dict[tuple[Format, bool], asyncio.Task[bytes]] = {}
+        self._render_thread = ThreadPoolExecutor(1, "render")
+        self._gzip_thread = ThreadPoolExecutor(1, "gzip")
+
+    def render(self, text_format: Format) -> bytes:
+        """Reads and renders now. One caller at a time."""
+        return self._renderers[text_format].render(self._families())
+
+    async def body(self, text_format: Format, compressed: bool) -> bytes:
+        """The exposition that is being made for someone else already, or a new one."""
+        key = text_format, compressed
+        task = self._running.get(key)
+        if task is None:
+            task = self._running[key] = asyncio.create_task(self._make(text_format, compressed))
+            task.add_done_callback(lambda _: self._running.pop(key))
+        return await asyncio.shield(task)
+
+    async def _make(self, text_format: Format, compressed: bool) -> bytes:
+        loop = asyncio.get_running_loop()
+        if not compressed:
+            return await loop.run_in_executor(self._render_thread, self.render, text_format)
+        body = await self.body(text_format, False)
+        return await loop.run_in_executor(self._gzip_thread, lambda: gzip.compress(body, GZIP_LEVEL, mtime=0))
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._render_thread.shutdown()
+        self._gzip_thread.shutdown()

@@ -1,0 +1,103 @@
+"""The exposition as bytes: what prometheus_client's generate_latest writes, at a tenth of its cost.
+
+Whatever is not a Table is rendered by generate_latest itself. Of a Table generate_latest renders each label set once;
+from then on only the value is written anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from prometheus_client import generate_latest
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from exporter.metrics.family import AnyFamily, Table
+
+EXACT = 1_000_000  # generate_latest writes integers below it plainly, the others with an exponent
+
+
+@dataclass(frozen=True)
+class Format:
+    """A text format: its content type, the function that writes it, and what ends it."""
+
+    content_type: str
+    encode: Callable[[Collector], bytes]
+    end: str = ""
+
+
+TEXT = Format("text/plain; version=0.0.4; charset=utf-8", generate_latest)
+OPENMETRICS = Format(openmetrics.CONTENT_TYPE_LATEST, openmetrics.generate_latest, "# EOF\n")
+FORMATS = (TEXT, OPENMETRICS)
+
+
+def negotiate(accept: str) -> Format:
+    """The format for a request's Accept header, as prometheus_client chooses. Never fails: the default is TEXT."""
+    try:
+        _, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # a version that is no number
+        return TEXT
+    return OPENMETRICS if content_type.startswith("application/openmetrics-text") else TEXT
+
+
+class _Families(Collector):
+    """What generate_latest takes for a registry."""
+
+    def __init__(self, *families: AnyFamily) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[AnyFamily]:  # type: ignore[override] # a Table has what is asked of a family
+        return self._families
+
+
+class Renderer:
+    """Renders families in one format. One caller at a time."""
+
+    def __init__(self, text_format: Format) -> None:
+        self._format = text_format
+        self._prefixes: dict[str, dict[Any, list[str]]] = {}
+
+    def render(self, families: Iterable[AnyFamily]) -> bytes:
+        """The exposition of the families, byte for byte as generate_latest would write it."""
+        parts = []
+        for family in families:
+            if isinstance(family, Table):
+                parts.append(self._encode(replace(family, rows={})))
+                parts += self._lines(family)
+            else:
+                parts.append(self._encode(family))
+        parts.append(self._format.end)
+        return "".join(parts).encode()
+
+    def _encode(self, family: AnyFamily) -> str:
+        return self._format.encode(_Families(family)).decode().removesuffix(self._format.end)
+
+    def _lines(self, table: Table) -> list[str]:
+        prefixes = self._prefixes_of(table)
+        return [
+            f"{prefix}{value}.0\n" if type(value) is int and 0 <= value < EXACT else f"{prefix}{_go(value)}\n"
+            for labels, row in table.rows.items()
+            for prefix, value in zip(prefixes[labels], table.points(row), strict=True)
+        ]
+
+    def _prefixes_of(self, table: Table) -> Mapping[Any, list[str]]:
+        """The texts before the values of each row. Those of rows that are gone are dropped once they are the most."""
+        prefixes = self._prefixes.setdefault(table.metric.name, {})
+        new = {labels: row for labels, row in table.rows.items() if labels not in prefixes}
+        if new:
+            each = len(table.points(next(iter(new.values()))))
+            lines = self._encode(replace(table, rows=new)).removesuffix("\n").split("\n")[-each * len(new) :]
+            texts = [line.rpartition(" ")[0] + " " for line in lines]
+            prefixes.update({labels: texts[each * index : each * (index + 1)] for index, labels in enumerate(new)})
+        if len(prefixes) > 2 * len(table.rows):
+            prefixes = {labels: prefixes[labels] for labels in table.rows}
+            self._prefixes[table.metric.name] = prefixes
+        return prefixes
+
+
+def _go(value: float) -> str:
+    return str(floatToGoString(value))  # type: ignore[no-untyped-call]

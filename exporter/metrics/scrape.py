@@ -1,0 +1,61 @@
+"""The collectors of a scrape. One that fails costs nothing but its own metrics."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client.core import Metric as Exposed
+from prometheus_client.registry import Collector
+
+from exporter.metrics import definitions
+from exporter.metrics.family import AnyFamily, Table
+
+log = logging.getLogger(__name__)
+
+
+class Scrape(Collector):
+    """Runs the collectors one after the other, one scrape at a time, and says how each did."""
+
+    def __init__(self, collectors: dict[str, Callable[[], Iterable[AnyFamily]]]) -> None:
+        self._collectors = collectors
+        self._failing: set[str] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """The collectors that failed when they were last run."""
+        return tuple(sorted(self._failing))
+
+    def describe(self) -> Iterable[Exposed]:
+        """Empty families: registering must not read the kernel."""
+        return [Table(metric, {}) for metric in definitions.METRICS]  # type: ignore[misc] # it has what is asked of a family
+
+    def collect(self) -> Iterator[AnyFamily]:  # type: ignore[override] # a Table has what is asked of a family
+        """All families. Of a collector that fails there are none."""
+        success, duration = definitions.COLLECTOR_SUCCESS.family(), definitions.COLLECTOR_DURATION.family()
+        with self._lock:
+            for name, collector in self._collectors.items():
+                started = time.perf_counter()
+                families = self._run(name, collector)
+                duration.add_metric((name,), time.perf_counter() - started)
+                success.add_metric((name,), int(families is not None))
+                yield from families or ()
+        yield from (success, duration)
+
+    def _run(self, name: str, collector: Callable[[], Iterable[AnyFamily]]) -> list[AnyFamily] | None:
+        try:
+            families = list(collector())
+        except Exception as error:
+            if name not in self._failing:
+                self._failing.add(name)
+                log.error(
+                    "collector %s fails: %s: %s", name, type(error).__name__, error, exc_info=log.isEnabledFor(10)
+                )
+            return None
+        if name in self._failing:
+            self._failing.remove(name)
+            log.info("collector %s works again", name)
+        return families

@@ -1,0 +1,1 @@
+"""Decides whether an executed file is new on this host, from its introduction to a finding."""

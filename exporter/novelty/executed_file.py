@@ -1,0 +1,146 @@
+"""What an introduction shows of the files that were executed: the program or script, and what interprets it."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass, replace
+
+from exporter.escape import escape, unescape
+from exporter.events.decode import File, Identity, Introduction, Key, Path
+from exporter.events.labels import Labels, path_label
+
+MEMFD, DELETED = "[memfd]", "[deleted]"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What stat(2) should say of the file, if it is still that one. Sizes are in bytes, None if unknown."""
+
+    dev: tuple[int, int]
+    inode: int
+    ctime: int
+    size: int | None
+    mode: int
+    generation: int | None = None
+
+
+@dataclass(frozen=True)
+class Process:
+    """Who executed it, and when: `start_time` tells it from others that had its pid. 0 is unknown.
+
+    Times are in ns since boot; `parent` is a pid.
+    """
+
+    pid: int = 0
+    start_time: int = 0
+    time: int = 0
+    parent: int = 0
+
+
+NOBODY = Process()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One file that was executed.
+
+    `path` and `interpreter` are label values; `name` is the path in its mount namespace, where it has one. `runs` says
+    that /proc/<pid>/exe is this file. A script without facts is known only as it was invoked; `witness` is name and
+    facts of its interpreter, which show in which root directory that was.
+    """
+
+    path: str
+    interpreter: str
+    name: bytes | None
+    identity: Identity
+    facts: Facts | None
+    process: Process
+    runs: bool = False
+    script: bool = False
+    memfd: bool = False
+    deleted: bool = False
+    upper_layer: bool = False
+    witness: tuple[bytes, Facts] | None = None
+
+    @property
+    def setuid(self) -> bool:
+        """Whether it runs as its owner, or its group."""
+        return bool(self.facts and self.facts.mode & (stat.S_ISUID | stat.S_ISGID))
+
+
+def subjects_of(
+    key: Key, introduction: Introduction, identities: tuple[Identity, Identity], labels: Labels
+) -> tuple[Subject, ...]:
+    """The program and its interpreter, as far as each is a file that is known; the program is the first."""
+    process = Process(introduction.pid, introduction.start_time, introduction.time, introduction.ppid)
+    image, loader = introduction.pathname, introduction.interpreter_pathname
+    if image is None:
+        return ()
+    if not key.has("script"):
+        program = _subject(labels.path, labels.interpreter, image, introduction.program, identities[0], process)
+        found = [replace(program, runs=True, upper_layer=key.has("upper_layer"))]
+        if loader and introduction.interpreter:
+            found.append(_subject(path_label(loader), "", loader, introduction.interpreter, identities[1], process))
+        return tuple(found)
+    if key.has("as_invoked"):
+        name = unescape(labels.path) if labels.path.startswith("/") else None
+        witness = (image.name, _facts(introduction.program)) if introduction.program else None
+        script = Subject(labels.path, labels.interpreter, name, identities[0], None, process, witness=witness)
+    else:
+        path = introduction.script_path or Path(b"")
+        script = _subject(labels.path, labels.interpreter, path, introduction.script, identities[0], process)
+    interpreter = path_label(loader) if loader else ""
+    below = _subject(path_label(image), interpreter, image, introduction.program, identities[1], process)
+    return replace(script, script=True, upper_layer=key.has("upper_layer")), replace(below, runs=True)
+
+
+def subject_of_key(key: Key, identities: tuple[Identity, Identity], labels: Labels) -> Subject | None:
+    """What is known of a program whose introduction is gone: its labels, and what its key says; None for nothing."""
+    identity, below = identities
+    as_invoked = key.has("as_invoked")
+    if not labels.path.startswith(("/", "[")) or not (identity.inode or as_invoked):
+        return None
+    return Subject(
+        path=labels.path,
+        interpreter=labels.interpreter,
+        name=unescape(labels.path) if labels.path.startswith("/") else None,
+        identity=identity,
+        facts=None if as_invoked else _of_key(identity),
+        process=NOBODY,
+        script=key.has("script"),
+        memfd=key.has("memfd"),
+        deleted=key.has("deleted"),
+        upper_layer=key.has("upper_layer"),
+        witness=(unescape(labels.interpreter), _of_key(below)) if as_invoked else None,
+    )
+
+
+def _subject(
+    label: str, interpreter: str, path: Path, file: File | None, identity: Identity, process: Process
+) -> Subject:
+    return Subject(
+        path=label,
+        interpreter=interpreter,
+        name=path.name if path.name.startswith(b"/") and not path.cut else None,
+        identity=identity,
+        facts=_facts(file) if file else None,
+        process=process,
+        memfd=label == MEMFD,
+        deleted=path.deleted and not path.orphan,
+    )
+
+
+def _of_key(identity: Identity) -> Facts:
+    return Facts(identity.dev, identity.inode, identity.ctime, None, 0, identity.generation)
+
+
+def _facts(file: File) -> Facts:
+    return Facts(file.dev, file.inode, file.ctime, file.size, file.mode, file.generation)
+
+
+def renamed(subject: Subject, name: bytes, identity: Identity, size: int, mode: int) -> Subject:
+    """The script that was found where it was invoked: its own path and identity instead of those of the invocation."""
+    orphan = name.startswith(b"/memfd:")
+    facts = Facts(identity.dev, identity.inode, identity.ctime, size, mode)
+    path = MEMFD if orphan else escape(name)
+    return replace(subject, path=path, name=name, identity=identity, facts=facts, memfd=orphan)

@@ -1,0 +1,107 @@
+"""What stays attached while generations come and go: dispatchers and their slots, and hooks; all of it pinned."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from exporter.kernel import bpf_syscall
+from exporter.kernel.bpf_map import Map
+from exporter.kernel.bpf_syscall import Kind
+from exporter.kernel.bpffs import Pins
+from exporter.kernel.dispatcher import create_slot, fill, load_dispatcher
+from exporter.probe.script_hook import Hook
+
+log = logging.getLogger(__name__)
+
+
+class Standing:
+    """That part of the pins. `dispatchers` has the descriptor of each that is attached, by the program it calls."""
+
+    def __init__(self, pins: Pins) -> None:
+        self._pins = pins
+        self.dispatchers: dict[str, int] = {}
+
+    def attach(self, tracepoint: str, name: str, program: int, kind: Kind) -> None:
+        """Has a program called at a tracepoint from now on, in place of the one that was. Raises OSError.
+
+        `kind` is what it was loaded as. Where another kind was attached before, there is a gap of some microseconds.
+        """
+        if f"link_{name}" in self._pins.names():
+            slot = Map.of(self._pins.get(f"slot_{name}"))
+            try:
+                fill(slot, program)
+                self._use(name, self._pins.get(f"dispatcher_{name}"))
+                return
+            except OSError as error:
+                log.debug("%s cannot take the place of what is attached: %s", name, error)
+            finally:
+                os.close(slot.fd)
+        self.detach(name)
+        slot = create_slot()
+        try:
+            fill(slot, program)
+            dispatcher = load_dispatcher(slot, kind, f"call_{name}")
+            self._use(name, dispatcher)
+            link = bpf_syscall.attach(dispatcher, b"" if kind.btf_id else tracepoint.encode("ascii"))
+            try:
+                self._pins.pin(f"slot_{name}", slot.fd)
+                self._pins.pin(f"dispatcher_{name}", dispatcher)
+                self._pins.pin(f"link_{name}", link)
+            finally:
+                os.close(link)
+        finally:
+            os.close(slot.fd)
+
+    def detach(self, name: str) -> None:
+        """Ends that a program is called. Raises OSError."""
+        for kind in ("link", "dispatcher", "slot"):
+            self._pins.remove(f"{kind}_{name}")
+        if name in self.dispatchers:
+            os.close(self.dispatchers.pop(name))
+
+    def _use(self, name: str, dispatcher: int) -> None:
+        if name in self.dispatchers:
+            os.close(self.dispatchers[name])
+        self.dispatchers[name] = dispatcher
+
+    def hook(self, purpose: str) -> Hook | None:
+        """The hook that is pinned for a purpose, scripts or failures. Raises OSError."""
+        names = [name for name in self._pins.names() if name.startswith(f"hook_{purpose}_")]
+        if not names:
+            return None
+        return Hook(names[0].split("_")[2], links=[self._pins.get(name) for name in names])
+
+    def keep_hook(self, purpose: str, hook: Hook) -> None:
+        """Pins a hook. Before Linux 5.15 what attaches by a perf event cannot be pinned: it ends with the process."""
+        try:
+            for number, link in enumerate(hook.links):
+                self._pins.pin(f"hook_{purpose}_{hook.kind}_{number}", link)
+        except OSError as error:
+            log.debug("the hook for %s ends with this process: %s", purpose, error.strerror)
+            self.drop_hook(purpose)
+
+    def drop_hook(self, purpose: str) -> None:
+        """Removes the pins of a hook. Raises OSError."""
+        for name in self._pins.names():
+            if name.startswith(f"hook_{purpose}_"):
+                self._pins.remove(name)
+
+    def close(self) -> None:
+        """Closes descriptors; what is attached stays so."""
+        for descriptor in self.dispatchers.values():
+            os.close(descriptor)
+        self.dispatchers = {}
+
+
+def cost_of(directory: Path) -> str:
+    """What each run of what is attached takes, as far as the kernel counts that. Raises OSError."""
+    costs = []
+    for path in sorted(directory.glob("dispatcher_*")):
+        dispatcher = bpf_syscall.pinned(os.fsencode(path))
+        runs, spent = (bpf_syscall.statistic(dispatcher, name) for name in ("run_cnt", "run_time_ns"))
+        os.close(dispatcher)
+        if runs:
+            costs.append(f"{path.name.removeprefix('dispatcher_on_')} {spent / runs:.0f} ns")
+    return f"each run takes {', '.join(costs)}" if costs else "what it costs is told while kernel.bpf_stats_enabled=1"

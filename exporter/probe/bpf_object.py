@@ -1,0 +1,58 @@
+"""What a source of bpf/ has become in the kernel: its maps, and those of its programs that are loaded."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+
+from exporter.compiler.compile import Compiled
+from exporter.kernel import bpf_syscall
+from exporter.kernel.bpf_map import Map
+from exporter.kernel.bpf_syscall import Kind
+from exporter.kernel.instructions import INSTRUCTION, PSEUDO_MAP_FD, WIDE, instructions
+
+
+class BPFObject:
+    """Maps and programs of a compiled source: maps that are not given are made, programs are loaded when asked for.
+
+    Whoever gives maps and programs gives their descriptors away. Raises OSError.
+    """
+
+    def __init__(
+        self, compiled: Compiled, maps: Mapping[str, Map] | None = None, programs: Mapping[str, int] | None = None
+    ) -> None:
+        self._compiled = compiled
+        self.maps: dict[str, Map] = dict(maps or {})
+        self.programs: dict[str, int] = dict(programs or {})
+        try:
+            for name in compiled.maps.keys() - self.maps.keys():
+                info = compiled.maps[name].info
+                sizes = info.key_size, info.value_size, info.max_entries, info.flags
+                self.maps[name] = Map.of(bpf_syscall.create_map(info.type, *sizes, name))
+        except OSError:
+            self.close()
+            raise
+
+    def code(self, name: str) -> bytes:
+        """The instructions of a program, as the kernel takes them. Raises FileNotFoundError where there is none."""
+        if name not in self._compiled.programs:
+            raise FileNotFoundError(errno.ENOENT, f"the kernel's type information does not allow {name}")
+        code = bytearray(self._compiled.programs[name])
+        for at, (opcode, registers, offset, immediate) in instructions(code):
+            if opcode == WIDE and registers >> 4 == PSEUDO_MAP_FD:
+                descriptor = self.maps[self._compiled.numbers[immediate]].fd
+                INSTRUCTION.pack_into(code, at, opcode, registers, offset, descriptor)
+        return bytes(code)
+
+    def load(self, name: str, kind: Kind) -> int:
+        """Loads a program, once; returns its descriptor. Raises OSError, with what the verifier said as a note."""
+        if name not in self.programs:
+            self.programs[name] = bpf_syscall.load(self.code(name), kind, name)
+        return self.programs[name]
+
+    def close(self) -> None:
+        """Closes all descriptors; what is attached or pinned keeps what it needs."""
+        for descriptor in (*self.programs.values(), *(one.fd for one in self.maps.values())):
+            os.close(descriptor)
+        self.programs, self.maps = {}, {}

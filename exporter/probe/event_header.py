@@ -1,0 +1,84 @@
+"""The vocabulary that the probe and the exporter share, read from the one place where it is written: bpf/event.h."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parents[1]
+# In an installed wheel bpf/ lies inside the package, in a checkout beside it.
+BPF_DIRECTORY = next(path for path in (_PACKAGE / "bpf", _PACKAGE.parent / "bpf") if path.is_dir())
+
+_ENUM = re.compile(r"enum (\w+) \{(.*?)\};", re.DOTALL)
+_BOUNDS = re.compile(r"^#define (\w+)_BOUNDS\(X\)(.*)$", re.MULTILINE)
+_BOUND = re.compile(r"X\((\d+)\)")
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+
+
+def parse_enums(header: str) -> dict[str, dict[str, int]]:
+    """The numbers of each enum's names, by enum, in a C header."""
+    enums: dict[str, dict[str, int]] = {}
+    for enum, body in _ENUM.findall(_COMMENT.sub("", header)):
+        names = enums.setdefault(enum, {})
+        following = 0
+        for entry in filter(None, (part.strip() for part in body.split(","))):
+            name, _, number = (part.strip() for part in entry.partition("="))
+            names[name] = int(number, 0) if number else following
+            following = names[name] + 1
+    return enums
+
+
+def parse_bounds(header: str) -> dict[str, tuple[int, ...]]:
+    """The upper bounds of each histogram's buckets, by its name in lower case, in a C header."""
+    bounds = _BOUNDS.findall(_COMMENT.sub("", header).replace("\\\n", ""))
+    return {name.lower(): tuple(map(int, _BOUND.findall(text))) for name, text in bounds}
+
+
+@cache
+def enums() -> dict[str, dict[str, int]]:
+    """The names and numbers of each of event.h's enums."""
+    return parse_enums(_header())
+
+
+def vocabulary() -> dict[str, dict[str, int]]:
+    """Them, and likewise the bounds of each histogram: what numbers in maps mean."""
+    found = parse_bounds(_header())
+    return {
+        **enums(),
+        **{f"{name}_bounds": {str(n): one for n, one in enumerate(each)} for name, each in found.items()},
+    }
+
+
+def enum(name: str) -> dict[str, int]:
+    """The names and numbers of one of them."""
+    return enums()[name]
+
+
+@cache
+def bounds(name: str) -> tuple[int, ...]:
+    """The bounds of one of event.h's histograms, in the unit that the probe counts in."""
+    return parse_bounds(_header())[name]
+
+
+@cache
+def _header() -> str:
+    return (BPF_DIRECTORY / "event.h").read_text("ascii")
+
+
+def _values(enum_name: str, prefix: str) -> tuple[str, ...]:
+    """An enum's names as label values, in the order of their numbers; the last of them only counts the others."""
+    return tuple(name.removeprefix(prefix).lower() for name in list(enum(enum_name))[:-1])
+
+
+# Label values by number: "unknown", "file", ...
+STDIN_TYPES = {number: name.removeprefix("STDIN_").lower() for name, number in enum("stdin_type").items()}
+# Index of the counters array by cause: "map_full", ...
+LOSS_CAUSES = {
+    name.removeprefix("COUNTER_LOST_").lower(): number
+    for name, number in enum("counter").items()
+    if name.startswith("COUNTER_LOST_")
+}
+FORMATS = _values("format", "FORMAT_")
+OUTCOMES = _values("outcome", "OUTCOME_")
+HISTOGRAMS = _values("histogram_name", "HISTOGRAM_")

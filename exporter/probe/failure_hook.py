@@ -1,0 +1,90 @@
+"""Chooses what counts failed executions: where execve and execveat return, seen without cost for other system calls.
+
+By fexit or a return probe on the system calls' own functions where the kernel offers it. A tracepoint of a system call
+serves where it does not; while it is attached every other system call takes 6 ns more (measured on Linux 6.18 by
+getppid(2): 75 ns without it, 81 with it).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from exporter.kernel import bpf_syscall, perf_event
+from exporter.kernel.bpf_syscall import Kind
+from exporter.probe.script_hook import Attach, HookError, attach_all, check_symbol
+
+if TYPE_CHECKING:
+    from exporter.probe.bpf_object import BPFObject
+
+KINDS = ("fexit", "kretprobe", "tracepoint")
+NEEDED = 2  # of these; the others are those of 32-bit programs
+FUNCTIONS = {
+    "x86_64": (
+        "__x64_sys_execve",
+        "__x64_sys_execveat",
+        "__ia32_compat_sys_execve",
+        "__ia32_compat_sys_execveat",
+    ),
+    "aarch64": (
+        "__arm64_sys_execve",
+        "__arm64_sys_execveat",
+        "__arm64_compat_sys_execve",
+        "__arm64_compat_sys_execveat",
+    ),
+}
+TRACEPOINTS = ("sys_exit_execve", "sys_exit_execveat")
+
+
+def candidates(ids: Mapping[str, int], bpf: BPFObject) -> dict[str, Attach]:
+    """How to attach each kind; `ids` are those of functions in the kernel's BTF."""
+    return {
+        "fexit": lambda: _fexit(ids, bpf),
+        "kretprobe": lambda: _kretprobe(bpf),
+        "tracepoint": lambda: _tracepoint(bpf),
+    }
+
+
+def _tracepoint(bpf: BPFObject) -> list[int]:
+    program = bpf.load("on_exec_returned_tracepoint", Kind(bpf_syscall.PROG_TYPE_TRACEPOINT))
+    return attach_all(partial(perf_event.attach_to_tracepoint, name, program) for name in TRACEPOINTS)
+
+
+def _fexit(ids: Mapping[str, int], bpf: BPFObject) -> list[int]:
+    for function in functions()[:NEEDED]:
+        if function not in ids:
+            raise HookError(f"the kernel's type information has no {function}")
+
+    def attach(btf_id: int) -> int:
+        kind = Kind(bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_FEXIT, btf_id)
+        program = bpf_syscall.load(bpf.code("on_exec_returned"), kind, "on_exec_returned")
+        try:
+            return bpf_syscall.attach(program)
+        finally:
+            os.close(program)  # the link holds it
+
+    return attach_all(partial(attach, btf_id) for name, btf_id in ids.items() if name in functions())
+
+
+def _kretprobe(bpf: BPFObject) -> list[int]:
+    for function in functions()[:NEEDED]:
+        check_symbol(function)
+    program = bpf.load("on_exec_returned_kretprobe", Kind(bpf_syscall.PROG_TYPE_KPROBE))
+    there = [function for function in functions() if _is_there(function)]
+    return attach_all(partial(perf_event.attach_to_function, one, program, returning=True) for one in there)
+
+
+def functions() -> tuple[str, ...]:
+    """Those of the system calls, on this machine."""
+    return FUNCTIONS.get(platform.machine(), ())
+
+
+def _is_there(function: str) -> bool:
+    try:
+        check_symbol(function)
+    except HookError:
+        return False
+    return True

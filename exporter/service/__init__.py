@@ -1,0 +1,1 @@
+"""The running exporter: options, start, hand-over between probes, stop."""

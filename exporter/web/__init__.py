@@ -1,0 +1,1 @@
+"""HTTP, TLS and users, configured as exporter-toolkit's web.config.file."""

@@ -1,0 +1,163 @@
+"""What is under which path: the exposition, a landing page, health and readiness, and nothing else."""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from prometheus_client.exposition import gzip_accepted
+
+from exporter import __version__
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.render import negotiate
+from exporter.web.auth import Passwords, RateLimit, TooManyChecks
+from exporter.web.config import WebConfig
+from exporter.web.config_reloader import WebFile
+from exporter.web.tls import allowed
+
+log = logging.getLogger(__name__)
+
+PLAIN = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked. `headers` has their names in lower case; `certificate` gives the client's, as getpeercert()."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    certificate: Callable[[], Mapping[str, Any] | None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Response:
+    """What is answered."""
+
+    status: HTTPStatus
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Site:
+    """Answers requests. `unready` says why scrapes are no good now, in a few words, or nothing.
+
+    At most `max_requests` scrapes are under way at once, 0 for any number.
+    """
+
+    def __init__(
+        self,
+        exposition: Exposition,
+        web: WebFile,
+        telemetry_path: str = "/metrics",
+        max_requests: int = 0,
+        unready: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._exposition = exposition
+        self._web = web
+        self._telemetry_path = telemetry_path
+        self._max_requests = max_requests
+        self._unready = unready
+        self._pages = {
+            telemetry_path: self._metrics,
+            "/": self._landing,
+            "/-/healthy": self._healthy,
+            "/-/ready": self._ready,
+        }
+        self._scrapes = 0
+        self._passwords = Passwords()
+        self._limit = RateLimit(0, 0)
+        self._failing: set[str] = set()
+
+    async def respond(self, request: Request) -> Response:
+        """The answer; one that fails is a 500, and logged once until that page works again."""
+        config = self._web.current().config
+        try:
+            response = self._refused(request, config) or await self._answer(request, config)
+        except Exception as error:
+            if self._fails_anew(request.path):
+                log.error(
+                    "requests fail: %s: %s", type(error).__name__, error, exc_info=log.isEnabledFor(logging.DEBUG)
+                )
+            response = _text(HTTPStatus.INTERNAL_SERVER_ERROR, "The exporter failed; its log says why.")
+        return Response(response.status, response.body, {**response.headers, **config.headers})
+
+    def close(self) -> None:
+        """Ends its threads."""
+        self._passwords.close()
+        self._exposition.close()
+
+    def _fails_anew(self, path: str) -> bool:
+        page = path if path in self._pages else ""  # others are too many to remember
+        new = page not in self._failing
+        self._failing.add(page)
+        return new
+
+    def _refused(self, request: Request, config: WebConfig) -> Response | None:
+        if (self._limit.burst, self._limit.interval) != (config.rate_burst, config.rate_interval):
+            self._limit = RateLimit(config.rate_burst, config.rate_interval)
+        if not self._limit.allow():
+            wait = {"Retry-After": str(self._limit.seconds_to_wait())}
+            return _text(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests.", wait)
+        names = config.tls.client_allowed_sans
+        if names and not allowed(request.certificate(), names):
+            return _text(HTTPStatus.FORBIDDEN, "The client certificate has none of the names in client_allowed_sans.")
+        return None
+
+    async def _answer(self, request: Request, config: WebConfig) -> Response:
+        if config.users:
+            try:
+                right = await self._passwords.right(config.users, request.headers.get("authorization", ""))
+            except TooManyChecks:
+                return _text(HTTPStatus.SERVICE_UNAVAILABLE, "Too many passwords to check.", {"Retry-After": "1"})
+            if not right:
+                return _text(HTTPStatus.UNAUTHORIZED, "Unauthorized.", {"WWW-Authenticate": "Basic"})
+        page = self._pages.get(request.path)
+        if page is None:
+            return _text(HTTPStatus.NOT_FOUND, f"Not here. Metrics are at {self._telemetry_path}")
+        if request.method not in ("GET", "HEAD"):
+            return _text(HTTPStatus.METHOD_NOT_ALLOWED, "GET only.", {"Allow": "GET, HEAD"})
+        response = await page(request)
+        self._failing.discard(request.path)
+        return response
+
+    async def _metrics(self, request: Request) -> Response:
+        if self._max_requests and self._scrapes >= self._max_requests:
+            said = f"Limit of concurrent requests reached ({self._max_requests}), try again later."
+            return _text(HTTPStatus.SERVICE_UNAVAILABLE, said, {"Retry-After": "1"})
+        text_format = negotiate(request.headers.get("accept", ""))
+        compressed = gzip_accepted(request.headers.get("accept-encoding", ""))
+        self._scrapes += 1
+        try:
+            body = await self._exposition.body(text_format, compressed)
+        finally:
+            self._scrapes -= 1
+        headers = {"Content-Type": text_format.content_type, "Vary": "Accept, Accept-Encoding"}
+        return Response(HTTPStatus.OK, body, {**headers, "Content-Encoding": "gzip"} if compressed else headers)
+
+    async def _landing(self, _: Request) -> Response:
+        unready = self._unready()
+        page = (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>exec_exporter</title></head><body>'
+            "<h1>exec_exporter</h1><p>Prometheus exporter for program executions.</p>"
+            f"<p>Version {html.escape(__version__)}</p>"
+            f"<p>Probe: {html.escape(unready) if unready else 'attached, last reading fine'}</p>"
+            f'<ul><li><a href="{html.escape(self._telemetry_path, quote=True)}">Metrics</a></li>'
+            '<li><a href="/-/healthy">Healthy</a></li><li><a href="/-/ready">Ready</a></li></ul></body></html>\n'
+        )
+        return Response(HTTPStatus.OK, page.encode(), {"Content-Type": "text/html; charset=utf-8"})
+
+    async def _healthy(self, _: Request) -> Response:
+        return _text(HTTPStatus.OK, "OK")
+
+    async def _ready(self, _: Request) -> Response:
+        unready = self._unready()
+        return _text(HTTPStatus.SERVICE_UNAVAILABLE if unready else HTTPStatus.OK, unready or "OK")
+
+
+def _text(status: HTTPStatus, text: str, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(status, f"{text}\n".encode(), {"Content-Type": PLAIN, **(headers or {})})

@@ -1,0 +1,173 @@
+"""The file of --web.config.file: what the YAML of Prometheus' exporter-toolkit says, checked.
+
+https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from exporter.config import duration, yaml_file
+from exporter.config.yaml_file import YAMLFileError
+
+BCRYPT = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
+HEADERS: Mapping[str, tuple[str, ...]] = {
+    "Strict-Transport-Security": (),
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-XSS-Protection": (),
+    "Content-Security-Policy": (),
+}
+BOOLEANS: Mapping[str, bool] = yaml.SafeLoader.bool_values
+NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+class WebConfigError(ValueError):
+    """What is wrong with the file, in words for its author."""
+
+
+@dataclass(frozen=True)
+class TLSConfig:
+    """`tls_server_config`. Names are the file's; paths are absolute or relative to the file's directory."""
+
+    cert: str = field(default="", repr=False)
+    key: str = field(default="", repr=False)
+    client_ca: str = field(default="", repr=False)
+    cert_file: str = ""
+    key_file: str = ""
+    client_ca_file: str = ""
+    client_auth_type: str = ""
+    client_allowed_sans: tuple[str, ...] = ()
+    cipher_suites: tuple[str, ...] = ()
+    curve_preferences: tuple[str, ...] = ()
+    min_version: str = "TLS12"
+    max_version: str = "TLS13"
+    prefer_server_cipher_suites: bool = True
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the file asks for TLS at all."""
+        return any((self.cert, self.key, self.client_ca, self.cert_file, self.key_file, self.client_ca_file)) or bool(
+            self.client_auth_type
+        )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it names."""
+        return tuple(Path(name) for name in (self.cert_file, self.key_file, self.client_ca_file) if name)
+
+
+@dataclass(frozen=True)
+class WebConfig:
+    """What the file says; the default is an empty file's. `rate_interval` is in seconds, 0 for no limit."""
+
+    tls: TLSConfig = TLSConfig()
+    http2: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
+    users: Mapping[str, str] = field(default_factory=dict, repr=False)
+    rate_burst: int = 0
+    rate_interval: float = 0.0
+
+
+def read(path: Path) -> WebConfig:
+    """Reads and checks a file. Raises WebConfigError."""
+    try:
+        document = yaml_file.construct(yaml_file.compose(yaml_file.read(path)), yaml_file.TextLoader)
+    except YAMLFileError as error:
+        where = f"line {error.line}: " if error.line else ""
+        remedy = f": {error.remedy}" if error.remedy else ""
+        raise WebConfigError(f"{where}{error}{remedy}") from error
+    return _parse(document, path.parent)
+
+
+def _parse(document: Any, directory: Path) -> WebConfig:
+    sections = _known(
+        document, "the file", tls_server_config=dict, http_server_config=dict, basic_auth_users=dict, rate_limit=dict
+    )
+    http = _known(sections.get("http_server_config"), "http_server_config", http2=bool, headers=dict)
+    limit = _known(sections.get("rate_limit"), "rate_limit", burst=int, interval=str)
+    config = WebConfig(
+        tls=_tls(sections.get("tls_server_config"), directory),
+        http2=http.get("http2", True),
+        headers=_headers(http.get("headers", {})),
+        users=_users(sections.get("basic_auth_users", {})),
+        rate_burst=limit.get("burst", 0),
+        rate_interval=_duration(limit.get("interval", "0")),
+    )
+    if config.rate_interval and config.rate_burst < 1:
+        raise WebConfigError("rate_limit has an interval and a burst below 1: that would refuse every request")
+    return config
+
+
+def _known(section: Any, where: str, **types: type) -> dict[str, Any]:
+    """A mapping with these keys only, each of its type; keys without a value are left out."""
+    if section is None:
+        return {}
+    if not isinstance(section, dict):
+        raise WebConfigError(f"{where} is not a mapping")
+    found = {}
+    for name, value in section.items():
+        if name not in types:
+            raise WebConfigError(f"{where} has an unknown key {name!r}")
+        if value is not None:
+            found[name] = _typed(value, types[name], f"{name} in {where}")
+    return found
+
+
+def _typed(value: Any, wanted: type, where: str) -> Any:
+    """A value as the type that is wanted."""
+    if wanted is bool and isinstance(value, str) and value.lower() in BOOLEANS:
+        return BOOLEANS[value.lower()]
+    if wanted is int and isinstance(value, str) and NUMBER.fullmatch(value):
+        return int(value)
+    if not isinstance(value, wanted):
+        raise WebConfigError(f"{where} has a value of the wrong type")
+    return value
+
+
+def _tls(section: Any, directory: Path) -> TLSConfig:
+    fields = TLSConfig.__dataclass_fields__
+    types = {name: type(one.default) if one.default != () else list for name, one in fields.items()}
+    values = _known(section, "tls_server_config", **types)
+    for name, value in values.items():
+        if isinstance(value, list):
+            if not all(isinstance(item, str) for item in value):
+                raise WebConfigError(f"{name} in tls_server_config is not a list of names")
+            values[name] = tuple(value)
+        elif name.endswith("_file") and value:
+            values[name] = str(directory / value)
+    return TLSConfig(**values)
+
+
+def _headers(headers: Mapping[Any, Any]) -> dict[str, str]:
+    for name, value in headers.items():
+        if name not in HEADERS:
+            raise WebConfigError(f"HTTP header {name!r} cannot be configured: give one of {', '.join(HEADERS)}")
+        if not isinstance(value, str) or not value.isprintable():
+            raise WebConfigError(f"the value of HTTP header {name} is not a line of text")
+        if HEADERS[name] and value not in HEADERS[name]:
+            raise WebConfigError(f"invalid value for {name}: {value!r}, give {' or '.join(HEADERS[name])}")
+    return dict(headers)
+
+
+def _users(users: Mapping[Any, Any]) -> dict[str, str]:
+    for name, password in users.items():
+        if not isinstance(name, str) or not isinstance(password, str) or not BCRYPT.fullmatch(password):
+            raise WebConfigError(f"the password of user {name} is not a bcrypt hash: make one with htpasswd -nBC 10 ''")
+    return dict(users)
+
+
+def _duration(value: str) -> float:
+    """A duration as Go writes it, such as 1s, 1m30s or 500ms, in seconds; a number is nanoseconds, as to Go."""
+    if NUMBER.fullmatch(value):
+        return int(value) * 1e-9
+    try:
+        return duration.seconds(value, duration.GO)
+    except ValueError as error:
+        raise WebConfigError(f"{error}: give one such as 1s or 500ms") from error

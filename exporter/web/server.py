@@ -1,0 +1,216 @@
+"""HTTP on sockets: Tornado's server in a thread of its own.
+
+Tornado, as one event loop holds every connection: a client that is slow or silent costs a file descriptor and some
+kilobytes, not a thread, and its TLS handshake and headers have one deadline together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import socket
+import struct
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+
+from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
+from tornado.httpserver import HTTPServer
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerRequest,
+    ResponseStartLine,
+)
+from tornado.iostream import IOStream, StreamClosedError
+
+from exporter.web.app import Request, Response
+from exporter.web.config_reloader import ReloadingContext, WebFile
+
+log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 1024
+OTHER_DESCRIPTORS = 256  # what the rest of the process, and connections being accepted, may hold open
+MAX_HEADER_BYTES = 16384
+MAX_BODY_BYTES = 4096  # nobody has reason to send one
+MAX_UNSENT_BYTES = 32 << 20  # of answers that clients are slow to take
+WRITE_TIMEOUT_SECONDS = 30.0
+STOP_SECONDS = 5.0
+
+
+class Server:
+    """Serves `respond` on listening sockets from `start` on; over TLS where the file asks for it.
+
+    `idle_seconds` is the time for a handshake and a request to come in, and for the next one; `write_seconds` that for
+    a client to take its answer. Of more than MAX_CONNECTIONS connections the one that has waited longest for a request
+    is closed, and of answers that hold more than MAX_UNSENT_BYTES the oldest is given up.
+    """
+
+    def __init__(
+        self,
+        sockets: list[socket.socket],
+        respond: Callable[[Request], Awaitable[Response]],
+        web: WebFile,
+        idle_seconds: float = 120.0,
+        write_seconds: float = WRITE_TIMEOUT_SECONDS,
+    ) -> None:
+        self._sockets = sockets
+        self._respond = respond
+        self._tls = ReloadingContext.of(web) if web.current().context else None
+        self._idle_seconds, self._write_seconds = idle_seconds, write_seconds
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._started: Future[None] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+
+    def start(self) -> None:
+        """Begins to answer. Raises what keeps it from that."""
+        self._thread.start()
+        self._started.result()
+
+    def close(self) -> None:
+        """Stops listening; answers that are under way have STOP_SECONDS to end."""
+        if self._loop and self._stopping:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+        for listening in self._sockets:
+            listening.close()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
+
+    async def _serve(self) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        answers: set[asyncio.Task[None]] = set()
+
+        def on_request(request: HTTPServerRequest) -> None:
+            http.answering(_stream(request.connection))
+            answer = asyncio.create_task(self._answer(http, request))
+            answers.add(answer)
+            answer.add_done_callback(answers.discard)
+
+        http = _BoundedServer(
+            on_request,
+            ssl_options=self._tls,
+            idle_connection_timeout=self._idle_seconds,
+            body_timeout=self._idle_seconds,
+            max_header_size=MAX_HEADER_BYTES,
+            max_body_size=MAX_BODY_BYTES,
+        )
+        http.limit = _connections()
+        for listening in self._sockets:
+            listening.setblocking(False)
+        http.add_sockets(self._sockets)
+        self._started.set_result(None)
+        await self._stopping.wait()
+        http.stop()
+        if answers:
+            await asyncio.wait(answers, timeout=STOP_SECONDS)
+        await http.close_all_connections()
+
+    async def _answer(self, http: _BoundedServer, request: HTTPServerRequest) -> None:
+        stream, connection = _stream(request.connection), request.connection
+        assert connection  # noqa: S101 - it has one until it is answered
+        response = await self._respond(
+            Request(
+                request.method or "",
+                request.path,
+                {name.lower(): value for name, value in request.headers.items()},
+                lambda: request.get_ssl_certificate() or None,  # type: ignore[arg-type, return-value]
+            )
+        )
+        headers = HTTPHeaders({**response.headers, "Content-Length": str(len(response.body))})
+        body = b"" if request.method == "HEAD" else response.body
+        line = ResponseStartLine("HTTP/1.1", response.status.value, response.status.phrase)
+        http.sending(stream, len(body))
+        try:
+            async with asyncio.timeout(self._write_seconds):
+                await connection.write_headers(line, headers)
+                if body:  # by itself: it would be copied, and the scrapes that overlap share it
+                    await connection.write(body)
+            connection.finish()
+        except StreamClosedError:
+            pass  # the client went away
+        except TimeoutError:
+            _abort(stream)
+
+
+class _BoundedServer(HTTPServer):
+    """Knows what its connections do, and closes the oldest where they are too many or hold too much."""
+
+    limit: int
+
+    def initialize(self, *args: object, **kwargs: object) -> None:
+        super().initialize(*args, **kwargs)  # type: ignore[arg-type]
+        self._waiting: dict[IOStream, None] = {}
+        self._answering: dict[IOStream, int] = {}  # with the bytes of their answers
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        stream = _stream(request_conn)
+        stream.set_nodelay(True)
+        self._forget(stream)
+        self._waiting[stream] = None
+        if len(self._waiting) + len(self._answering) > self.limit:
+            oldest = next(iter(self._waiting if len(self._waiting) > 1 else {**self._answering, **self._waiting}))
+            self._forget(oldest)
+            _abort(oldest)
+        return super().start_request(server_conn, request_conn)
+
+    def answering(self, stream: IOStream) -> None:
+        """A request has come in."""
+        self._forget(stream)
+        self._answering[stream] = 0
+
+    def sending(self, stream: IOStream, size: int) -> None:
+        """Its answer is ready. The newest is always sent."""
+        if stream.closed():
+            return
+        self._answering[stream] = size
+        unsent = sum(self._answering.values())
+        for other, held in list(self._answering.items()):
+            if unsent <= MAX_UNSENT_BYTES:
+                break
+            if held and other is not stream:
+                unsent -= held
+                self._forget(other)
+                _abort(other)
+
+    def on_close(self, server_conn: object) -> None:
+        assert isinstance(server_conn, HTTP1ServerConnection)  # noqa: S101 - Tornado has no other
+        self._forget(server_conn.stream)
+        super().on_close(server_conn)
+
+    def _forget(self, stream: IOStream) -> None:
+        self._waiting.pop(stream, None)
+        self._answering.pop(stream, None)
+
+
+def _stream(connection: HTTPConnection | None) -> IOStream:
+    assert isinstance(connection, HTTP1Connection)  # noqa: S101 - Tornado's server has no other
+    return connection.stream
+
+
+def _abort(stream: IOStream) -> None:
+    """Ends a connection at once: what its client has not read is dropped, in the kernel too."""
+    if not stream.closed():
+        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        stream.close()
+
+
+def _connections() -> int:
+    """How many connections there can be; raises the soft limit of descriptors for them as far as it goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + OTHER_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return (
+        MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(MAX_CONNECTIONS, soft - OTHER_DESCRIPTORS))
+    )

@@ -1,0 +1,176 @@
+"""From `tls_server_config` to what serves TLS: OpenSSL, through Python's ssl, told in Go's words."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import ssl
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from exporter.web.config import TLSConfig, WebConfig, WebConfigError
+
+VERSIONS = {
+    "TLS10": ssl.TLSVersion.TLSv1,
+    "TLS11": ssl.TLSVersion.TLSv1_1,
+    "TLS12": ssl.TLSVersion.TLSv1_2,
+    "TLS13": ssl.TLSVersion.TLSv1_3,
+}
+# OpenSSL's names of curves.
+CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
+# OpenSSL's names of cipher suites. Those of TLS 1.3 cannot be chosen, neither here nor in Go: all three are on.
+CIPHERS = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384": "AES256-GCM-SHA384",
+}
+TLS13_CIPHERS = frozenset({"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"})
+HTTP2_CIPHERS = frozenset({"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"})
+# RequestClientCert lets everybody in, with a certificate or without: not to ask for one is the same.
+NO_CLIENT_CERT = ("", "NoClientCert", "RequestClientCert")
+REQUIRED = "RequireAndVerifyClientCert"
+CLIENT_AUTH = {"VerifyClientCertIfGiven": ssl.CERT_OPTIONAL, REQUIRED: ssl.CERT_REQUIRED}
+ANY = ("RequireAnyClientCert", "RequireClientCert")
+
+
+def context(web: WebConfig) -> ssl.SSLContext | None:
+    """What to serve TLS with, or None where the file does not ask for TLS. Raises WebConfigError."""
+    config = web.tls
+    if not config.enabled:
+        return None
+    if not (config.cert or config.cert_file):
+        raise WebConfigError("missing one of cert or cert_file")
+    if not (config.key or config.key_file):
+        raise WebConfigError("missing one of key or key_file")
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    _set_versions(made, config)
+    _set_ciphers(made, config, web.http2)
+    _set_curve(made, config)
+    _set_client_auth(made, config)
+    _load_certificate(made, config)
+    return made
+
+
+def allowed(certificate: Mapping[str, Any] | None, names: tuple[str, ...]) -> bool:
+    """Whether a client's certificate, as getpeercert() gives it, has one of the alternative names."""
+    return any(value in names for _, value in (certificate or {}).get("subjectAltName", ()))
+
+
+def _set_versions(made: ssl.SSLContext, config: TLSConfig) -> None:
+    for version in (config.min_version, config.max_version):
+        if version not in VERSIONS:
+            raise WebConfigError(f"unknown TLS version {version}: give one of {', '.join(VERSIONS)}")
+    lowest, highest = VERSIONS[config.min_version], VERSIONS[config.max_version]
+    if lowest > highest:
+        raise WebConfigError(f"min_version {config.min_version} is above max_version {config.max_version}")
+    with warnings.catch_warnings():  # of old versions: they are not the default, somebody has asked for them
+        warnings.simplefilter("ignore", DeprecationWarning)
+        made.minimum_version, made.maximum_version = lowest, highest
+
+
+def _set_ciphers(made: ssl.SSLContext, config: TLSConfig, http2: bool) -> None:
+    for cipher in config.cipher_suites:
+        if cipher not in CIPHERS and cipher not in TLS13_CIPHERS:
+            raise WebConfigError(f"unknown cipher {cipher}")
+    if (
+        config.cipher_suites
+        and http2
+        and config.min_version != "TLS13"
+        and HTTP2_CIPHERS.isdisjoint(config.cipher_suites)
+    ):
+        # The toolkit's own rule. Only HTTP/1.1 is served here, but a file should mean the same to every exporter.
+        raise WebConfigError(
+            f"cipher_suites has no cipher that HTTP/2 requires: add one of {', '.join(sorted(HTTP2_CIPHERS))},"
+            " or set http2: false in http_server_config"
+        )
+    chosen = [CIPHERS[cipher] for cipher in config.cipher_suites if cipher in CIPHERS]
+    if chosen:
+        made.set_ciphers(":".join(chosen))
+    if not config.prefer_server_cipher_suites:
+        made.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+
+
+def _set_curve(made: ssl.SSLContext, config: TLSConfig) -> None:
+    for curve in config.curve_preferences:
+        if curve not in CURVES:
+            raise WebConfigError(f"unknown curve {curve}: give one of {', '.join(CURVES)}")
+    if len(config.curve_preferences) == 1:
+        made.set_ecdh_curve(CURVES[config.curve_preferences[0]])
+    elif config.curve_preferences and set(config.curve_preferences) != set(CURVES):
+        raise WebConfigError("curve_preferences has several curves: Python's ssl takes one, or all of them")
+
+
+def _set_client_auth(made: ssl.SSLContext, config: TLSConfig) -> None:
+    kind = config.client_auth_type
+    if kind in ANY:
+        raise WebConfigError(
+            f"client_auth_type {kind} is not supported: it accepts a certificate that anyone can make;"
+            f" give {REQUIRED} and client_ca_file"
+        )
+    if kind not in NO_CLIENT_CERT and kind not in CLIENT_AUTH:
+        raise WebConfigError(
+            f"invalid client_auth_type {kind}: give one of {', '.join((*NO_CLIENT_CERT[1:], *CLIENT_AUTH))}"
+        )
+    authority = config.client_ca or config.client_ca_file
+    if authority and kind in ("", "NoClientCert"):
+        raise WebConfigError("client CAs are configured without a client_auth_type")
+    if config.client_allowed_sans and kind != REQUIRED:
+        raise WebConfigError(f"client_allowed_sans requires client_auth_type {REQUIRED}")
+    if kind in CLIENT_AUTH:
+        made.verify_mode = CLIENT_AUTH[kind]
+        if not authority:  # as to Go, which takes the system's then
+            made.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+    if authority:
+        with _complaining("client_ca_file", config.client_ca_file):
+            if config.client_ca_file:
+                made.load_verify_locations(cafile=config.client_ca_file)
+            else:
+                made.load_verify_locations(cadata=config.client_ca)
+
+
+def _load_certificate(made: ssl.SSLContext, config: TLSConfig) -> None:
+    with contextlib.ExitStack() as files:
+        certificate = config.cert_file or files.enter_context(_in_memory(config.cert))
+        key = config.key_file or files.enter_context(_in_memory(config.key))
+        for name, path in (("cert_file", config.cert_file), ("key_file", config.key_file)):
+            with _complaining(name, path):
+                if path:
+                    Path(path).open("rb").close()
+        with _complaining("the certificate and key", ""):
+            # A password is never asked for: an encrypted key is refused.
+            made.load_cert_chain(certificate, key, password="")
+
+
+@contextlib.contextmanager
+def _in_memory(text: str) -> Iterator[str]:
+    """A file that is on no disk: OpenSSL takes certificate and key by path only."""
+    descriptor = os.memfd_create("web.config")
+    try:
+        os.write(descriptor, text.encode())
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _complaining(what: str, path: str) -> Iterator[None]:
+    """Turns the errors of files and of OpenSSL into words that name the key in the file."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        reason = error.reason if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
+        raise WebConfigError(f"{what}{f' {path}' if path else ''} cannot be used: {reason or error}") from error

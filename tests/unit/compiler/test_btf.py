@@ -1,0 +1,86 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.compiler.btf import ARRAY, BTF, PTR, STRUCT, BTFError
+from tests.unit.btf_builder import Builder, example
+
+
+@pytest.fixture(scope="module")
+def btf():
+    return BTF(example().data())
+
+
+@pytest.mark.parametrize(
+    ("struct_name", "member", "offset"),
+    [
+        ("inner", "x", 0),
+        ("inner", "y", 8),
+        ("outer", "a", 0),
+        ("outer", "p", 8),
+        ("outer", "n", 8),
+        ("outer", "tail", 40),
+    ],
+)
+def test_a_member_is_found_at_its_offset_also_inside_anonymous_members(btf, struct_name, member, offset):
+    assert btf.member(struct_name, member).offset == offset
+
+
+def test_a_bit_field_is_found_by_its_byte_and_its_bits_there(btf):
+    found = btf.member("outer", "bits")
+    assert (found.offset, found.mask) == (32, 0b111)
+    assert btf.member("outer", "a").mask == 0
+
+
+@pytest.mark.parametrize(("struct_name", "member"), [("outer", "missing"), ("nothing", "x"), ("outer", "over")])
+def test_what_is_not_there_or_is_a_bit_field_over_two_bytes_is_none(btf, struct_name, member):
+    assert btf.member(struct_name, member) is None
+
+
+def test_functions_are_found_by_name_and_are_not_structs(btf):
+    assert btf.function("call") == btf.function("inner") + 1
+    assert btf.find("inner") != btf.function("inner")
+    assert btf.function("missing") is None
+    assert btf.function("outer") is None
+
+
+def test_types_are_seen_through_their_qualifiers(btf):
+    array = btf.resolve(btf.member("outer", "n").type_id)
+    pointer = btf.resolve(btf.member("outer", "p").type_id)
+    tail = btf.resolve(btf.member("outer", "tail").type_id)
+    assert (array.kind, array.size, array.count) == (ARRAY, 24, 3)
+    assert (pointer.kind, btf.resolve(pointer.element).name) == (PTR, "inner")
+    assert (tail.kind, tail.name, tail.size) == (STRUCT, "inner", 16)
+
+
+def test_a_modules_types_continue_the_kernels(btf):
+    kernel = example()
+    module = Builder(first_id=kernel.next_id, first_string=len(kernel.strings))
+    module.aggregate(STRUCT, "of_module", 24, [("mine", btf.find("inner"), 64)])
+    both = BTF(module.data(), btf)
+    assert both.member("of_module", "mine").offset == 8
+    assert both.resolve(both.member("of_module", "mine").type_id).name == "inner"
+    assert both.member("inner", "y").offset == 8
+
+
+@pytest.mark.parametrize("data", [b"", b"\x9f\xeb", b"not BTF at all, but long enough to have a header"])
+def test_what_is_not_btf_is_an_error(data):
+    with pytest.raises(BTFError):
+        BTF(data)
+
+
+@given(st.data())
+@settings(max_examples=1000)
+def test_damaged_btf_never_does_worse_than_an_error(data):
+    good = bytearray(example().data())
+    for _ in range(data.draw(st.integers(1, 8))):
+        good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        btf = BTF(bytes(good[: data.draw(st.integers(0, len(good)))]))
+        for struct_name in ("inner", "outer"):
+            for member in ("x", "tail", "p", "missing"):
+                found = btf.member(struct_name, member)
+                if found:
+                    btf.resolve(found.type_id)
+    except BTFError:
+        return

@@ -1,0 +1,56 @@
+import re
+
+import pytest
+
+from exporter.compiler import kernel_types as module
+from exporter.compiler.btf import BTF
+from exporter.compiler.kernel_types import FEATURES, Feature, Layout, kernel_types
+from tests.unit.btf_builder import example
+
+
+@pytest.fixture(scope="module")
+def btf():
+    return BTF(example().data())
+
+
+def types_of(btf, monkeypatch, *features):
+    monkeypatch.setattr(module, "FEATURES", features)
+    return kernel_types(btf)
+
+
+def test_members_are_declared_at_their_offsets(btf, monkeypatch):
+    header = types_of(
+        btf, monkeypatch, Feature("f", "", (Layout(("outer.p", "outer.n", "outer.tail", "inner.y")),))
+    ).header
+    assert "struct { u8 _at_p[8]; struct inner *p; };" in header
+    assert "struct { u8 _at_n[8]; u64 n[3]; };" in header
+    assert "struct { u8 _at_tail[40]; struct inner tail; };" in header
+    assert '_Static_assert(__builtin_offsetof(struct inner, y) == 8, "inner");' in header
+
+
+def test_an_embedded_struct_is_declared_before_the_one_it_is_in(btf, monkeypatch):
+    header = types_of(btf, monkeypatch, Feature("f", "", (Layout(("outer.tail", "inner.x")),))).header
+    assert header.index("struct inner {") < header.index("struct outer {")
+
+
+def test_the_first_layout_that_exists_is_taken(btf, monkeypatch):
+    newest, older = Layout(("outer.renamed",), "NEWEST"), Layout(("outer.a",), "OLDER")
+    types = types_of(btf, monkeypatch, Feature("f", "", (newest, older)))
+    assert "#define HAVE_F 1\n#define OLDER 1\n" in types.header
+    assert "NEWEST" not in types.header
+    assert types.missing == ()
+
+
+def test_a_feature_with_no_layout_is_missing_and_declares_nothing(btf, monkeypatch):
+    feature = Feature("f", "it is dark", (Layout(("outer.a", "outer.gone")),))
+    types = types_of(btf, monkeypatch, feature)
+    assert types.missing == (feature,)
+    assert "HAVE_F" not in types.header
+    assert "struct outer" not in types.header
+
+
+def test_every_member_of_the_table_is_named_as_struct_and_member():
+    for feature in FEATURES:
+        for layout in feature.layouts:
+            assert layout.members
+            assert all(re.fullmatch(r"[a-z_0-9]+\.[a-z_0-9]+", member) for member in layout.members), feature.name

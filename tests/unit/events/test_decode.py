@@ -1,0 +1,120 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.events.decode import DecodeError, Decoder, File, Path
+from exporter.events.event_json import as_json
+from exporter.probe.event_header import enum
+from tests.unit.layouts import LAYOUTS, PRESENT, TEXTS, Introduction, key, record
+from tests.unit.layouts import File as LayoutFile
+
+decoder = Decoder(LAYOUTS)
+
+
+def test_a_key_says_its_stdin_type_and_flags():
+    decoded = decoder.key(key(stdin_type=5, flags=0b11))
+    assert decoded.stdin_type == "tty"
+    assert decoded.has("script")
+    assert decoded.has("from_kernel")
+    assert not decoded.has("deleted")
+
+
+def test_a_stdin_type_that_is_not_known_is_unknown():
+    assert decoder.key(key(stdin_type=99)).stdin_type == "unknown"
+
+
+def test_a_key_of_another_size_is_refused():
+    with pytest.raises(DecodeError, match="a key of 5 bytes, not 28"):
+        decoder.key(b"12345")
+
+
+def test_an_introduction_has_its_texts_in_order():
+    found = decoder.introduction(
+        record(
+            key(file=7),
+            pathname=b"true\0bin\0usr\0",
+            interpreter_pathname=b"ld.so\0lib\0",
+            cwd=b"b\0a\0",
+            stdin_path=b"null\0dev\0",
+            cmdpath=b"./true\0",
+            interp=b"./true\0",
+            argv=b"true\0\0-x\0",
+            env=b"A=1\0",
+        )
+    )
+    assert found.key == key(file=7)
+    assert found.pathname == Path(b"/usr/bin/true")
+    assert found.interpreter_pathname == Path(b"/lib/ld.so")
+    assert found.cwd == Path(b"/a/b")
+    assert found.stdin_path == Path(b"/dev/null")
+    assert (found.cmdpath, found.interp) == (b"./true", b"./true")
+    assert (found.argv, found.env) == (b"true\0\0-x\0", b"A=1\0")
+    assert found.truncated == found.unreadable == frozenset()
+
+
+def test_a_path_that_was_cut_does_not_look_absolute():
+    found = decoder.introduction(record(key(), truncated=1, pathname=b"true\0bin\0"))
+    assert found.truncated == {"pathname"}
+    assert found.pathname == Path(b"bin/true", cut=True)
+
+
+def test_what_is_not_there_is_none():
+    found = decoder.introduction(record(key(), pathname=b"a\0"))
+    assert found.interpreter_pathname is found.cwd is found.argv is found.interpreter is None
+
+
+def test_a_root_directory_has_no_names_and_is_there():
+    assert decoder.introduction(record(key(), path_flags={"cwd": PRESENT})).cwd == Path(b"/")
+
+
+def test_the_flags_of_a_path_are_read():
+    flags = enum("path_flag")
+    number = PRESENT | flags["PATH_ORPHAN"] | flags["PATH_DISCONNECTED"]
+    found = decoder.introduction(record(key(), path_flags={"pathname": number}, pathname=b"memfd:x\0"))
+    assert found.pathname == Path(b"memfd:x", orphan=True, disconnected=True)
+
+
+def test_a_file_has_its_device_as_stat_shows_it():
+    facts = {"inode": 9, "dev": 0x10300002, "ctime": -1, "mode": 0o104755, "size": 5, "links": 2, "generation": 3}
+    found = decoder.introduction(record(key(), numbers={"program": LayoutFile(**facts)}))
+    assert found.program == File((259, 2), 9, -1, 0o104755, 5, 2, 3, None, None)
+
+
+def test_a_file_on_an_overlay_has_the_one_below_beside_it():
+    facts = LayoutFile(inode=9, backing_inode=4, backing_dev=0x800001)
+    found = decoder.introduction(record(key(), numbers={"program": facts})).program
+    assert (found.backing_dev, found.backing_inode) == ((8, 1), 4)
+
+
+def test_numbers_are_taken_from_where_the_layout_has_them():
+    numbers = {"pid": 1, "ppid": 2, "uid": 3, "gid": 4, "argc": 5, "envc": 6, "argv_bytes": 7, "env_bytes": 8}
+    found = decoder.introduction(record(key(), numbers={**numbers, "cgroup": 9, "comm": b"sh"}))
+    assert {name: getattr(found, name) for name in numbers} == numbers
+    assert (found.cgroup, found.comm) == (9, b"sh")
+
+
+@given(st.binary(max_size=Introduction.text.offset + 300))
+def test_any_bytes_are_decoded_or_refused(data):
+    try:
+        found = decoder.introduction(data)
+    except DecodeError:
+        return
+    total = sum(len(text) for text in (found.cmdpath, found.interp, found.argv, found.env) if text)
+    total += sum(len(path.name) for path in (found.pathname, found.cwd, found.stdin_path) if path)
+    assert total <= len(data)
+
+
+@given(st.lists(st.binary(max_size=40), min_size=9, max_size=9), st.data())
+def test_a_record_with_a_wrong_byte_is_decoded_or_refused(texts, data):
+    good = bytearray(record(key(), **dict(zip(TEXTS, texts, strict=True))))
+    at = data.draw(st.integers(0, Introduction.text.offset - 1))
+    good[at] = data.draw(st.integers(0, 255))
+    raw = bytes(good[: data.draw(st.integers(0, len(good)))])
+    try:
+        found = decoder.introduction(raw)
+    except DecodeError:
+        return
+    shown = as_json(decoder.key(found.key), found, {}, boot_time_ns=0)
+    assert json.loads(json.dumps(shown)) == shown

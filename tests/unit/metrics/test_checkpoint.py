@@ -1,0 +1,140 @@
+import logging
+import zlib
+
+import pytest
+
+from exporter.metrics.checkpoint import LEAST_PARTS, Ledger
+from exporter.metrics.tracked_dict import Kept
+from tests.unit.blobs import Blobs, KilledError
+
+
+class Part:
+    """Two tables, one of which has tuples as keys."""
+
+    def __init__(self):
+        self.numbers, self.labels = Kept(), Kept()
+        self.asked = []
+
+    def changes(self, whole):
+        self.asked.append(whole)
+        tables = {"numbers": self.numbers.changes(whole=whole), "labels": self.labels.changes(whole=whole)}
+        return {"part": tables, "other": {"sum": [("all", len(self.numbers))]}}
+
+    def tables(self):
+        tables = {"numbers": dict(self.numbers), "labels": dict(self.labels)}
+        return {"part": tables, "other": {"sum": {"all": len(self.numbers)}}}
+
+
+@pytest.fixture
+def part():
+    part = Part()
+    part.numbers[1], part.numbers[2] = 10, 20
+    part.labels["/a", ""] = "first"
+    return part
+
+
+@pytest.fixture
+def blobs():
+    return Blobs()
+
+
+def test_nothing_was_saved(blobs):
+    assert Ledger(blobs).load() is None
+
+
+def test_rows_that_change_come_and_go(blobs, part):
+    ledger = Ledger(blobs)
+    assert ledger.save(part.changes)
+    part.numbers[2], part.numbers[3] = 21, 30
+    del part.numbers[1]
+    part.labels["/b", "x"] = None
+    assert ledger.save(part.changes)
+    del part.labels["/b", "x"]
+    part.numbers[1] = 11
+    assert ledger.save(part.changes)
+    assert part.asked == [True, False, False]
+    assert Ledger(blobs).load() == part.tables()
+
+
+def test_what_has_not_changed_is_not_written_again(blobs, part):
+    ledger = Ledger(blobs)
+    for number in range(1000):
+        part.numbers[number] = number
+    ledger.save(part.changes)
+    part.numbers[5] = 6
+    ledger.save(part.changes)
+    assert len(blobs[2]) < len(blobs[1]) / 10
+    assert Ledger(blobs).load() == part.tables()
+
+
+def test_everything_is_written_again_before_there_is_too_much_to_read(blobs, part):
+    ledger = Ledger(blobs)
+    for number in range(10 * LEAST_PARTS):
+        part.numbers[number % 7] = number
+        assert ledger.save(part.changes)
+        assert len(blobs) <= LEAST_PARTS + 3
+    assert sum(part.asked) > 5
+    assert Ledger(blobs).load() == part.tables()
+
+
+def test_the_next_ledger_begins_with_everything(blobs, part):
+    Ledger(blobs).save(part.changes)
+    following = Ledger(blobs)
+    following.load()
+    following.save(part.changes)
+    assert part.asked == [True, True]
+    assert len(blobs) == 1
+    assert Ledger(blobs).load() == part.tables()
+
+
+def test_what_could_not_be_written_is_written_the_next_time(blobs, part, caplog):
+    ledger = Ledger(blobs)
+    ledger.save(part.changes)
+    saved = part.tables()
+    blobs.full = True
+    part.numbers[1] = 11
+    assert not ledger.save(part.changes)
+    assert not ledger.save(part.changes)
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert Ledger(blobs).load() == saved
+    blobs.full = False
+    assert ledger.save(part.changes)
+    assert Ledger(blobs).load() == part.tables()
+
+
+@pytest.mark.parametrize("left", range(6))
+def test_killed_while_everything_is_written_again(blobs, part, left):
+    ledger = Ledger(blobs)
+    for number in range(3):
+        part.numbers[5] = number
+        ledger.save(part.changes)
+    before = part.tables()
+    following = Ledger(blobs)
+    following.load()
+    part.numbers[6] = 6
+    blobs.changes_left = left
+    try:
+        following.save(part.changes)
+    except KilledError:
+        assert left < 4
+    blobs.changes_left = None
+    last = Ledger(blobs)
+    assert last.load() == (part.tables() if left else before)
+    assert len(blobs) == (1 if left else 3), "what is not needed is gone"
+
+
+def test_a_gap_is_damage(blobs, part):
+    ledger = Ledger(blobs)
+    for number in range(3):
+        part.numbers[5] = number
+        ledger.save(part.changes)
+    del blobs[2]
+    with pytest.raises(LookupError):
+        Ledger(blobs).load()
+
+
+@pytest.mark.parametrize("data", [b"no zlib", *map(zlib.compress, (b"{", b"[]", b'{"parts":{}}'))])
+def test_what_nobody_has_saved_is_damage(blobs, data):
+    blobs[1] = data
+    with pytest.raises(ValueError, match=r"in the ledger|Expecting"):
+        Ledger(blobs).load()

@@ -1,0 +1,105 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.utils import floatToGoString
+
+from exporter.metrics import definitions
+from exporter.metrics.family import Histograms, Table
+from exporter.metrics.render import FORMATS, OPENMETRICS, TEXT, Renderer, negotiate
+
+REFERENCE = {TEXT: generate_latest, OPENMETRICS: generate_openmetrics}
+LABEL_SETS = st.tuples(st.text(max_size=8), st.text(max_size=8), st.sampled_from(["file", "pipe"]))
+COUNTS = st.one_of(st.integers(0, 1 << 64), st.floats(0), st.sampled_from([999_999, 1_000_000, 10**15, 0]))
+
+
+class Families:
+    def __init__(self, *families):
+        self._families = families
+
+    def collect(self):
+        return self._families
+
+
+def table(rows, metric=definitions.EXECUTIONS):
+    return Table(metric, rows)
+
+
+@pytest.mark.parametrize("text_format", FORMATS)
+@given(scrapes=st.lists(st.dictionaries(LABEL_SETS, COUNTS, max_size=6), min_size=1, max_size=4))
+def test_what_is_rendered_is_what_generate_latest_writes(text_format, scrapes):
+    renderer = Renderer(text_format)
+    for rows in scrapes:  # the same renderer: series come, change, go and come back
+        other = definitions.SERIES.family()
+        other.add_metric((), len(rows))
+        families = [table(rows), other, table({("execs",): len(rows)}, definitions.MAP_ENTRIES)]
+        assert renderer.render(families) == REFERENCE[text_format](Families(*families))
+
+
+@pytest.mark.parametrize("text_format", FORMATS)
+@given(
+    scrapes=st.lists(
+        st.dictionaries(st.tuples(st.text(max_size=8)), st.lists(st.integers(0, 1 << 40), min_size=10, max_size=10)),
+        min_size=1,
+        max_size=4,
+    ),
+    total=st.floats(0, 1e18),
+)
+def test_histograms_are_rendered_as_the_client_library_has_them(text_format, scrapes, total):
+    renderer = Renderer(text_format)
+    metric = definitions.LIFETIME
+    for rows in scrapes:
+        family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+        for labels, buckets in rows.items():
+            up_to = [sum(buckets[: index + 1]) for index in range(len(buckets))]
+            bounds = [floatToGoString(bound) for bound in (*metric.bounds, float("inf"))]
+            family.add_metric(labels, list(zip(bounds, up_to, strict=True)), total)
+        ours = Histograms(metric, {labels: (*buckets, total) for labels, buckets in rows.items()})
+        assert renderer.render([ours]) == REFERENCE[text_format](Families(family))
+
+
+@pytest.mark.parametrize("text_format", FORMATS)
+def test_families_of_the_client_library_are_rendered_as_they_are(text_format):
+    registry = CollectorRegistry()
+    Histogram("h", "A\nhelp with a \\.", ["a"], registry=registry).labels("x").observe(0.3)
+    assert Renderer(text_format).render(registry.collect()).count(b"h_bucket") == 15
+    registry_text, rendered = REFERENCE[text_format](registry), Renderer(text_format).render(registry.collect())
+    assert rendered == registry_text
+
+
+@pytest.mark.parametrize("text_format", FORMATS)
+def test_the_text_of_series_that_are_gone_is_dropped(text_format):
+    renderer = Renderer(text_format)
+    renderer.render([table({(str(n), "", "file"): 1 for n in range(1000)})])
+    renderer.render([table({("1", "", "file"): 2})])
+    assert sum(map(len, renderer._prefixes.values())) == 1
+
+
+@pytest.mark.parametrize(
+    ("accept", "text_format"),
+    [
+        ("", TEXT),
+        ("*/*", TEXT),
+        ("text/plain;version=0.0.4", TEXT),
+        ("text/plain; version=1.0.0; escaping=allow-utf-8", TEXT),
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", OPENMETRICS),
+        # Prometheus 2.42 and 3.0
+        (
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+            "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            OPENMETRICS,
+        ),
+        (
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+            "text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+            OPENMETRICS,
+        ),
+        ("application/openmetrics-text; version=x.y", TEXT),
+        ("application/openmetrics-text; version=", OPENMETRICS),
+        (";;;===,,", TEXT),
+    ],
+)
+def test_the_format_is_negotiated(accept, text_format):
+    assert negotiate(accept) is text_format

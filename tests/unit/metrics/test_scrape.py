@@ -1,0 +1,49 @@
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.metrics import definitions
+from exporter.metrics.scrape import Scrape
+
+
+def exposed(scrape):
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(scrape)
+    text = generate_latest(registry).decode()
+    return {(s.name, *s.labels.values()): s.value for f in text_string_to_metric_families(text) for s in f.samples}
+
+
+def attached():
+    family = definitions.PROBE_ATTACHED.family()
+    family.add_metric((), 1)
+    return [family]
+
+
+def test_a_collector_that_fails_costs_only_itself_and_is_logged_once(caplog):
+    def fail():
+        yield from attached()
+        raise OSError(5, "the map is gone")
+
+    scrape = Scrape({"executions": fail, "probe": attached})
+    for _ in range(3):
+        samples = exposed(scrape)
+        assert samples["exec_exporter_collector_success", "executions"] == 0
+        assert samples["exec_exporter_collector_success", "probe"] == 1
+        assert samples["exec_exporter_probe_attached",] == 1
+    assert len(caplog.records) == 1
+    assert "the map is gone" in caplog.text
+
+
+def test_a_collector_that_works_again_says_so(caplog):
+    caplog.set_level("INFO")
+    results = [OSError("no"), None]
+
+    def once():
+        result = results.pop(0)
+        if result:
+            raise result
+        return attached()
+
+    scrape = Scrape({"probe": once})
+    exposed(scrape)
+    assert exposed(scrape)["exec_exporter_collector_success", "probe"] == 1
+    assert "works again" in caplog.text

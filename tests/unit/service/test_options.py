@@ -1,0 +1,49 @@
+import pytest
+
+from exporter.errors import Refusal
+from exporter.service.options import parse
+from exporter.web.sockets import parse_address
+
+
+def test_the_defaults_are_those_of_the_design():
+    options = parse([])
+    assert (options.listen_addresses, options.telemetry_path, options.check) == ((":10042",), "/metrics", False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["--log.level=loud"], "--log.level"),
+        (["--web.listen-address=10042"], "not an address"),
+        (["--web.listen-address=::1:10042"], "not an address"),
+        (["--web.listen-address=:70000"], "not an address"),
+        (["--web.telemetry-path=metrics"], "not a path"),
+        (["--web.telemetry-path=/-/ready"], "not a path"),
+        (["--web.listen-address=:1", "--web.listen-address=nonsense"], "nonsense is not an address"),
+        (["--web.listen-address=:1", "--web.systemd-socket"], "both given"),
+        (["--web.max-requests=-1"], "not a number from 0 to"),
+        (["--web.idle-timeout=0"], "not a number from 1 to"),
+        (["--log.format=xml"], "--log.format"),
+        (["--textfile=/tmp/exec.txt"], "does not end in .prom"),
+        (["--textfile=/no/such/exec.prom"], "/no/such is no directory"),
+        (["--bpf.map-entries=0"], "not a number from 1 to"),
+        (["--bpf.map-entries=many"], "not a number from 1 to"),
+        (["--bpf.ring-buffer-pages=3"], "not a power of two"),
+        (["--web.listen"], "unrecognized arguments"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_line_with_status_2(arguments, words):
+    with pytest.raises(Refusal) as refused:
+        parse(arguments)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert refused.value.status == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [(":10042", ("", 10042)), ("127.0.0.1:1", ("127.0.0.1", 1)), ("[::1]:80", ("::1", 80)), ("host:0", ("host", 0))],
+)
+def test_addresses_are_read(text, address):
+    assert parse_address(text) == address
