@@ -63,7 +63,7 @@ format: $(VENV)/test-ready
 
 # The tables of metrics and of the chart's values, from the code, and the plain manifest, from the chart.
 readme: $(VENV)/run-ready chart-tools
-	$(VENV)/bin/python -m exporter.metrics.definitions
+	$(VENV)/bin/python -m exporter.metrics.markdown
 	$(VENV)/bin/python helm/generate.py "$$($(SUDO) $(VENV)/bin/python -m tests.tools path helm)"
 
 # The container image localhost/exec-exporter:VERSION, with the first engine that is here.

@@ -8,7 +8,7 @@
  * switched on, COLLECT_ARGUMENTS, COLLECT_PROCESSES, COLLECT_TRAITS, COLLECT_PRELOAD.
  */
 #include "kernel_types.h"
-#include "event.h"
+#include "exec.h"
 #include "siphash.h"
 #include "kernel.h"
 #include "path.h"
@@ -31,7 +31,7 @@ BPF_TABLE("hash", struct misc_interpreter, u8, misc_interpreters, 64);
 BPF_PERCPU_ARRAY(histograms, struct histograms, FORMATS);
 BPF_ARRAY(failures, u64, ERRORS); /* failed execs by errno; 0: one that has no number here */
 BPF_TABLE("hash", u32, struct process, processes, PROCESSES_ENTRIES);
-BPF_TABLE("hash", u64, struct life, lives, EXECS_ENTRIES); /* by exec_value.program */
+BPF_TABLE("hash", u64, struct exit_stats, exits, EXECS_ENTRIES); /* by exec_value.program */
 
 static __always_inline void count(u32 counter)
 {
@@ -181,7 +181,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx->args[0];
 	struct process *process, ended;
-	struct life *life, none = {};
+	struct exit_stats *life, none = {};
 	u32 tgid = READ(task, tgid);
 	u64 lifetime, bucket, now;
 
@@ -194,11 +194,11 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (processes.delete(&tgid)) /* another thread was the last one too, and quicker */
 		return 0;
 	now = bpf_ktime_get_boot_ns();
-	life = lives.lookup(&ended.program);
+	life = exits.lookup(&ended.program);
 	if (!life) {
 		none.began = now;
-		lives.insert(&ended.program, &none);
-		life = lives.lookup(&ended.program);
+		exits.insert(&ended.program, &none);
+		life = exits.lookup(&ended.program);
 		if (!life) {
 			count(COUNTER_EXITS_LOST);
 			return 0;

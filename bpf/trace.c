@@ -4,7 +4,7 @@
  * by BCC; -D gives RING_PAGES, CPUS, HASH_KEY_0, HASH_KEY_1, ARGV_BYTES and ENV_BYTES.
  */
 #include "kernel_types.h"
-#include "event.h"
+#include "exec.h"
 #include "siphash.h"
 #include "kernel.h"
 #include "path.h"

@@ -6,7 +6,7 @@ USAGE = 2
 FAILED = 1
 
 
-class Refusal(Exception):
+class ExporterError(Exception):
     """The exporter cannot do what it was asked. `status` is the exit status of the process."""
 
     def __init__(self, what: str, remedy: str, status: int = FAILED) -> None:

@@ -14,7 +14,7 @@ HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Described:
+class AcceptanceSubject:
     """What of a finding an acceptance looks at. `hash` is the SHA-256 in hex, empty if unknown.
 
     `package` is that of a package whose digest the file has, else empty: a file that differs is not the package's.
@@ -36,7 +36,7 @@ class Acceptance:
     expires: float | None = None
     number: int | None = None
 
-    def covers(self, finding: Described, now: float) -> bool:
+    def covers(self, finding: AcceptanceSubject, now: float) -> bool:
         """Whether it accepts the finding now."""
         if self.expires is not None and self.expires <= now:
             return False
@@ -49,7 +49,7 @@ class Acceptance:
         return f"{self.kind} {self.pattern}"
 
 
-def accepted_by(acceptances: list[Acceptance], finding: Described, now: float) -> Acceptance | None:
+def accepted_by(acceptances: list[Acceptance], finding: AcceptanceSubject, now: float) -> Acceptance | None:
     """The first that accepts the finding."""
     return next((one for one in acceptances if one.covers(finding, now)), None)
 

@@ -11,7 +11,7 @@ import yaml
 from exporter.catalogue.acceptance import KINDS, Acceptance, check, expiry
 from exporter.config import yaml_file
 from exporter.config.yaml_file import YAMLFileError, line_of
-from exporter.errors import USAGE, Refusal
+from exporter.errors import USAGE, ExporterError
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def _entry(node: yaml.Node) -> Acceptance:
 class AcceptedFile:
     """The file, or none. What was good last stays until the next good one.
 
-    Raises Refusal if it is bad to begin with.
+    Raises ExporterError if it is bad to begin with.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -76,7 +76,7 @@ class AcceptedFile:
                 self.entries = parse(yaml_file.read(path))
             except YAMLFileError as error:
                 where = f"{path}:{error.line}" if error.line else f"--findings.accepted-file={path}"
-                raise Refusal(f"{where}: {error}", error.remedy or "correct it", status=USAGE) from error
+                raise ExporterError(f"{where}: {error}", error.remedy or "correct it", status=USAGE) from error
 
     def changed(self) -> bool:
         """Reads the file if it has changed; whether its entries have. What is wrong with it is logged once."""

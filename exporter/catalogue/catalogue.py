@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from exporter.catalogue import sqlite_file
 from exporter.catalogue.acceptance import Acceptance
-from exporter.catalogue.finding import Finding
-from exporter.catalogue.identifier import content_key, digest_of
+from exporter.catalogue.finding import Finding, Reason, content_key, digest_of
 from exporter.events.decode import Identity
 from exporter.events.labels import Labels
-from exporter.host.packages import Explanation
-from exporter.novelty.classify import Known, Reason
+from exporter.host.packages import PackageVerdict
 
 FOUND, LEARNT, SEEDED, IMPORTED = "found", "learnt", "seeded", "imported"
 ACCEPTED_FILE = "accepted_file"  # what the service reads beside the acceptances in the catalogue
@@ -26,7 +25,7 @@ LATEST = 64  # of the programs that a file has been: anybody can make it another
 _FINDING = "reason, path, interpreter, content, first_seen, last_seen, sightings, manager, package, digest"
 
 
-class Store:
+class Catalogue:
     """One connection to a catalogue: for one thread at a time."""
 
     def __init__(self, path: Path, *, create: bool) -> None:
@@ -180,8 +179,8 @@ class Store:
         for reason, path, interpreter, content, first, last, sightings, *package in self._db.execute(
             query, (prefix, f"{prefix}g")
         ):
-            explanation = Explanation(*package) if package[1] else None
-            yield Finding(Reason(reason), path, interpreter, content, first, last, sightings, explanation)
+            verdict = PackageVerdict(*package) if package[1] else None
+            yield Finding(Reason(reason), path, interpreter, content, first, last, sightings, verdict)
 
     def record(self, finding: Finding) -> str:
         """The record of the exec that a finding was found by, as JSON."""
@@ -261,3 +260,18 @@ def _file(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the catalogue knows of a new file's path and content.
+
+    `program` is whether it has that content at that path, `met` whether it was met in a file (not only imported, or
+    found running), `same_file` whether it was in this very file, under whatever name.
+    """
+
+    program: bool = False
+    met: bool = False
+    path: bool = False
+    content: bool = False
+    same_file: bool = False

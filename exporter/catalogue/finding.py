@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import enum
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.catalogue.acceptance import Described
-from exporter.catalogue.identifier import SHA256_BYTES, finding_id
-from exporter.host.packages import AGREES, Explanation
-from exporter.novelty.classify import Reason
+from exporter.catalogue.acceptance import AcceptanceSubject
+from exporter.host.packages import AGREES, PackageVerdict
+
+ID_BYTES = 8  # 64 bits: too many to search for a program whose id is that of an accepted one
+SHA256_BYTES = 32
+
+
+def content_key(digest: bytes | None, size: int | None) -> bytes:
+    """What stands for a content: its SHA-256, where that is unknown its size, else nothing."""
+    if digest is not None:
+        return digest
+    return b"" if size is None else size.to_bytes(8, "big")
+
+
+def digest_of(content: bytes) -> bytes | None:
+    """The SHA-256 in a content key, if there is one."""
+    return content if len(content) == SHA256_BYTES else None
+
+
+def finding_id(path: str, content: bytes) -> str:
+    """The id of a finding: of a path, as a label value, and a content key."""
+    return hashlib.sha256(b"\0".join((b"exec_exporter finding", path.encode(), content))).hexdigest()[: 2 * ID_BYTES]
 
 
 @dataclass(frozen=True)
@@ -25,7 +45,7 @@ class Finding:
     first_seen: float
     last_seen: float
     sightings: int = 1
-    package: Explanation | None = None
+    package: PackageVerdict | None = None
 
     @property
     def id(self) -> str:
@@ -38,10 +58,10 @@ class Finding:
         return self.content.hex() if len(self.content) == SHA256_BYTES else ""
 
     @property
-    def described(self) -> Described:
+    def acceptance_subject(self) -> AcceptanceSubject:
         """What acceptances look at."""
         package = self.package.package if self.package and self.package.digest == AGREES else ""
-        return Described(self.id, self.hash, self.path, package)
+        return AcceptanceSubject(self.id, self.hash, self.path, package)
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -56,3 +76,23 @@ class Finding:
             "sightings": self.sightings,
             "package": vars(self.package) if self.package else None,
         }
+
+
+class Reason(enum.StrEnum):
+    """What a file is that was seen for the first time. The values are label values."""
+
+    NEW_PATH = "new_path"  # neither path nor content have been executed here before
+    CONTENT_CHANGED = "content_changed"  # a known path, with other content
+    REINSTALLED = "reinstalled"  # a known path and content in another file, or a package's own update
+    RELOCATED = "relocated"  # known content at another path, in another file
+    METADATA_ONLY = "metadata_only"  # a known file: other permissions, or one more name
+    MEMFD = "memfd"  # a file in memory, without a path
+    DELETED = "deleted"  # its name was gone when it was executed, or a moment later
+    UPPER_LAYER = "upper_layer"  # new, and written into a container after its start
+    SCRIPT = "script"  # new, and a script
+
+
+QUIET = frozenset({Reason.REINSTALLED, Reason.METADATA_ONLY})  # counted, and no finding
+
+
+NEVER_LEARNT = frozenset({Reason.MEMFD, Reason.DELETED})

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from exporter.catalogue.acceptance import Acceptance
 from exporter.catalogue.accepted_file import parse
-from exporter.catalogue.catalogue import ACCEPTED_FILE, Store
+from exporter.catalogue.catalogue import ACCEPTED_FILE, Catalogue
 from exporter.config import yaml_file
 from exporter.config.yaml_file import YAMLFileError
 
 
-def acceptances(store: Store) -> list[Acceptance]:
+def acceptances(catalogue: Catalogue) -> list[Acceptance]:
     """All of them. A file that is wrong is said on standard error: the service keeps what it said before."""
-    found = store.acceptances()
-    name = store.get(ACCEPTED_FILE)
+    found = catalogue.acceptances()
+    name = catalogue.get(ACCEPTED_FILE)
     if name:
         try:
             found += parse(yaml_file.read(Path(name)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from exporter.catalogue.catalogue import Store
+from exporter.catalogue.catalogue import Catalogue
 
 ELAPSED, OVER, LOST = "learning_seconds", "learning_ended", "lost"
 
@@ -28,28 +28,28 @@ class Learning:
         self._ended: float | None = None
         self._lost = False
 
-    def load(self, store: Store) -> None:
+    def load(self, catalogue: Catalogue) -> None:
         """Takes from the catalogue how far it is."""
-        self._elapsed = float(store.get(ELAPSED) or 0.0)
-        self._ended = store.get(OVER)
-        self._lost = bool(store.get(LOST))
+        self._elapsed = float(catalogue.get(ELAPSED) or 0.0)
+        self._ended = catalogue.get(OVER)
+        self._lost = bool(catalogue.get(LOST))
 
     def restart(self) -> None:
         """Lets no time pass that was before now."""
         self._last = self._clock()
 
-    def tick(self, store: Store) -> None:
+    def tick(self, catalogue: Catalogue) -> None:
         """Lets the time pass. In a transaction."""
         now = self._clock()
         passed, self._last = max(0.0, now - self._last), now
-        self.load(store)
+        self.load(catalogue)
         if self._ended is not None:
             return
         self._elapsed += passed
-        store.set(ELAPSED, self._elapsed)
+        catalogue.set(ELAPSED, self._elapsed)
         if self._elapsed >= self._duration:
-            end(store, self._wall())
-            self.load(store)
+            end(catalogue, self._wall())
+            self.load(catalogue)
 
     @property
     def active(self) -> bool:
@@ -71,7 +71,7 @@ class Learning:
         return float(round(self._wall() + max(0.0, self._duration - self._elapsed)))
 
 
-def end(store: Store, now: float) -> None:
+def end(catalogue: Catalogue, now: float) -> None:
     """Ends learning in a catalogue. In a transaction."""
-    store.set(OVER, now)
-    store.set(LOST, 0)
+    catalogue.set(OVER, now)
+    catalogue.set(LOST, 0)

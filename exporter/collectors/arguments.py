@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from exporter.collectors.reader import Source
-from exporter.compiler.values import numbers
-from exporter.events import exec_errors
+from exporter.collectors.reader import ProbeReader
+from exporter.compiler.ctypes_layout import u64_reader
 from exporter.metrics import definitions
 from exporter.metrics.definitions import MS_PER_SECOND
-from exporter.metrics.family import Histograms, Table
-from exporter.probe.event_header import FORMATS
-from exporter.probe.script_hook import HookError
+from exporter.metrics.family import HistogramRows, RowFamily
+from exporter.probe.exec_header import FORMATS
 
-# In the order of event.h's enum, and the unit that each sum is in.
+# In the order of exec.h's enum, and the unit that each sum is in.
 HISTOGRAMS = (
     (definitions.ARGUMENTS, 1),
     (definitions.ARGUMENTS_BYTES, 1),
@@ -24,33 +22,16 @@ HISTOGRAMS = (
 WORD = 1 << 64
 
 
-def forks(source: Source) -> Iterator[Table]:
-    """Processes and threads started."""
-    counters = source.counters()
-    counts = {(task,): counters[f"COUNTER_FORKS_{task.upper()}"] for task in definitions.FORKS.values["task"]}
-    yield Table(definitions.FORKS, counts)
-
-
-def failures(source: Source) -> Iterator[Table]:
-    """Failed executions. Raises HookError where nothing sees them."""
-    if not source.failure_hook.kind:
-        raise HookError(f"failed executions cannot be seen here: {'; '.join(source.failure_hook.refused)}")
-    counts = Counter(dict.fromkeys((*exec_errors.ERRORS, exec_errors.OTHER), 0))
-    for number, count in source.failures().items():
-        counts[exec_errors.name(number)] += count
-    yield Table(definitions.FAILURES, {(error,): count for error, count in counts.items()})
-
-
 class FormatHistograms:
     """The histograms by format. The kernel's sums may go round: their differences are added up here."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ProbeReader) -> None:
         self._source = source
-        self._numbers = numbers(source.structs["histograms"], "sums", "buckets")
+        self._numbers = u64_reader(source.structs["histograms"], "sums", "buckets")
         self._before: Counter[tuple[str, int]] = Counter()
         self._sums: Counter[tuple[str, int]] = Counter()
 
-    def collect(self) -> Iterator[Table]:
+    def collect(self) -> Iterator[RowFamily]:
         """All of them."""
         raw = dict(zip(FORMATS, self._source.histograms(), strict=True))
         words = {name: list(map(sum, zip(*map(self._numbers, cpus), strict=True))) for name, cpus in raw.items()}
@@ -61,7 +42,7 @@ class FormatHistograms:
                 first = number * len(buckets) // len(HISTOGRAMS)
                 total = self._sum((name, number), sums[number])
                 rows[name,] = (*buckets[first:][: len(metric.bounds) + 1], total / unit if unit > 1 else total)
-            yield Histograms(metric, rows)
+            yield HistogramRows(metric, rows)
 
     def _sum(self, place: tuple[str, int], total: int) -> int:
         self._sums[place] += (total - self._before[place]) % WORD

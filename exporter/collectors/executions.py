@@ -7,17 +7,17 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from exporter.collectors.reader import Source
+from exporter.collectors.reader import ProbeReader
 from exporter.collectors.traits import TraitTotals
-from exporter.compiler.values import numbers
+from exporter.compiler.ctypes_layout import u64_reader
 from exporter.events.decode import DecodeError, Decoder
 from exporter.events.labels import Labels
-from exporter.events.names import Catalogue
+from exporter.events.names import Names
 from exporter.events.traits import traits_of
 from exporter.metrics import definitions
-from exporter.metrics.family import AnyFamily, Table
+from exporter.metrics.family import AnyFamily, RowFamily
 from exporter.metrics.series import OTHER, Limit, Totals
-from exporter.metrics.tracked_dict import Changes, Kept, Tables
+from exporter.metrics.tracked_dict import Changes, Tables, TrackedDict
 
 NS_PER_SECOND = 1_000_000_000
 # A key is not taken out of the map while an execution may be on its way to it: that takes microseconds.
@@ -65,8 +65,8 @@ class Executions:
 
     def __init__(
         self,
-        source: Source,
-        catalogue: Catalogue,
+        source: ProbeReader,
+        names: Names,
         decoder: Decoder,
         limit: Limit,
         rules: Callable[[Labels], Labels] = no_rules,
@@ -74,14 +74,14 @@ class Executions:
         boot_ns: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME),
         boot_time_ns: Callable[[], int] = lambda: time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME),
     ) -> None:
-        self._source, self._catalogue, self._decoder, self._rules = source, catalogue, decoder, rules
+        self._source, self._names, self._decoder, self._rules = source, names, decoder, rules
         self._idle_ns = int(idle_seconds * NS_PER_SECOND)
         self._boot_ns, self._boot_time_ns = boot_ns, boot_time_ns
-        self._numbers = numbers(source.structs["execs"], "executions", "introduced", "last", "program", "began")
+        self._numbers = u64_reader(source.structs["execs"], "executions", "introduced", "last", "program", "began")
         self._entries: dict[bytes, _Entry] = {}
         self._meanings: dict[bytes, _Meaning] = {}
-        self._keys: Kept[int, bytes] = Kept()  # by program
-        self._paths: Kept[int, str] = Kept()
+        self._keys: TrackedDict[int, bytes] = TrackedDict()  # by program
+        self._paths: TrackedDict[int, str] = TrackedDict()
         self._new: set[int] = set()  # programs that have come since the last save
         self.accounted = 0  # of the records so many are of keys that are in the map as it was last read
         self._introduced = 0  # keys, until it was last read
@@ -102,12 +102,12 @@ class Executions:
 
     def update_locked(self) -> None:
         """As `update`, for who has the lock."""
-        known, taken = self._entries, self._catalogue.taken
+        known, taken = self._entries, self._names.taken
         changed = [(key, value) for key, value in self._source.entries("execs") if known.get(key, _NOTHING)[0] != value]
-        self._catalogue.update()
+        self._names.update()
         for key, value in changed:
             self._count(key, value)
-        self.accounted, self._introduced = taken, self._catalogue.introduced
+        self.accounted, self._introduced = taken, self._names.introduced
 
     def _count(self, key: bytes, value: bytes) -> None:
         entry = _Entry(value, *self._numbers(value))
@@ -123,13 +123,13 @@ class Executions:
             self._paths[entry.program] = meaning.shown.path
         if added:
             if entry.executions > 1:
-                self._catalogue.touch(key)
-            self._renamable |= not entry.introduced or self._catalogue.named(key) is None
+                self._names.mark_used(key)
+            self._renamable |= not entry.introduced or self._names.named(key) is None
             self.totals.add(meaning.shown, (added,), self.now())
             self.traits.add(meaning.traits, meaning.shown, added, self._boot_time_ns() + entry.last)
 
     def _meaning(self, key: bytes) -> _Meaning:
-        real = self._catalogue.labels(key)
+        real = self._names.labels(key)
         meaning = self._meanings.get(key)
         if meaning is None or meaning.real != real:
             try:
@@ -148,7 +148,7 @@ class Executions:
     def changes(self, *, whole: bool) -> Changes:
         """What was counted and under which labels since the last call, or ever, for `restore`."""
         changed = self._keys.changes(whole=whole)
-        renamed = {self._entries[key].program for key in self._catalogue.renamed() if key in self._entries}
+        renamed = {self._entries[key].program for key in self._names.renamed() if key in self._entries}
         renamed |= self._new | {program for program, key in changed if key is None}
         self._new = set()
         return {
@@ -164,7 +164,7 @@ class Executions:
         return None if key is None else (self._entries[key].executions, self._entries[key].began)
 
     def _name(self, key: bytes | None) -> Labels | None:
-        return None if key is None else self._catalogue.named(key)
+        return None if key is None else self._names.named(key)
 
     def restore(self, tables: Tables) -> None:
         """Goes on from what was saved, if it is of this map: else only with what was counted. Raises OSError."""
@@ -182,7 +182,7 @@ class Executions:
                 self._entries[key], self._keys[program] = _Entry(b"", executions, 0, 0, program, began), key
             if program in names:
                 known[key] = Labels(*names[program])
-        self._catalogue.know(known)
+        self._names.preload(known)
 
     @property
     def entries(self) -> int:
@@ -192,7 +192,7 @@ class Executions:
     @property
     def filling(self) -> bool:
         """Whether the map needs room: by what it had when it was last read, and what has been introduced since."""
-        expected = len(self._entries) + self._catalogue.introduced - self._introduced
+        expected = len(self._entries) + self._names.introduced - self._introduced
         return expected > self._source.capacity("execs") * FILLING
 
     def now(self) -> int:
@@ -216,17 +216,17 @@ class Executions:
         for program in self._paths.keys() - keep:
             del self._paths[program]
 
-    def keep_house(self, *, room: bool = False) -> None:
+    def evict(self, *, room: bool = False) -> None:
         """Takes idle keys out of the map, where it fills or needs `room` the oldest too; ends idle series.
 
         What is taken out stays counted. If it is executed again its key is introduced again. Raises OSError.
         """
         with self.lock:
             self.update_locked()
-            self.keep_house_locked(room=room)
+            self.evict_locked(room=room)
 
-    def keep_house_locked(self, *, room: bool) -> None:
-        """As `keep_house`, for who has the lock and has updated just now."""
+    def evict_locked(self, *, room: bool) -> None:
+        """As `evict`, for who has the lock and has updated just now."""
         chosen = self._to_take_out(room or self.filling)
         if chosen:
             self.save()
@@ -236,7 +236,7 @@ class Executions:
                 self._count(key, value)
             del self._keys[self._entries[key].program]
             del self._entries[key], self._meanings[key]
-            self._catalogue.forget(key)
+            self._names.forget(key)
         self.totals.expire(self.idle_since())
         if chosen:
             self.save()
@@ -258,19 +258,19 @@ class Executions:
             self.update_locked()
             self.settle()
             rows = {labels: row[0] for labels, row in self.totals.rows.items()}
-        yield Table(definitions.EXECUTIONS, rows)
+        yield RowFamily(definitions.EXECUTIONS, rows)
         for metric, value in (
             (definitions.FOLDED, self.totals.folded),
             (definitions.EXPIRED, self.totals.expired),
             (definitions.SERIES_LIMIT, self.limit.most),
         ):
-            yield Table(metric, {(): value})
+            yield RowFamily(metric, {(): value})
 
     def collect_traits(self, without: Collection[str] = ()) -> Iterable[AnyFamily]:
         """What of it was worth a look, but for the traits that nobody looks for. Asked after the executions."""
         with self.lock:
             counts = {(trait,): count for trait, count in self.traits.counts.items() if trait not in without}
             return [
-                Table(definitions.TRAITS_SEEN, counts),
-                Table(definitions.TRAIT_LAST_SEEN, self.traits.last_seen()),
+                RowFamily(definitions.TRAITS_SEEN, counts),
+                RowFamily(definitions.TRAIT_LAST_SEEN, self.traits.last_seen()),
             ]

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 
 from exporter.config.argument_types import duration, number
-from exporter.errors import USAGE, Refusal
+from exporter.errors import USAGE, ExporterError
 from exporter.metrics.definitions import COLLECTORS
 
 ALWAYS = ("executions", "probe")
@@ -50,13 +50,13 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def gather_collectors(options: argparse.Namespace, origins: Mapping[str, str]) -> frozenset[str]:
-    """Takes the flags of the collectors out of `options`; returns those that are on. Raises Refusal."""
+    """Takes the flags of the collectors out of `options`; returns those that are on. Raises ExporterError."""
     found = set()
     for name in SWITCHES:
         destination = _destination(name)
         on = vars(options).pop(destination)
         if on is False and name in ALWAYS:
-            raise Refusal(
+            raise ExporterError(
                 f"{origins[destination]}: the collector {name} cannot be switched off",
                 "take this out: the others stand on it",
                 status=USAGE,

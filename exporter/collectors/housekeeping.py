@@ -9,23 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from exporter.collectors.pipeline import Pipeline
-from exporter.host.binfmt_misc import misc_interpreters
 from exporter.probe.probe import Probe
-from exporter.probe.record_queue import Intake
+from exporter.probe.record_queue import RecordQueue
 
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 15.0
 SOON_SECONDS = 0.1  # where there is need; and never more than half of the time
-MANY = Intake.PARTS // 4  # new programs
+MANY = RecordQueue.PARTS // 4  # new programs
 
 
-def tell(probe: Probe) -> None:
-    """Tells the probe what it cannot know: the time, which may have been set, and what binfmt_misc starts."""
-    probe.tell(time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME), misc_interpreters())
-
-
-class Upkeep:
+class Housekeeping:
     """Keeps up a pipeline. What fails is logged once, until it works again.
 
     `judged` says how many records need no longer be kept for novelty; None: none need be.
@@ -44,26 +38,28 @@ class Upkeep:
         self._introduced = 0  # until then
         self._failing = False
 
-    def step(self) -> None:
+    def run_once(self) -> None:
         """Waits for introductions or until the house is to be kept, and does what there is to do."""
         try:
             came = self._probe.wait(max(0.0, self._due() - time.monotonic()))
             if came:
-                self._pipeline.catalogue.update()
+                self._pipeline.names.update()
             if time.monotonic() >= self._due():
-                self._keep_house()
+                self._evict()
             self._failing = False
         except Exception as error:
             if not self._failing:
-                log.error("upkeep fails: %s: %s", type(error).__name__, error, exc_info=log.isEnabledFor(logging.DEBUG))
+                log.error(
+                    "housekeeping fails: %s: %s", type(error).__name__, error, exc_info=log.isEnabledFor(logging.DEBUG)
+                )
             self._failing = True
 
-    def _keep_house(self) -> None:
+    def _evict(self) -> None:
         began, soon = time.thread_time(), self._soon
-        self._introduced = self._pipeline.catalogue.introduced
+        self._introduced = self._pipeline.names.introduced
         try:
-            tell(self._probe)
-            self._pipeline.keep_house(room=soon)
+            self._probe.refresh_settings()
+            self._pipeline.evict(room=soon)
             self._pipeline.release(self._judged())
         finally:
             self._last, self._took = time.monotonic(), time.thread_time() - began
@@ -71,7 +67,7 @@ class Upkeep:
     @property
     def _soon(self) -> bool:
         """Whether the map fills, or will soon: many new programs have come."""
-        return self._pipeline.filling or self._pipeline.catalogue.introduced - self._introduced > MANY
+        return self._pipeline.filling or self._pipeline.names.introduced - self._introduced > MANY
 
     def _due(self) -> float:
         """When the house is to be kept."""
@@ -79,15 +75,15 @@ class Upkeep:
 
 
 @contextmanager
-def kept_up(upkeep: Upkeep, probe: Probe) -> Iterator[None]:
+def in_background(housekeeping: Housekeeping, probe: Probe) -> Iterator[None]:
     """Does it in a thread of its own."""
     stop = threading.Event()
 
     def run() -> None:
         while not stop.is_set():
-            upkeep.step()
+            housekeeping.run_once()
 
-    thread = threading.Thread(target=run, name="upkeep", daemon=True)
+    thread = threading.Thread(target=run, name="housekeeping", daemon=True)
     thread.start()
     try:
         yield

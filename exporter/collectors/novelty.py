@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from exporter.catalogue.finding import Reason
 from exporter.metrics import definitions
 from exporter.metrics.definitions import BASELINE_STATES
-from exporter.metrics.family import AnyFamily, Table
-from exporter.novelty.classify import Reason
-from exporter.novelty.snapshot import View
+from exporter.metrics.family import AnyFamily, RowFamily
+from exporter.novelty.snapshot import NoveltySnapshot
 
-OFF = View("off", 0.0)
+OFF = NoveltySnapshot("off", 0.0)
 
 
 class NoveltyCollector:
     """Shows a view."""
 
-    def __init__(self, view: Callable[[], View]) -> None:
+    def __init__(self, view: Callable[[], NoveltySnapshot]) -> None:
         self._view = view
 
     def collect(self) -> Iterator[AnyFamily]:
@@ -28,7 +28,7 @@ class NoveltyCollector:
         for name in BASELINE_STATES:
             state.add_metric((name,), int(name == view.state))
         yield novel
-        yield Table(definitions.NOVEL_FIRST_SEEN, dict(view.open))
+        yield RowFamily(definitions.NOVEL_FIRST_SEEN, dict(view.open))
         yield state
         for metric, value in (
             (definitions.LEARNING_END, view.learning_end),

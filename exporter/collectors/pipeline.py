@@ -9,15 +9,17 @@ from dataclasses import dataclass
 
 from exporter.collectors import arguments
 from exporter.collectors.executions import Executions, no_rules
+from exporter.collectors.failures import failures
+from exporter.collectors.forks import forks
 from exporter.collectors.novelty import novelty_off
 from exporter.collectors.probe import ProbeCollector
 from exporter.collectors.processes import Processes
 from exporter.collectors.processes_at_start import FIRST, seed
-from exporter.compiler.values import numbers
+from exporter.compiler.ctypes_layout import u64_reader
 from exporter.events.decode import Decoder
 from exporter.events.labels import Labels
-from exporter.events.names import Catalogue
-from exporter.metrics.checkpoint import Ledger
+from exporter.events.names import Names
+from exporter.metrics.checkpoint import Checkpoint
 from exporter.metrics.family import AnyFamily
 from exporter.metrics.scrape import Scrape
 from exporter.metrics.series import Limit
@@ -39,8 +41,8 @@ class SeriesSettings:
 class Pipeline:
     """The readers of a probe's maps, and the collectors that a scrape asks; `novelty` is one that has no map.
 
-    It goes on from the state that is in the `ledger`, if there is one, and keeps its own there. `seeding`: it finds out
-    what runs already. Raises OSError.
+    It goes on from the state that is in the `checkpoint`, if there is one, and keeps its own there. `seeding`: it
+    finds out what runs already. Raises OSError.
     """
 
     def __init__(
@@ -48,24 +50,24 @@ class Pipeline:
         probe: Probe,
         settings: SeriesSettings,
         novelty: Callable[[], Iterable[AnyFamily]] = novelty_off,
-        ledger: Ledger | None = None,
+        checkpoint: Checkpoint | None = None,
         *,
         seeding: bool = True,
     ) -> None:
-        saved = ledger.load() if ledger else None
+        saved = checkpoint.load() if checkpoint else None
         self.decoder = decoder = Decoder(probe.layouts)
         self._probe, self._novelty = probe, novelty
-        self.catalogue = Catalogue(decoder, probe.introductions)
+        self.names = Names(decoder, probe.introductions)
         self._executions = Executions(
-            probe, self.catalogue, decoder, Limit(settings.limit), settings.rules, settings.idle_seconds
+            probe, self.names, decoder, Limit(settings.limit), settings.rules, settings.idle_seconds
         )
         seeds = _seeds(probe, settings.rules) if seeding and probe.collects("processes") else {}
         self._processes = Processes(probe, self._executions, seeds) if probe.collects("processes") else None
         self._others: dict[str, Changes] = {}  # what was saved of what is switched off now
         if saved:
             self._restore(saved)
-        self._ledger = ledger
-        self._saved = 0  # of the records so many have their names in the ledger
+        self._checkpoint = checkpoint
+        self._saved = 0  # of the records so many have their names in the checkpoint
         self._executions.save = self._save
         self.scrape = Scrape(self._collectors())
 
@@ -85,7 +87,7 @@ class Pipeline:
 
     def _save(self) -> None:
         """Keeps what has changed for the next process. For who has the lock."""
-        if not self._ledger:
+        if not self._checkpoint:
             self._changes(whole=False)  # nobody wants to know
             return
 
@@ -93,7 +95,7 @@ class Pipeline:
             others = self._others if whole else {}
             return {"probe": {"state": [(0, self._probe.state())]}, **self._changes(whole), **others}
 
-        if self._ledger.save(changes):
+        if self._checkpoint.save(changes):
             self._saved = self._executions.accounted
 
     def settle(self) -> None:
@@ -106,12 +108,12 @@ class Pipeline:
 
     def release(self, judged: int | None) -> None:
         """Lets go of the records whose names are kept and of which so many are judged; None: none have to be."""
-        intake = self._probe.intake
-        if intake and intake.unreleased:
+        record_queue = self._probe.record_queue
+        if record_queue and record_queue.pending:
             with self._executions.lock:
                 if self._saved < self._executions.accounted:
                     self._save()
-            intake.release(self._saved if judged is None else min(self._saved, judged))
+            record_queue.acknowledge(self._saved if judged is None else min(self._saved, judged))
 
     def _collectors(self) -> dict[str, Callable[[], Iterable[AnyFamily]]]:
         """Every collector that is switched on, in the order in which a scrape asks them."""
@@ -119,8 +121,8 @@ class Pipeline:
         beside: dict[str, Callable[[], Iterable[AnyFamily]]] = {
             "processes": processes.collect if processes else tuple,
             "arguments": arguments.FormatHistograms(probe).collect,
-            "forks": lambda: arguments.forks(probe),
-            "failures": lambda: arguments.failures(probe),
+            "forks": lambda: forks(probe),
+            "failures": lambda: failures(probe),
             "traits": lambda: self._executions.collect_traits(
                 without=() if probe.collects("preload") else ("preload",)
             ),
@@ -129,7 +131,7 @@ class Pipeline:
             "executions": self._executions.collect,
             **{name: collect for name, collect in beside.items() if probe.collects(name)},
             "novelty": self._novelty,
-            "probe": ProbeCollector(probe, self.catalogue, self._executions, processes).collect,
+            "probe": ProbeCollector(probe, self.names, self._executions, processes).collect,
         }
 
     @property
@@ -142,9 +144,9 @@ class Pipeline:
         self._executions.update()
         self._probe.maps["execs"].take(bytes(self._probe.maps["execs"].key_size))
 
-    def keep_house(self, *, room: bool = False) -> None:
+    def evict(self, *, room: bool = False) -> None:
         """Ends series that have been idle; makes room in the maps where they fill, or if told so. Raises OSError."""
-        (self._processes or self._executions).keep_house(room=room)
+        (self._processes or self._executions).evict(room=room)
 
 
 def _seeds(probe: Probe, rules: Callable[[Labels], Labels]) -> dict[int, str]:
@@ -154,7 +156,7 @@ def _seeds(probe: Probe, rules: Callable[[Labels], Labels]) -> dict[int, str]:
     """
     processes = probe.maps["processes"]
     layout = probe.structs["processes"]
-    program = numbers(layout, "program")
+    program = u64_reader(layout, "program")
     for key in [key for key, value in probe.entries("processes") if program(value) >= FIRST]:
         processes.remove(key)
 

@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from exporter.collectors.executions import Executions
-from exporter.collectors.reader import Source
-from exporter.compiler.values import numbers
+from exporter.collectors.reader import ProbeReader
+from exporter.compiler.ctypes_layout import u64_reader
 from exporter.events.labels import UNKNOWN
 from exporter.host.procfs import is_dead
 from exporter.metrics import definitions
 from exporter.metrics.definitions import US_PER_SECOND
-from exporter.metrics.family import AnyFamily, Histograms, Table
+from exporter.metrics.family import AnyFamily, HistogramRows, RowFamily
 from exporter.metrics.series import OTHER, Levels, Totals
-from exporter.metrics.tracked_dict import Changes, Kept, Row, Tables
-from exporter.probe.event_header import OUTCOMES
+from exporter.metrics.tracked_dict import Changes, Row, Tables, TrackedDict
+from exporter.probe.exec_header import OUTCOMES
 
 WORD = 1 << 64
 NO_PROGRAM = 0  # of a process whose execution was lost
@@ -35,19 +35,21 @@ class Processes:
 
     def __init__(
         self,
-        source: Source,
+        source: ProbeReader,
         executions: Executions,
         seeds: Mapping[int, str],
         is_dead: Callable[[int], bool] = is_dead,
     ) -> None:
         self._is_dead, self._lost = is_dead, 0
         self._source, self._executions = source, executions
-        self._seeds: Kept[int, str] = Kept()
+        self._seeds: TrackedDict[int, str] = TrackedDict()
         for program, path in {NO_PROGRAM: UNKNOWN, **seeds}.items():
             self._seeds[program] = path
-        self._program = numbers(source.structs["processes"], "program")
-        self._numbers = numbers(source.structs["lives"], "began", "exits", "lifetime_us", "lifetimes")
-        self._values: Kept[bytes, bytes] = Kept()  # of each program in the map of lives, when it was last read
+        self._program = u64_reader(source.structs["processes"], "program")
+        self._numbers = u64_reader(source.structs["exits"], "began", "exits", "lifetime_us", "lifetimes")
+        self._values: TrackedDict[bytes, bytes] = (
+            TrackedDict()
+        )  # of each program in the map of exits, when it was last read
         self._counted: dict[int, tuple[int, ...]] = {}  # of those that were read by another process
         width = len(OUTCOMES) + 1 + LIFETIMES
         self.totals: Totals[str] = Totals(executions.limit, lambda _: OTHER, width, SETS)
@@ -69,7 +71,7 @@ class Processes:
     def _read(self) -> list[tuple[bytes, bytes]]:
         """Reads both maps; returns the lives that have changed."""
         self._programs = Counter(self._program(value) for _, value in self._source.entries("processes"))
-        return [(key, value) for key, value in self._source.entries("lives") if self._values.get(key) != value]
+        return [(key, value) for key, value in self._source.entries("exits") if self._values.get(key) != value]
 
     def _add(self, lives: list[tuple[bytes, bytes]]) -> None:
         now = self._executions.now()
@@ -106,7 +108,7 @@ class Processes:
         values = self._values.changes(whole=whole)
         counted: list[Row] = [(_number(key), value and self._numbers(value)) for key, value in values]
         return {
-            "map": [("lives", self._source.map_id("lives"))],
+            "map": [("exits", self._source.map_id("exits"))],
             "counted": [*counted, *self._counted.items()] if whole else counted,
             "seeds": [*self._seeds.changes(whole=whole)],
             **self.totals.changes(whole=whole),
@@ -120,13 +122,13 @@ class Processes:
         for program, path in tables["seeds"].items():
             if program not in self._seeds:
                 self._seeds[program] = path
-        if tables["map"]["lives"] == self._source.map_id("lives"):
+        if tables["map"]["exits"] == self._source.map_id("exits"):
             self._counted = {program: tuple(numbers) for program, numbers in tables["counted"].items()}
 
     @property
     def entries(self) -> dict[str, int]:
         """How many entries each map had when it was last read."""
-        return {"processes": self._programs.total(), "lives": len(self._values)}
+        return {"processes": self._programs.total(), "exits": len(self._values)}
 
     def _forget_dead(self) -> None:
         """Takes out of the map what has ended unseen: since Linux 7.0 the kernel does not show every end."""
@@ -137,7 +139,7 @@ class Processes:
                     self._source.take("processes", key)
         self._lost = lost
 
-    def keep_house(self, *, room: bool = False) -> None:
+    def evict(self, *, room: bool = False) -> None:
         """Keeps house of the executions, and takes lives out of their map of programs that nobody knows any more.
 
         A program is known while its key is in the map of executions or a process runs it. Idle series end.
@@ -147,14 +149,14 @@ class Processes:
             self._forget_dead()
             lives = self._read()
             self._executions.update_locked()  # after it, so that every program that was read is known
-            self._executions.keep_house_locked(room=room)
+            self._executions.evict_locked(room=room)
             self._add(lives)
             keep = self._executions.programs() | set(self._programs)
             chosen = [key for key in self._values if _number(key) not in keep]
             if chosen:
                 self._executions.save()
             for key in chosen:
-                value = self._source.take("lives", key)
+                value = self._source.take("exits", key)
                 if value is not None and value != self._values[key]:
                     self._count(key, value, self._executions.now())
                 del self._values[key]
@@ -180,9 +182,9 @@ class Processes:
             exits.update({(path, outcome): number for outcome, number in zip(OUTCOMES, row, strict=False)})
             lifetime_us, *buckets = row[len(OUTCOMES) :]
             lifetimes[path,] = (*buckets, lifetime_us / US_PER_SECOND)
-        yield Table(definitions.EXITS, exits)
-        yield Histograms(definitions.LIFETIME, lifetimes)
-        yield Table(definitions.RUNNING, running)
+        yield RowFamily(definitions.EXITS, exits)
+        yield HistogramRows(definitions.LIFETIME, lifetimes)
+        yield RowFamily(definitions.RUNNING, running)
 
 
 def _number(key: bytes) -> int:

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from exporter.compiler.kernel_types import Feature
-from exporter.probe.script_hook import Hook
+from exporter.probe.hooks import Hook
 
 
-class Source(Protocol):
-    """A probe. Maps go by the names that they have in bpf/exec.c: execs, processes, lives."""
+class ProbeReader(Protocol):
+    """A probe. Maps go by the names that they have in bpf/exec.c: execs, processes, exits."""
 
     attached: bool
     bcc_version: str

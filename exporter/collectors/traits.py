@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.events.labels import Labels
 from exporter.events.traits import TRAITS
-from exporter.metrics.tracked_dict import Changes, Kept, Tables
+from exporter.metrics.tracked_dict import Changes, Tables, TrackedDict
 
 NEWEST = 100
 
@@ -14,7 +14,7 @@ class TraitTotals:
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(TRAITS, 0)
-        self._last: Kept[tuple[str, ...], float] = Kept()
+        self._last: TrackedDict[tuple[str, ...], float] = TrackedDict()
 
     def add(self, traits: tuple[str, ...], labels: Labels, executions: int, time_ns: int) -> None:
         """Adds executions with these traits, the last of them at `time_ns` since the epoch."""

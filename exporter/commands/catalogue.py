@@ -13,12 +13,12 @@ from typing import IO
 from exporter.catalogue import baseline_file, learning
 from exporter.catalogue.acceptance import accepted_by
 from exporter.catalogue.baseline_file import BadBaseline
-from exporter.catalogue.catalogue import IMPORTED, Store
+from exporter.catalogue.catalogue import IMPORTED, Catalogue
+from exporter.catalogue.finding import digest_of
 from exporter.catalogue.host_acceptances import acceptances
-from exporter.catalogue.identifier import digest_of
 from exporter.commands.open_catalogue import add_catalogue_path, opened
 from exporter.config.argument_types import Parser
-from exporter.errors import USAGE, Refusal
+from exporter.errors import USAGE, ExporterError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,16 +47,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def catalogue(arguments: list[str]) -> None:
-    """The command. Raises Refusal."""
+    """The command. Raises ExporterError."""
     options = parser().parse_args(arguments)
     (_export if options.command == "export" else _import)(options)
 
 
 def _export(options: argparse.Namespace) -> None:
-    with opened(options.catalogue_path) as store:
-        programs = list(baseline(store, time.time()))
-        left_out = store.count("programs") - len(programs)
-        learnt = store.get(learning.OVER) is not None
+    with opened(options.catalogue_path) as catalogue:
+        programs = list(baseline(catalogue, time.time()))
+        left_out = catalogue.count("programs") - len(programs)
+        learnt = catalogue.get(learning.OVER) is not None
     with _file(options.file, "wb") as file:
         for line in baseline_file.dump(programs, learnt):
             file.write(line)
@@ -64,15 +64,15 @@ def _export(options: argparse.Namespace) -> None:
     print(f"{len(programs)} programs exported, {left_out} left out{state}", file=sys.stderr)
 
 
-def baseline(store: Store, now: float) -> Iterator[tuple[str, bytes]]:
+def baseline(catalogue: Catalogue, now: float) -> Iterator[tuple[str, bytes]]:
     """The programs that were learnt or accepted, and whose content is known."""
-    accepted = acceptances(store)
+    accepted = acceptances(catalogue)
     found = {
         (finding.path, finding.content)
-        for finding in store.findings()
-        if accepted_by(accepted, finding.described, now) is not None
+        for finding in catalogue.findings()
+        if accepted_by(accepted, finding.acceptance_subject, now) is not None
     }
-    for path, content, learnt in store.programs():
+    for path, content, learnt in catalogue.programs():
         if digest_of(content) and (learnt or (path, content) in found):
             yield path, content
 
@@ -82,19 +82,19 @@ def _import(options: argparse.Namespace) -> None:
         with _file(options.file, "rb") as file:
             taken = baseline_file.load(file)
     except BadBaseline as error:
-        raise Refusal(f"{options.file}: {error}", "export it again", status=USAGE) from error
+        raise ExporterError(f"{options.file}: {error}", "export it again", status=USAGE) from error
     now = time.time()
-    with opened(options.catalogue_path, create=True) as store, store.transaction():
-        before = store.count("programs")
-        closed = {(finding.path, finding.content): finding for finding in store.findings()}
+    with opened(options.catalogue_path, create=True) as catalogue, catalogue.transaction():
+        before = catalogue.count("programs")
+        closed = {(finding.path, finding.content): finding for finding in catalogue.findings()}
         for path, content in taken.programs:
-            store.remember(path, content, IMPORTED, now)
-            store.adopt(path, content)
+            catalogue.remember(path, content, IMPORTED, now)
+            catalogue.adopt(path, content)
             if (path, content) in closed:
-                store.drop_finding(closed[path, content])
-        if taken.learnt and store.get(learning.OVER) is None:
-            learning.end(store, now)
-        new, learnt = store.count("programs") - before, store.get(learning.OVER) is not None
+                catalogue.drop_finding(closed[path, content])
+        if taken.learnt and catalogue.get(learning.OVER) is None:
+            learning.end(catalogue, now)
+        new, learnt = catalogue.count("programs") - before, catalogue.get(learning.OVER) is not None
     state = "learning is over" if learnt else "learning goes on"
     print(f"{len(taken.programs)} programs imported, {new} of them new; {state}", file=sys.stderr)
 
@@ -108,4 +108,4 @@ def _file(name: str, mode: str) -> Iterator[IO[bytes]]:
             with Path(name).open(mode) as file:
                 yield file
     except OSError as error:
-        raise Refusal(f"{name}: {error.strerror}", "give another file") from error
+        raise ExporterError(f"{name}: {error.strerror}", "give another file") from error

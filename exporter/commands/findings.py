@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from exporter.catalogue.acceptance import Acceptance, accepted_by, check, expiry
-from exporter.catalogue.catalogue import Store
+from exporter.catalogue.catalogue import Catalogue
 from exporter.catalogue.finding import Finding
 from exporter.catalogue.host_acceptances import acceptances
 from exporter.commands.open_catalogue import add_catalogue_path, opened
 from exporter.config.argument_types import Parser
-from exporter.errors import USAGE, Refusal
+from exporter.errors import USAGE, ExporterError
 from exporter.escape import escape
 from exporter.events.event_arguments import FIELDS
 
@@ -65,9 +65,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def findings(arguments: list[str]) -> None:
-    """The command. Raises Refusal."""
+    """The command. Raises ExporterError."""
     options = parser().parse_args(arguments)
-    commands: dict[str, Callable[[Store, argparse.Namespace], None]] = {
+    commands: dict[str, Callable[[Catalogue, argparse.Namespace], None]] = {
         "list": _list,
         "show": _show,
         "accept": _accept,
@@ -75,17 +75,17 @@ def findings(arguments: list[str]) -> None:
         "acceptances": _acceptances,
     }
     try:
-        with opened(options.catalogue_path) as store:
-            commands[options.command](store, options)
+        with opened(options.catalogue_path) as catalogue:
+            commands[options.command](catalogue, options)
         sys.stdout.flush()
     except BrokenPipeError:
         # the reader has enough; Python would say so once more when it flushes at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _list(store: Store, options: argparse.Namespace) -> None:
-    accepted, now = acceptances(store), time.time()
-    rows = [(finding, accepted_by(accepted, finding.described, now)) for finding in store.findings()]
+def _list(catalogue: Catalogue, options: argparse.Namespace) -> None:
+    accepted, now = acceptances(catalogue), time.time()
+    rows = [(finding, accepted_by(accepted, finding.acceptance_subject, now)) for finding in catalogue.findings()]
     shown = [(finding, by) for finding, by in rows if options.all or not by]
     if options.json:
         print(json.dumps([_as_json(finding, by) for finding, by in shown], indent=2))
@@ -101,10 +101,10 @@ def _list(store: Store, options: argparse.Namespace) -> None:
     _print_table(table)
 
 
-def _show(store: Store, options: argparse.Namespace) -> None:
-    finding = find(store, options.id)
-    by = accepted_by(acceptances(store), finding.described, time.time())
-    record: dict[str, Any] = json.loads(store.record(finding))
+def _show(catalogue: Catalogue, options: argparse.Namespace) -> None:
+    finding = find(catalogue, options.id)
+    by = accepted_by(acceptances(catalogue), finding.acceptance_subject, time.time())
+    record: dict[str, Any] = json.loads(catalogue.record(finding))
     if options.json:
         print(json.dumps({**_as_json(finding, by), "introduction": record}, indent=2))
         return
@@ -128,53 +128,53 @@ def _show(store: Store, options: argparse.Namespace) -> None:
     _print_table([(f"  {name}", _value(name, record, why)) for name in names])
 
 
-def _accept(store: Store, options: argparse.Namespace) -> None:
+def _accept(catalogue: Catalogue, options: argparse.Namespace) -> None:
     try:
         expires = None if options.expires is None else expiry(options.expires)
         chosen = [(kind, getattr(options, kind)) for kind in SELECTORS if getattr(options, kind) is not None]
         for kind, pattern in chosen:
             check(kind, pattern)
     except ValueError as error:
-        raise Refusal(str(error), "see exec_exporter findings accept --help", status=USAGE) from error
+        raise ExporterError(str(error), "see exec_exporter findings accept --help", status=USAGE) from error
     now = time.time()
     if expires is not None and expires <= now:
-        raise Refusal(f"--expires={options.expires} is over", "give a later one", status=USAGE)
-    with store.transaction():
-        found = [find(store, prefix) for prefix in options.ids]
+        raise ExporterError(f"--expires={options.expires} is over", "give a later one", status=USAGE)
+    with catalogue.transaction():
+        found = [find(catalogue, prefix) for prefix in options.ids]
         chosen += [("id", finding.id) for finding in found]
         if not chosen:
-            raise Refusal("nothing is given to accept", "give ids, --path, --package or --hash", status=USAGE)
-        before = acceptances(store)
+            raise ExporterError("nothing is given to accept", "give ids, --path, --package or --hash", status=USAGE)
+        before = acceptances(catalogue)
         new = [Acceptance(kind, pattern, options.reason, expires) for kind, pattern in chosen]
         for one in new:
-            store.accept(one, now)
+            catalogue.accept(one, now)
         closed = 0
-        for finding in list(store.findings()):
-            if accepted_by(new, finding.described, now):
-                store.adopt(finding.path, finding.content)
-                closed += not accepted_by(before, finding.described, now)
+        for finding in list(catalogue.findings()):
+            if accepted_by(new, finding.acceptance_subject, now):
+                catalogue.adopt(finding.path, finding.content)
+                closed += not accepted_by(before, finding.acceptance_subject, now)
     for one in new:
         print(f"accepted {_plain(str(one))}")
     print(f"{closed} open finding{'' if closed == 1 else 's'} closed")
 
 
-def _forget(store: Store, options: argparse.Namespace) -> None:
+def _forget(catalogue: Catalogue, options: argparse.Namespace) -> None:
     chosen = [Acceptance(kind, getattr(options, kind)) for kind in SELECTORS if getattr(options, kind) is not None]
     if not chosen and not options.ids:
-        raise Refusal("nothing is given to forget", "give ids, --path, --package or --hash", status=USAGE)
-    with store.transaction():
-        for finding in [find(store, prefix) for prefix in options.ids]:
-            store.forget(finding)
-            store.withdraw(Acceptance("id", finding.id))
+        raise ExporterError("nothing is given to forget", "give ids, --path, --package or --hash", status=USAGE)
+    with catalogue.transaction():
+        for finding in [find(catalogue, prefix) for prefix in options.ids]:
+            catalogue.forget(finding)
+            catalogue.withdraw(Acceptance("id", finding.id))
             print(f"forgot {finding.id} {finding.path}")
         for one in chosen:
-            if not store.withdraw(one):
-                raise Refusal(f"nothing was accepted as {one}", "see exec_exporter findings acceptances")
+            if not catalogue.withdraw(one):
+                raise ExporterError(f"nothing was accepted as {one}", "see exec_exporter findings acceptances")
             print(f"took back {_plain(str(one))}")
 
 
-def _acceptances(store: Store, options: argparse.Namespace) -> None:
-    rows = acceptances(store)
+def _acceptances(catalogue: Catalogue, options: argparse.Namespace) -> None:
+    rows = acceptances(catalogue)
     if options.json:
         print(json.dumps([_acceptance_json(one) for one in rows], indent=2))
     elif not rows:
@@ -187,14 +187,14 @@ def _acceptances(store: Store, options: argparse.Namespace) -> None:
         _print_table(table)
 
 
-def find(store: Store, prefix: str) -> Finding:
-    """The finding whose id begins so. Raises Refusal where there is none, or more than one."""
+def find(catalogue: Catalogue, prefix: str) -> Finding:
+    """The finding whose id begins so. Raises ExporterError where there is none, or more than one."""
     if not prefix or not set(prefix) <= set("0123456789abcdef"):
-        raise Refusal(f"{prefix!r} is not a finding's id", "see exec_exporter findings list --all", status=USAGE)
-    found = list(store.findings(prefix))
+        raise ExporterError(f"{prefix!r} is not a finding's id", "see exec_exporter findings list --all", status=USAGE)
+    found = list(catalogue.findings(prefix))
     if len(found) != 1:
         what = f"{len(found)} findings begin with {prefix}" if found else f"there is no finding {prefix}"
-        raise Refusal(what, "see exec_exporter findings list --all")
+        raise ExporterError(what, "see exec_exporter findings list --all")
     return found[0]
 
 

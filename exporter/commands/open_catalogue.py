@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from exporter.catalogue.catalogue import Store
+from exporter.catalogue.catalogue import Catalogue
 from exporter.catalogue.sqlite_file import Damaged, Unusable
-from exporter.errors import Refusal
+from exporter.errors import ExporterError
 from exporter.novelty.flags import CATALOGUE_PATH
 
 VARIABLE = "EXEC_EXPORTER_CATALOGUE_PATH"
@@ -30,18 +30,18 @@ def add_catalogue_path(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def opened(path: Path, *, create: bool = False) -> Iterator[Store]:
-    """Opens a catalogue; whatever fails with it ends the command. Raises Refusal."""
+def opened(path: Path, *, create: bool = False) -> Iterator[Catalogue]:
+    """Opens a catalogue; whatever fails with it ends the command. Raises ExporterError."""
     try:
-        with closing(Store(path, create=create)) as store:
-            yield store
+        with closing(Catalogue(path, create=create)) as catalogue:
+            yield catalogue
     except FileNotFoundError as error:
-        raise Refusal(
+        raise ExporterError(
             f"there is no catalogue {path}", "give that of the service with --catalogue.path, or start it"
         ) from error
     except (Unusable, PermissionError) as error:
-        raise Refusal(f"cannot open the catalogue {path} ({error})", "run this as the service's user") from error
+        raise ExporterError(f"cannot open the catalogue {path} ({error})", "run this as the service's user") from error
     except Damaged as error:
-        raise Refusal(f"{path} is no catalogue ({error})", "the service sets it aside when it starts") from error
+        raise ExporterError(f"{path} is no catalogue ({error})", "the service sets it aside when it starts") from error
     except sqlite3.Error as error:
-        raise Refusal(f"the catalogue {path} fails ({error})", "see the service's log") from error
+        raise ExporterError(f"the catalogue {path} fails ({error})", "see the service's log") from error

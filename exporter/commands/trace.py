@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 from exporter.config.argument_types import Parser, number, power_of_two
 from exporter.config.resolve import Formatter, settle
-from exporter.errors import USAGE, Refusal
+from exporter.errors import USAGE, ExporterError
 from exporter.events.decode import DecodeError, Decoder
 from exporter.events.event_arguments import lacks_cgroup, not_asked, unavailable
 from exporter.events.event_json import as_json
@@ -86,13 +86,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def parse(arguments: list[str], environment: Mapping[str, str] = os.environ) -> TraceOptions:
-    """Raises Refusal for what cannot be meant."""
+    """Raises ExporterError for what cannot be meant."""
     options, _ = settle(parser(), arguments, environment)
     return TraceOptions(**vars(options))
 
 
 def trace(arguments: list[str]) -> None:
-    """The command. Raises Refusal."""
+    """The command. Raises ExporterError."""
     options = parse(arguments)
     wanted = _filter(options)
     preflight.check()
@@ -188,6 +188,6 @@ def _cgroup_id(text: str | None) -> int | None:
     try:
         return os.stat(text).st_ino  # noqa: PTH116 - one call, one number
     except OSError as error:
-        raise Refusal(
+        raise ExporterError(
             f"--cgroup={text} is not there ({error.strerror})", "give a cgroup's id or its directory", status=USAGE
         ) from error

@@ -10,17 +10,9 @@ from pathlib import Path
 
 from exporter.config.argument_types import Parser
 from exporter.config.resolve import Formatter, settle
-from exporter.errors import USAGE, Refusal
+from exporter.errors import USAGE, ExporterError
 from exporter.kernel.bpffs import Pins, PinsUnavailable
-
-DEFAULT = "/sys/fs/bpf/exec_exporter"
-
-
-def add_pin_path(parser: argparse.ArgumentParser, what: str) -> None:
-    """The flag that says where pins are."""
-    parser.add_argument(
-        "--bpf.pin-path", dest="pin_path", metavar="DIRECTORY", default=DEFAULT, help=f"{what} (default %(default)s)"
-    )
+from exporter.probe.flags import add_pin_path
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def unpin(arguments: list[str], environment: Mapping[str, str] = os.environ) -> None:
-    """The command. Raises Refusal."""
+    """The command. Raises ExporterError."""
     options, _ = settle(parser(), arguments, environment)
     path = Path(options.pin_path)
     if not path.is_dir():
@@ -48,7 +40,9 @@ def unpin(arguments: list[str], environment: Mapping[str, str] = os.environ) -> 
             pins.remove_all()
         path.rmdir()
     except PinsUnavailable as error:
-        raise Refusal(f"{error}", "give the directory by --bpf.pin-path", status=USAGE) from error
+        raise ExporterError(f"{error}", "give the directory by --bpf.pin-path", status=USAGE) from error
     except OSError as error:
-        raise Refusal(f"cannot remove what is pinned in {path} ({error.strerror})", "run this as its owner") from error
+        raise ExporterError(
+            f"cannot remove what is pinned in {path} ({error.strerror})", "run this as its owner"
+        ) from error
     print(f"removed from {path}: {found or 'nothing'}")

@@ -16,19 +16,18 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from exporter.compiler import typed_loads
 from exporter.compiler.ctypes_layout import Description
-from exporter.compiler.kernel_facts import KernelFacts, running_kernel
+from exporter.compiler.kernel_facts import KernelFacts, KernelNeeds, running_kernel
 from exporter.compiler.stub_headers import kernel_headers
-from exporter.errors import Refusal
+from exporter.errors import ExporterError
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_syscall import MapInfo
-from exporter.probe.event_header import BPF_DIRECTORY, vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class CompiledMap:
 class Compiled:
     """The instructions of each program of a source, in which maps stand as the numbers in `numbers`.
 
-    `vocabulary` is that of event.h as it was compiled.
+    `vocabulary` has the enums of its header as they were compiled: name to number, by enum; the caller fills it in.
     """
 
     programs: dict[str, bytes]
@@ -57,21 +56,20 @@ class Compiled:
     typed: bool
     bcc_version: str
     kernel: KernelFacts
-    vocabulary: dict[str, dict[str, int]]
+    vocabulary: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
-def compile_source(
-    source: str, definitions: Mapping[str, object], tracepoint: str, without: Collection[str] = (), *, typed: bool
-) -> Compiled:
-    """Compiles a source of bpf/ for this kernel, or one that lacks the features `without`. Raises Refusal.
+def compile_source(source: Path, definitions: Mapping[str, object], needs: KernelNeeds, *, typed: bool) -> Compiled:
+    """Compile a C file for the running kernel in a child process. Raises ExporterError.
 
-    `typed`: with typed loads, if the kernel has what they need for that tracepoint.
+    Headers are searched for beside the source. `typed`: with typed loads, if the kernel has what they need for the
+    tracepoint.
     """
-    return in_child(lambda: _compile(source, definitions, tracepoint, without, typed))
+    return in_child(lambda: _compile(source, definitions, needs, typed))
 
 
 def in_child(work: Callable[[], T]) -> T:
-    """What the function returns, called in a child process that then is gone. Raises the Refusal that it raises."""
+    """Call a function in a child process and return its result. Raises the ExporterError that it raises."""
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -84,10 +82,12 @@ def in_child(work: Callable[[], T]) -> T:
     _, status = os.waitpid(child, 0)
     if not answer:
         how = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"status {status >> 8}"
-        raise Refusal(f"the compiler ended without an answer ({how})", "see that there are 200 MiB of memory for it")
+        raise ExporterError(
+            f"the compiler ended without an answer ({how})", "see that there are 200 MiB of memory for it"
+        )
     result: Any = pickle.loads(answer)  # noqa: S301 - from this program's own child
     if isinstance(result, _Refused):
-        raise Refusal(*result.arguments)
+        raise ExporterError(*result.arguments)
     return cast("T", result)
 
 
@@ -104,7 +104,7 @@ def _answer(work: Callable[[], object], writing: int) -> None:
             signal.signal(number, signal.SIG_DFL)
         try:
             result = work()
-        except Refusal as refusal:
+        except ExporterError as refusal:
             result = _Refused((refusal.what, refusal.remedy))
         with open(writing, "wb") as pipe:
             pipe.write(pickle.dumps(result))
@@ -115,10 +115,8 @@ def _answer(work: Callable[[], object], writing: int) -> None:
         os._exit(status)
 
 
-def _compile(
-    source: str, definitions: Mapping[str, object], tracepoint: str, without: Collection[str], typed: bool
-) -> Compiled:
-    header, kernel = running_kernel(tracepoint, without)
+def _compile(source: Path, definitions: Mapping[str, object], needs: KernelNeeds, typed: bool) -> Compiled:
+    header, kernel = running_kernel(needs)
     bcc = _bcc()
     flags = [f"-D{name}={value}" for name, value in definitions.items()]
     if typed and kernel.cast is not None and kernel.tracepoint is not None:
@@ -132,17 +130,17 @@ def _compile(
         for name, text in headers.items():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).write_text(text, "ascii")
-        flags += [f"-I{BPF_DIRECTORY}", f"-I{tree / 'include'}"]
+        flags += [f"-I{source.parent}", f"-I{tree / 'include'}"]
         os.environ["BCC_KERNEL_SOURCE"] = directory
         try:
             with native_stderr() as said:
-                bpf = bcc.BPF(src_file=bytes(BPF_DIRECTORY / source), cflags=flags)
+                bpf = bcc.BPF(src_file=bytes(source), cflags=flags)
         except Exception as error:  # BCC raises nothing more specific
             raise not_loaded("".join(said)) from error
     programs, maps, numbers = _taken_apart(bcc.lib, bpf.module)
     if typed and kernel.cast is not None:
         programs = {name: typed_loads.resolve(code, kernel.cast) for name, code in programs.items()}
-    return Compiled(programs, maps, numbers, typed, bcc.__version__, kernel, vocabulary())
+    return Compiled(programs, maps, numbers, typed, bcc.__version__, kernel)
 
 
 def _bcc() -> Any:
@@ -175,20 +173,20 @@ def _taken_apart(lib: Any, module: Any) -> tuple[dict[str, bytes], dict[str, Com
     return programs, maps, {descriptor: name.decode() for descriptor, name in numbers.items()}
 
 
-def _no_bcc(why: str) -> Refusal:
-    return Refusal(
+def _no_bcc(why: str) -> ExporterError:
+    return ExporterError(
         f"BCC for Python is not installed ({why})",
         "install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora);"
         " a virtual environment sees it when made by /usr/bin/python3 -m venv --system-site-packages",
     )
 
 
-def not_loaded(output: str) -> Refusal:
+def not_loaded(output: str) -> ExporterError:
     """What BCC or the verifier said, in one line."""
     log.debug("the compiler or the kernel said: %s", output)
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if re.search("error|failed", line, re.IGNORECASE)] or lines[-1:]
-    return Refusal(
+    return ExporterError(
         f"the kernel or BCC refused the probe ({telling[0] if telling else 'no reason given'})",
         "run with --log.level=debug and report what it prints, with the output of 'uname -a'",
     )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import operator
+import struct
+from collections.abc import Callable
 from typing import Any
 
 # A name of C's, or of a struct: its name, its members (each with a name, a description and, of an array, its length
@@ -26,7 +29,7 @@ _NUMBERS: dict[str, Any] = {
 
 
 def layout(description: Description) -> Any:
-    """The type of ctypes. Raises KeyError or ValueError for what no struct of bpf/event.h has, such as unions."""
+    """The type of ctypes. Raises KeyError or ValueError for what no struct of bpf/exec.h has, such as unions."""
     if isinstance(description, str):
         return _NUMBERS[description]
     name, members, *kind = description
@@ -40,3 +43,20 @@ def layout(description: Description) -> Any:
             fields.append((member, layout(inner) * length[0][0] if length else layout(inner)))
     packed = {"_pack_": 1} if kind == ["struct_packed"] else {}
     return type(name, (ctypes.Structure,), {**packed, "_fields_": fields})
+
+
+def u64_reader(struct_type: type[ctypes.Structure], *names: str) -> Callable[[bytes], Any]:
+    """A function from the raw value to the numbers of these members; those of an array come one after the other.
+
+    One number alone comes as it is, more as a tuple. All members are 64-bit numbers. Raises LookupError for one that is
+    not there.
+    """
+    words = struct.Struct(f"={ctypes.sizeof(struct_type) // 8}Q")
+    wanted: list[int] = []
+    for name in names:
+        place = getattr(struct_type, name, None)
+        if place is None:
+            raise LookupError(f"there is no member {name}")
+        wanted += range(place.offset // 8, (place.offset + place.size) // 8)
+    pick = operator.itemgetter(*wanted)
+    return lambda raw: pick(words.unpack(raw))

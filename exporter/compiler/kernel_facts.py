@@ -9,8 +9,7 @@ from pathlib import Path
 from exporter.compiler import typed_loads
 from exporter.compiler.btf import BTF, BTFError
 from exporter.compiler.kernel_types import Feature, kernel_types
-from exporter.errors import Refusal
-from exporter.probe import failure_hook, script_hook
+from exporter.errors import ExporterError
 
 BTF_DIRECTORY = Path("/sys/kernel/btf")
 
@@ -29,21 +28,35 @@ class KernelFacts:
         return self.functions.get(typed_loads.FUNCTION)
 
 
-def running_kernel(tracepoint: str, without: Collection[str]) -> tuple[str, KernelFacts]:
-    """Declarations in C, and the facts, as of a kernel that lacks the features `without`. Raises Refusal."""
+@dataclass(frozen=True)
+class KernelNeeds:
+    """What a program asks of a kernel.
+
+    `tracepoint` is the raw tracepoint that it is attached to, `functions` are those that hooks may attach to.
+    `without` names features that are left out, as on a kernel that lacks them.
+    """
+
+    tracepoint: str
+    functions: Collection[str]
+    features: Collection[Feature]
+    without: Collection[str] = ()
+
+
+def running_kernel(needs: KernelNeeds) -> tuple[str, KernelFacts]:
+    """Return C declarations of the types that the features need, and the facts. Raises ExporterError."""
     path = BTF_DIRECTORY / "vmlinux"
     try:
         btf = BTF(path.read_bytes())
         overlay = BTF_DIRECTORY / "overlay"
         if overlay.exists():
             btf = BTF(overlay.read_bytes(), btf)
-        types = kernel_types(btf, without)
+        types = kernel_types(btf, needs.features, needs.without)
     except OSError as error:
-        raise Refusal(
+        raise ExporterError(
             f"cannot read the kernel's type information, {path} ({error.strerror})",
             "run a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are since 2020",
         ) from error
     except BTFError as error:
-        raise Refusal(str(error), f"report this with the output of 'uname -a' and the size of {path}") from error
-    wanted = {typed_loads.FUNCTION, script_hook.FUNCTION, script_hook.LSM_FUNCTION, *failure_hook.functions()}
-    return types.header, KernelFacts(types.missing, btf.functions(wanted), btf.typedef(f"btf_trace_{tracepoint}"))
+        raise ExporterError(str(error), f"report this with the output of 'uname -a' and the size of {path}") from error
+    wanted = {typed_loads.FUNCTION, *needs.functions}
+    return types.header, KernelFacts(types.missing, btf.functions(wanted), btf.typedef(f"btf_trace_{needs.tracepoint}"))

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from exporter.config import duration as durations
-from exporter.errors import USAGE, Refusal
+from exporter.errors import USAGE, ExporterError
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises Refusal where argparse prints a page and ends."""
+    """Raises ExporterError where argparse prints a page and ends."""
 
     def error(self, message: str) -> NoReturn:
         """One line, and where to read on."""
-        raise Refusal(message, f"see {self.prog} --help", status=USAGE)
+        raise ExporterError(message, f"see {self.prog} --help", status=USAGE)
 
 
 def number(least: int, most: int) -> Callable[[str], int]:

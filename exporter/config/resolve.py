@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from exporter.config.argument_types import boolean
-from exporter.errors import USAGE, Refusal
+from exporter.errors import USAGE, ExporterError
 
 CONFIG_FILE = "config.file"
 
@@ -72,7 +72,7 @@ def value_of(action: argparse.Action, text: str) -> Any:
 
 
 def from_environment(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> dict[str, Setting]:
-    """What the variables say. An empty one says nothing. Raises Refusal."""
+    """What the variables say. An empty one says nothing. Raises ExporterError."""
     found = {}
     for flag, action in flags(parser).items():
         origin = variable(parser.prog, flag)
@@ -85,7 +85,7 @@ def from_environment(parser: argparse.ArgumentParser, environment: Mapping[str, 
             else:
                 value = value_of(action, text)
         except ValueError as error:
-            raise Refusal(f"{origin}: {error}", f"see {parser.prog} --help", status=USAGE) from error
+            raise ExporterError(f"{origin}: {error}", f"see {parser.prog} --help", status=USAGE) from error
         found[flag] = Setting(value, origin)
     return found
 
@@ -98,7 +98,7 @@ def settle(
 ) -> tuple[argparse.Namespace, dict[str, str]]:
     """The values of all flags, and what gave those that are not at their defaults, both by destination.
 
-    `file` reads the file that --config.file names. Raises Refusal.
+    `file` reads the file that --config.file names. Raises ExporterError.
     """
     known = flags(parser)
     options = parser.parse_args(arguments, argparse.Namespace(**{action.dest: None for action in known.values()}))

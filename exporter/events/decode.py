@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from exporter.probe.event_header import STDIN_TYPES, enum
+from exporter.probe.exec_header import STDIN_TYPES, Layouts, enum
 
 _KEY_FLAGS = enum("key_flag")
 _PATH_FLAGS = enum("path_flag")
@@ -20,15 +20,7 @@ class DecodeError(ValueError):
 
 
 @dataclass(frozen=True)
-class Layouts:
-    """The structs exec_key and introduction of event.h, as ctypes."""
-
-    key: type[ctypes.Structure]
-    introduction: type[ctypes.Structure]
-
-
-@dataclass(frozen=True)
-class Key:
+class ExecKey:
     """What a key says by itself; which files it means, its introduction says."""
 
     stdin_type: str
@@ -64,7 +56,7 @@ class Identity(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Path:
+class KernelPath:
     """A path as the kernel has it: absolute, or what is left of its end where it was cut.
 
     An `orphan` is in no directory (memfd, pipe, socket): its name is not a path.
@@ -104,11 +96,11 @@ class Introduction:
     """
 
     key: bytes
-    pathname: Path | None
-    interpreter_pathname: Path | None
-    cwd: Path | None
-    stdin_path: Path | None
-    script_path: Path | None
+    pathname: KernelPath | None
+    interpreter_pathname: KernelPath | None
+    cwd: KernelPath | None
+    stdin_path: KernelPath | None
+    script_path: KernelPath | None
     cmdpath: bytes | None
     interp: bytes | None
     argv: bytes | None
@@ -147,12 +139,12 @@ class Decoder:
         self._key = _place(layouts.introduction, "key")
         self._text_offset = _place(layouts.introduction, "text").start
 
-    def key(self, raw: bytes) -> Key:
+    def key(self, raw: bytes) -> ExecKey:
         """A key of the map. Raises DecodeError for another size."""
         if len(raw) != ctypes.sizeof(self._layouts.key):
             raise DecodeError(f"a key of {len(raw)} bytes, not {ctypes.sizeof(self._layouts.key)}")
         key: Any = self._layouts.key.from_buffer_copy(raw)
-        return Key(STDIN_TYPES.get(key.stdin_type, "unknown"), key.flags)
+        return ExecKey(STDIN_TYPES.get(key.stdin_type, "unknown"), key.flags)
 
     def identities(self, raw: bytes) -> tuple[Identity, Identity]:
         """Which file a key means, and which interpreter. Raises DecodeError for another size."""
@@ -216,14 +208,14 @@ def _string(text: bytes | None) -> bytes | None:
     return None if text is None else text.removesuffix(b"\0")
 
 
-def _path(names: bytes | None, flags: int, cut: bool) -> Path | None:
+def _path(names: bytes | None, flags: int, cut: bool) -> KernelPath | None:
     """Names that end in NUL, leaf first, as a path. A root directory has none."""
     if not flags & _PATH_FLAGS["PATH_PRESENT"]:
         return None
     parts = names.removesuffix(b"\0").split(b"\0") if names else []
     orphan = bool(flags & _PATH_FLAGS["PATH_ORPHAN"])
     path = b"/".join(reversed(parts))
-    return Path(
+    return KernelPath(
         name=path if cut or orphan else b"/" + path,
         cut=cut,
         deleted=bool(flags & _PATH_FLAGS["PATH_DELETED"]),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from exporter.escape import escape
-from exporter.events.decode import File, Introduction, Key, Path
+from exporter.events.decode import ExecKey, File, Introduction, KernelPath
 from exporter.events.event_arguments import EXTRA_FIELDS, FIELDS
 from exporter.events.labels import labels_of
 
@@ -17,7 +17,7 @@ NAMES, VALUES = "names", "values"
 
 
 def as_json(
-    key: Key, introduction: Introduction, unavailable: Mapping[str, str], *, boot_time_ns: int, env: str = VALUES
+    key: ExecKey, introduction: Introduction, unavailable: Mapping[str, str], *, boot_time_ns: int, env: str = VALUES
 ) -> dict[str, Any]:
     """Fields that the kernel cannot give, or that were not asked for, are null: `unavailable` says why.
 
@@ -88,14 +88,14 @@ def stdin_path(stdin_type: str, introduction: Introduction) -> str | None:
     return _pathname(path, " (deleted)" if path.deleted else "")
 
 
-def _script_path(key: Key, introduction: Introduction) -> str | None:
+def _script_path(key: ExecKey, introduction: Introduction) -> str | None:
     """The script's own path where the earlier hook saw it."""
     if not key.has("script"):
         return None
     return "as invoked" if key.has("as_invoked") else _pathname(introduction.script_path)
 
 
-def _pathname(path: Path | None, suffix: str = "") -> str | None:
+def _pathname(path: KernelPath | None, suffix: str = "") -> str | None:
     """A path that was cut, or leads to no root, never looks like one that is whole."""
     if path is None:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from exporter.escape import escape
-from exporter.events.decode import Introduction, Key, Path
+from exporter.events.decode import ExecKey, Introduction, KernelPath
 
 UNKNOWN = "unknown"
 
@@ -18,7 +18,7 @@ class Labels(NamedTuple):
     stdin_type: str
 
 
-def labels_of(key: Key, introduction: Introduction | None) -> Labels:
+def labels_of(key: ExecKey, introduction: Introduction | None) -> Labels:
     """The labels of a key; its path and interpreter are `unknown` until it has been introduced."""
     if introduction is None or introduction.pathname is None:
         return Labels(UNKNOWN, UNKNOWN, key.stdin_type)
@@ -30,7 +30,7 @@ def labels_of(key: Key, introduction: Introduction | None) -> Labels:
     return Labels(path_label(introduction.pathname), path_label(interpreter) if interpreter else "", key.stdin_type)
 
 
-def path_label(path: Path) -> str:
+def path_label(path: KernelPath) -> str:
     """A file's path, or what stands for the paths of files that have none: those would be without number."""
     if path.orphan:
         return "[memfd]" if path.name.startswith(b"memfd:") else "[disconnected]"

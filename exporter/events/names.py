@@ -6,16 +6,16 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
-from exporter.events.decode import DecodeError, Decoder, Introduction, Key
+from exporter.events.decode import DecodeError, Decoder, ExecKey, Introduction
 from exporter.events.labels import UNKNOWN, Labels, labels_of
 
 log = logging.getLogger(__name__)
 
-Introduced = tuple[bytes, Key, Introduction, int]
-Observer = Callable[[bytes, Key, Introduction, int], None]
+Introduced = tuple[bytes, ExecKey, Introduction, int]
+Observer = Callable[[bytes, ExecKey, Introduction, int], None]
 
 
-class Catalogue:
+class Names:
     """The labels of each key. `introductions` gives the records that have come since it was last asked.
 
     An observer is called with each introduction: raw key, key, introduction, and the how manieth record it was. It must
@@ -27,7 +27,7 @@ class Catalogue:
         self._introductions = introductions
         self._labels: dict[bytes, Labels] = {}
         self._unnamed: dict[bytes, Labels] = {}
-        self._touched: set[bytes] = set()
+        self._used: set[bytes] = set()
         self._renamed: set[bytes] = set()
         self._lock = threading.Lock()
         self.observer: Observer | None = None
@@ -53,7 +53,7 @@ class Catalogue:
                 if observer:
                     observer(*introduced)
 
-    def know(self, known: Mapping[bytes, Labels]) -> None:
+    def preload(self, known: Mapping[bytes, Labels]) -> None:
         """Takes in what keys mean that need no introduction."""
         with self._lock:
             self._renamed |= known.keys() - self._labels.keys()
@@ -102,15 +102,15 @@ class Catalogue:
             found, self._renamed = self._renamed, set()
         return found
 
-    def touch(self, key: bytes) -> None:
+    def mark_used(self, key: bytes) -> None:
         """Takes note that a key was executed again after the execution that introduced it."""
         if self.observer:
-            self._touched.add(key)
+            self._used.add(key)
 
-    def touched(self) -> set[bytes]:
+    def take_used(self) -> set[bytes]:
         """The keys that were executed again since the last call."""
-        found = self._touched.copy()
-        self._touched -= found
+        found = self._used.copy()
+        self._used -= found
         return found
 
     def forget(self, key: bytes) -> None:

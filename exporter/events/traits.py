@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from exporter.events.decode import Key
+from exporter.events.decode import ExecKey
 from exporter.events.labels import Labels
-from exporter.probe.event_header import enum
+from exporter.probe.exec_header import enum
 
 # Those that the probe finds: a flag of the key each.
 _FLAGS = {
@@ -44,7 +44,7 @@ _LOADER = re.compile(r"ld-linux[\w-]*\.so\.\d+|ld64\.so\.\d+|ld\.so(\.\d+)?|ld-m
 _SHELL = re.compile(r"(ba|da|a|k|mk|pdk|z|c|tc|fi|ya|r|rba|lk)?sh(\.distrib|-static|\d+)?|busybox|pwsh|toybox")
 
 
-def traits_of(key: Key, labels: Labels) -> tuple[str, ...]:
+def traits_of(key: ExecKey, labels: Labels) -> tuple[str, ...]:
     """The traits of what was executed with this key; `labels` are those before any rule was applied to them."""
     traits = [trait for trait, flag in _FLAGS.items() if key.has(flag)] if key.flags & _ANY else []
     if _is(labels.path, _LOADER):

@@ -10,8 +10,6 @@ import logging
 import os
 from collections.abc import Callable
 
-from exporter.kernel.preflight import CAP_BPF, CAP_SYS_ADMIN
-
 log = logging.getLogger(__name__)
 
 CAP_SETPCAP = 8
@@ -89,3 +87,18 @@ def _check(result: int) -> None:
     if result:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
+
+
+CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE = 2, 19
+
+
+CAPABILITIES = {
+    CAP_DAC_READ_SEARCH: "CAP_DAC_READ_SEARCH",
+    CAP_SYS_PTRACE: "CAP_SYS_PTRACE",
+    CAP_SYS_ADMIN: "CAP_SYS_ADMIN",
+    CAP_PERFMON: "CAP_PERFMON",
+    CAP_BPF: "CAP_BPF",
+}

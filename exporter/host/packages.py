@@ -15,7 +15,7 @@ AGREES, DIFFERS, UNKNOWN, NOT_RECORDED = "agrees", "differs", "unknown", "not re
 
 
 @dataclass(frozen=True)
-class Explanation:
+class PackageVerdict:
     """What a package database says of a file. `digest` is one of the words above."""
 
     manager: str
@@ -44,7 +44,7 @@ class Owner:
         """Whether the file's MD5 is asked for."""
         return self.recorded is not None and self.algorithm == MD5
 
-    def explain(self, sha256: bytes | None, md5: bytes | None) -> Explanation:
+    def explain(self, sha256: bytes | None, md5: bytes | None) -> PackageVerdict:
         """What follows from the digests that the file has; None are those that could not be had."""
         found = md5 if self.algorithm == MD5 else sha256
         if self.recorded is None:
@@ -53,7 +53,7 @@ class Owner:
             said = UNKNOWN
         else:
             said = AGREES if found[:KEPT_BYTES] == self.recorded else DIFFERS
-        return Explanation(self.manager, self.package, said, self.maintainer_script)
+        return PackageVerdict(self.manager, self.package, said, self.maintainer_script)
 
 
 class Database(Protocol):

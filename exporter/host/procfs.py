@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-
-from exporter.novelty.executed_file import Process
 
 INIT_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -60,3 +59,19 @@ def read(opened: int, name: str) -> bytes:
         return os.read(file, 4096)
     finally:
         os.close(file)
+
+
+@dataclass(frozen=True)
+class Process:
+    """Who executed it, and when: `start_time` tells it from others that had its pid. 0 is unknown.
+
+    Times are in ns since boot; `parent` is a pid.
+    """
+
+    pid: int = 0
+    start_time: int = 0
+    time: int = 0
+    parent: int = 0
+
+
+NOBODY = Process()

@@ -116,4 +116,4 @@ class Map:
     def _do(self, command: int, key: bytes, value: ctypes.Array[ctypes.c_char] | None, flags: int = 0) -> None:
         buffer = ctypes.create_string_buffer(key, self.key_size)
         address = ctypes.addressof(value) if value is not None else 0
-        bpf(command, _Element(self.fd, ctypes.addressof(buffer), address, flags), at_once=True)
+        bpf(command, _Element(self.fd, ctypes.addressof(buffer), address, flags), hold_gil=True)

@@ -24,7 +24,7 @@ NOTE_CHARACTERS = 4096
 
 _libc = ctypes.CDLL(None, use_errno=True)
 # Other threads do not go on meanwhile: what is over in a microsecond would then wait for them, some milliseconds.
-_libc_at_once = ctypes.PyDLL(None, use_errno=True)
+_libc_holding_gil = ctypes.PyDLL(None, use_errno=True)
 
 
 class _Create(ctypes.Structure):
@@ -110,7 +110,7 @@ class MapInfo(NamedTuple):
     flags: int
 
 
-class Kind(NamedTuple):
+class ProgramKind(NamedTuple):
     """What a program is loaded as: its type and, if it is for what BTF names, how it is attached there and its id."""
 
     program_type: int
@@ -157,7 +157,7 @@ def pinned(path: bytes) -> int:
     return bpf(OBJ_GET, _Object(ctypes.addressof(name)))
 
 
-def load(instructions: bytes, kind: Kind, name: str) -> int:
+def load(instructions: bytes, kind: ProgramKind, name: str) -> int:
     """Loads a program; returns its descriptor.
 
     Raises OSError; a note on it is what the verifier said.
@@ -205,9 +205,9 @@ def _number() -> int:
     return SYS_BPF[os.uname().machine]
 
 
-def bpf(command: int, attributes: ctypes.Structure, *, at_once: bool = False) -> int:
-    """The system call; `at_once`: no other thread goes on until it is over. Raises OSError."""
-    libc = _libc_at_once if at_once else _libc
+def bpf(command: int, attributes: ctypes.Structure, *, hold_gil: bool = False) -> int:
+    """The system call; `hold_gil`: no other thread goes on until it is over. Raises OSError."""
+    libc = _libc_holding_gil if hold_gil else _libc
     result = int(libc.syscall(_number(), command, ctypes.byref(attributes), ctypes.sizeof(attributes)))
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from exporter.errors import FAILED, Refusal
+from exporter.errors import FAILED, ExporterError
 from exporter.kernel import bpf_syscall
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class PinsUnavailable(Exception):
 class Pins:
     """Such a directory, held by this process alone. Names in it are paths below it.
 
-    Raises PinsUnavailable where there can be none, and Refusal where another exporter has it.
+    Raises PinsUnavailable where there can be none, and ExporterError where another exporter has it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,7 +54,7 @@ class Pins:
         except BlockingIOError:
             holder = _holder(os.fstat(self._directory).st_ino)
             os.close(self._directory)
-            raise Refusal(
+            raise ExporterError(
                 f"another exec_exporter ({holder}) counts with what is pinned in {path}",
                 "end it, or give this one another --bpf.pin-path",
                 status=FAILED,

@@ -11,7 +11,7 @@ import sys
 
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_map import ARRAY, ARRAY_OF_MAPS, PROG_ARRAY, Map
-from exporter.kernel.bpf_syscall import Kind
+from exporter.kernel.bpf_syscall import ProgramKind
 from exporter.kernel.instructions import INSTRUCTION, PSEUDO_MAP_FD, WIDE
 
 R0, R2, R3 = 0, 2, 3
@@ -34,7 +34,7 @@ def occupant(slot: Map) -> int:
     return int.from_bytes(slot.get(bytes(4)) or b"", sys.byteorder)
 
 
-def load_dispatcher(slot: Map, kind: Kind, name: str) -> int:
+def load_dispatcher(slot: Map, kind: ProgramKind, name: str) -> int:
     """Loads the program that calls what is in the slot, as a program of the same kind. Raises OSError."""
     code = (
         (WIDE, PSEUDO_MAP_FD << 4 | R2, 0, slot.fd),

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from exporter.kernel import bpf_syscall
-from exporter.probe.script_hook import HookError
+from exporter.kernel.symbols import HookError
 
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 KPROBE = Path("/sys/bus/event_source/devices/kprobe")

@@ -6,24 +6,16 @@ import ctypes
 import os
 from pathlib import Path
 
-from exporter.errors import Refusal
+from exporter.errors import ExporterError
+from exporter.host.capabilities import CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, CAPABILITIES
 from exporter.kernel.bpf_syscall import SYS_BPF
 
-CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
-CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE = 2, 19
-CAPABILITIES = {
-    CAP_DAC_READ_SEARCH: "CAP_DAC_READ_SEARCH",
-    CAP_SYS_PTRACE: "CAP_SYS_PTRACE",
-    CAP_SYS_ADMIN: "CAP_SYS_ADMIN",
-    CAP_PERFMON: "CAP_PERFMON",
-    CAP_BPF: "CAP_BPF",
-}
 BPF_MAP_CREATE = 0
 BPF_MAP_TYPE_RINGBUF = 27
 
 
 def check(status: Path = Path("/proc/self/status"), lockdown: Path = Path("/sys/kernel/security/lockdown")) -> None:
-    """Raises Refusal for what is missing: capabilities, kernel lockdown, ring buffers."""
+    """Raises ExporterError for what is missing: capabilities, kernel lockdown, ring buffers."""
     _check_capabilities(status.read_text("ascii"))
     if lockdown.exists():
         _check_lockdown(lockdown.read_text("ascii"))
@@ -41,7 +33,7 @@ def missing_capabilities(status: str) -> list[str]:
 def _check_capabilities(status: str) -> None:
     missing = missing_capabilities(status)
     if missing:
-        raise Refusal(
+        raise ExporterError(
             f"not permitted to load BPF programs: {' and '.join(missing)} missing",
             "run as root, or give the process CAP_BPF and CAP_PERFMON",
         )
@@ -49,7 +41,7 @@ def _check_capabilities(status: str) -> None:
 
 def _check_lockdown(text: str) -> None:
     if "[confidentiality]" in text:
-        raise Refusal(
+        raise ExporterError(
             "kernel lockdown is in confidentiality mode, in which no BPF program may read kernel memory",
             "boot with lockdown=integrity or none",
         )
@@ -59,12 +51,14 @@ def _check_ring_buffer() -> None:
     """Makes a ring buffer and drops it again: the only way to know is to try."""
     number = SYS_BPF.get(os.uname().machine)
     if number is None:
-        raise Refusal(f"exec_exporter does not know the machine {os.uname().machine}", "run it on x86_64 or aarch64")
+        raise ExporterError(
+            f"exec_exporter does not know the machine {os.uname().machine}", "run it on x86_64 or aarch64"
+        )
     size = os.sysconf("SC_PAGE_SIZE")
     attributes = (ctypes.c_uint32 * 32)(BPF_MAP_TYPE_RINGBUF, 0, 0, size)
     fd = ctypes.CDLL(None, use_errno=True).syscall(number, BPF_MAP_CREATE, attributes, ctypes.sizeof(attributes))
     if fd < 0:
-        raise Refusal(
+        raise ExporterError(
             f"the kernel made no BPF ring buffer ({os.strerror(ctypes.get_errno())})",
             "exec_exporter needs Linux 5.8 or newer, and a seccomp profile that allows bpf(2)",
         )

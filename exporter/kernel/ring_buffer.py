@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from functools import cache
 
-from exporter.errors import Refusal
+from exporter.errors import ExporterError
 
 NAMES = ("libbpf.so.1", "libbpf.so.0")
 
@@ -27,7 +27,7 @@ def _libbpf() -> ctypes.CDLL:
         lib.ring_buffer__consume.argtypes = (ctypes.c_void_p,)
         lib.ring_buffer__free.argtypes = (ctypes.c_void_p,)
         return lib
-    raise Refusal(
+    raise ExporterError(
         f"libbpf is not installed ({' or '.join(NAMES)})", "install libbpf1 (Debian, Ubuntu) or libbpf (Fedora)"
     )
 

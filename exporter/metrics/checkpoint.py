@@ -25,7 +25,7 @@ LEAST_PARTS = 64  # of changes, before everything is written again
 LEVEL = 1
 
 
-class Ledger:
+class Checkpoint:
     """The tables of each part as they were last saved. What cannot be saved is said once, until it can be again."""
 
     def __init__(self, blobs: BlobMap) -> None:
@@ -36,9 +36,9 @@ class Ledger:
         self._failing = False
 
     @classmethod
-    def create(cls) -> Ledger:
+    def create(cls) -> Checkpoint:
         """A new one. Raises OSError."""
-        return cls(BlobMap.create("ledger", PARTS))
+        return cls(BlobMap.create("checkpoint", PARTS))
 
     @property
     def fd(self) -> int:
@@ -103,9 +103,9 @@ def _saved(data: bytes) -> dict[str, Any]:
     try:
         saved = json.loads(zlib.decompress(data))
     except zlib.error as error:
-        raise ValueError("what is in the ledger cannot be read") from error
+        raise ValueError("what is in the checkpoint cannot be read") from error
     if not isinstance(saved, dict) or not saved.keys() >= {"whole", "parts"}:
-        raise ValueError("what is in the ledger is of another version")
+        raise ValueError("what is in the checkpoint is of another version")
     return saved
 
 

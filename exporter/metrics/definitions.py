@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from exporter.catalogue.finding import QUIET, Reason
 from exporter.compiler.typed_loads import PROGRAM_TYPES
 from exporter.events.event_arguments import FIELDS
 from exporter.events.exec_errors import ERRORS
 from exporter.events.traits import TRAITS
-from exporter.novelty.classify import QUIET, Reason
 from exporter.probe import script_hook
-from exporter.probe.event_header import FORMATS, LOSS_CAUSES, OUTCOMES, STDIN_TYPES, bounds
+from exporter.probe.exec_header import FORMATS, LOSS_CAUSES, OUTCOMES, STDIN_TYPES, bounds
 
 Family = CounterMetricFamily | GaugeMetricFamily
 
@@ -55,7 +54,7 @@ COLLECTORS: Mapping[str, str] = {
     "probe": "the probe itself; cannot be switched off",
 }
 BASELINE_STATES = ("learning", "watching", "lost", "off")
-MAPS = ("execs", "processes", "lives")
+MAPS = ("execs", "processes", "exits")
 
 EXECUTIONS = Metric(
     "exec_executions_total",
@@ -179,7 +178,7 @@ PROCESSES_UNTRACKED = Metric(
 EXITS_LOST = Metric(
     "exec_exporter_exits_lost_total",
     "counter",
-    "Exits that could not be counted: the map of lives was full, or the kernel did not show them.",
+    "Exits that could not be counted: the map of exits was full, or the kernel did not show them.",
 )
 MAP_ENTRIES = Metric("exec_exporter_map_entries", "gauge", "Entries in a map of the probe.", ("map",), {"map": MAPS})
 MAP_CAPACITY = Metric(
@@ -324,30 +323,3 @@ METRICS = (
     CATALOGUE_ERRORS,
     NOVELTY_DEFERRED,
 )
-
-
-def markdown() -> str:
-    """The tables as the README shows them: metrics, the buckets of histograms, traits."""
-    lines = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
-    for metric in METRICS:
-        labels = ", ".join(f"`{label}`" for label in metric.labels)
-        lines.append(f"| `{metric.name}` | {metric.type} | {labels} | {metric.help} |")
-    lines += ["", "| histogram | question | upper bounds of the buckets |", "|---|---|---|"]
-    for metric in METRICS:
-        if metric.bounds:
-            shown = ", ".join(f"{bound:g}" if bound < 1 else f"{bound:.0f}" for bound in metric.bounds)
-            lines.append(f"| `{metric.name}` | {metric.question} | {shown} |")
-    lines += ["", "| trait | meaning |", "|---|---|"]
-    lines += [f"| `{trait}` | {meaning} |" for trait, meaning in TRAITS.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _write(readme: Path) -> None:
-    """Puts the table into the README, between its marks."""
-    text = readme.read_text("utf-8")
-    begin, end = text.index("-->", text.index("<!-- metrics")) + 4, text.index("<!-- /metrics -->")
-    readme.write_text(text[:begin] + markdown() + text[end:], "utf-8")
-
-
-if __name__ == "__main__":
-    _write(Path("README.md"))

@@ -15,7 +15,7 @@ from exporter.metrics.definitions import Metric
 
 
 @dataclass(frozen=True)
-class Table:
+class RowFamily:
     """A family of one sample per label set; `rows` are values by tuples of label values, in the order of its labels.
 
     To prometheus_client it looks like one of its own families. Rendering reads the rows: 10,000 Samples cost more
@@ -53,7 +53,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Histograms(Table):
+class HistogramRows(RowFamily):
     """A family of histograms: the value of a row is the number in each of its buckets, and then the sum."""
 
     def points(self, value: Any) -> Sequence[float]:
@@ -78,4 +78,4 @@ class Histograms(Table):
         return found
 
 
-AnyFamily = ClientFamily | Table
+AnyFamily = ClientFamily | RowFamily

@@ -1,7 +1,7 @@
 """The exposition as bytes: what prometheus_client's generate_latest writes, at a tenth of its cost.
 
-Whatever is not a Table is rendered by generate_latest itself. Of a Table generate_latest renders each label set once;
-from then on only the value is written anew.
+Families that are no RowFamily are rendered by generate_latest itself. It also renders each label set of a RowFamily
+once; after that only the value is written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from exporter.metrics.family import AnyFamily, Table
+from exporter.metrics.family import AnyFamily, RowFamily
 
 EXACT = 1_000_000  # generate_latest writes integers below it plainly, the others with an exponent
 
@@ -50,7 +50,7 @@ class _Families(Collector):
     def __init__(self, *families: AnyFamily) -> None:
         self._families = families
 
-    def collect(self) -> Iterable[AnyFamily]:  # type: ignore[override] # a Table has what is asked of a family
+    def collect(self) -> Iterable[AnyFamily]:  # type: ignore[override] # a RowFamily has what is asked of a family
         return self._families
 
 
@@ -65,7 +65,7 @@ class Renderer:
         """The exposition of the families, byte for byte as generate_latest would write it."""
         parts = []
         for family in families:
-            if isinstance(family, Table):
+            if isinstance(family, RowFamily):
                 parts.append(self._encode(replace(family, rows={})))
                 parts += self._lines(family)
             else:
@@ -76,7 +76,7 @@ class Renderer:
     def _encode(self, family: AnyFamily) -> str:
         return self._format.encode(_Families(family)).decode().removesuffix(self._format.end)
 
-    def _lines(self, table: Table) -> list[str]:
+    def _lines(self, table: RowFamily) -> list[str]:
         prefixes = self._prefixes_of(table)
         return [
             f"{prefix}{value}.0\n" if type(value) is int and 0 <= value < EXACT else f"{prefix}{_go(value)}\n"
@@ -84,7 +84,7 @@ class Renderer:
             for prefix, value in zip(prefixes[labels], table.points(row), strict=True)
         ]
 
-    def _prefixes_of(self, table: Table) -> Mapping[Any, list[str]]:
+    def _prefixes_of(self, table: RowFamily) -> Mapping[Any, list[str]]:
         """The texts before the values of each row. Those of rows that are gone are dropped once they are the most."""
         prefixes = self._prefixes.setdefault(table.metric.name, {})
         new = {labels: row for labels, row in table.rows.items() if labels not in prefixes}

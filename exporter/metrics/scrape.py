@@ -11,7 +11,7 @@ from prometheus_client.core import Metric as Exposed
 from prometheus_client.registry import Collector
 
 from exporter.metrics import definitions
-from exporter.metrics.family import AnyFamily, Table
+from exporter.metrics.family import AnyFamily, RowFamily
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +31,9 @@ class Scrape(Collector):
 
     def describe(self) -> Iterable[Exposed]:
         """Empty families: registering must not read the kernel."""
-        return [Table(metric, {}) for metric in definitions.METRICS]  # type: ignore[misc] # it has what is asked of a family
+        return [RowFamily(metric, {}) for metric in definitions.METRICS]  # type: ignore[misc] # it has what is asked of a family
 
-    def collect(self) -> Iterator[AnyFamily]:  # type: ignore[override] # a Table has what is asked of a family
+    def collect(self) -> Iterator[AnyFamily]:  # type: ignore[override] # a RowFamily has what is asked of a family
         """All families. Of a collector that fails there are none."""
         success, duration = definitions.COLLECTOR_SUCCESS.family(), definitions.COLLECTOR_DURATION.family()
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from exporter.metrics.tracked_dict import Changes, Kept, Tables
+from exporter.metrics.tracked_dict import Changes, Tables, TrackedDict
 
 OTHER = "other"
 
@@ -46,7 +46,7 @@ class Totals(Generic[L]):
 
     def __init__(self, limit: Limit, other: Callable[[L], L], width: int = 1, sets: int = 1) -> None:
         self._limit, self._other, self._width, self._sets = limit, other, width, sets
-        self._changed: Kept[L, float] = Kept()
+        self._changed: TrackedDict[L, float] = TrackedDict()
         self.rows: dict[L, list[int]] = {}
         self.folded = 0
         self.expired = 0
@@ -102,7 +102,7 @@ class Levels(Generic[L]):
 
     def __init__(self, limit: Limit, other: L) -> None:
         self._limit, self._other = limit, other
-        self._seen: Kept[L, float] = Kept()
+        self._seen: TrackedDict[L, float] = TrackedDict()
         self.rows: dict[L, int] = {}
 
     def set(self, numbers: Mapping[L, int], now: float) -> None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from exporter.errors import USAGE, Refusal
+from exporter.errors import USAGE, ExporterError
 
 log = logging.getLogger(__name__)
 
@@ -17,11 +17,11 @@ SUFFIX = ".prom"  # the only one that node_exporter reads
 
 
 def check_path(path: Path, origin: str) -> None:
-    """Raises Refusal for a path where no such file can be; `origin` gave it."""
+    """Raises ExporterError for a path where no such file can be; `origin` gave it."""
     if path.suffix != SUFFIX:
-        raise Refusal(f"{origin}={path} does not end in {SUFFIX}", "node_exporter reads no other", status=USAGE)
+        raise ExporterError(f"{origin}={path} does not end in {SUFFIX}", "node_exporter reads no other", status=USAGE)
     if not path.parent.is_dir():
-        raise Refusal(
+        raise ExporterError(
             f"{origin}={path}: {path.parent} is no directory",
             "give the directory that node_exporter's --collector.textfile.directory names",
             status=USAGE,

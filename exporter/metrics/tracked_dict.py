@@ -13,7 +13,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Kept(dict[K, V]):
+class TrackedDict(dict[K, V]):
     """A dictionary that knows which keys were set or deleted since `changes` was last asked for."""
 
     def __init__(self) -> None:

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 
-
-class Reason(enum.StrEnum):
-    """What a file is that was seen for the first time. The values are label values."""
-
-    NEW_PATH = "new_path"  # neither path nor content have been executed here before
-    CONTENT_CHANGED = "content_changed"  # a known path, with other content
-    REINSTALLED = "reinstalled"  # a known path and content in another file, or a package's own update
-    RELOCATED = "relocated"  # known content at another path, in another file
-    METADATA_ONLY = "metadata_only"  # a known file: other permissions, or one more name
-    MEMFD = "memfd"  # a file in memory, without a path
-    DELETED = "deleted"  # its name was gone when it was executed, or a moment later
-    UPPER_LAYER = "upper_layer"  # new, and written into a container after its start
-    SCRIPT = "script"  # new, and a script
-
-
-QUIET = frozenset({Reason.REINSTALLED, Reason.METADATA_ONLY})  # counted, and no finding
-NEVER_LEARNT = frozenset({Reason.MEMFD, Reason.DELETED})
+from exporter.catalogue.catalogue import Known
+from exporter.catalogue.finding import Reason
 
 
 @dataclass(frozen=True)
@@ -40,21 +24,6 @@ class Seen:
     vouched: bool = False
     installed: bool = False
     maintainer_script: bool = False
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the catalogue knows of a new file's path and content.
-
-    `program` is whether it has that content at that path, `met` whether it was met in a file (not only imported, or
-    found running), `same_file` whether it was in this very file, under whatever name.
-    """
-
-    program: bool = False
-    met: bool = False
-    path: bool = False
-    content: bool = False
-    same_file: bool = False
 
 
 def classify(seen: Seen, known: Known) -> Reason | None:

@@ -1,6 +1,6 @@
 """Decides of each file that was executed whether it is new here, in a thread of its own.
 
-Introductions come in through the inbox, and what scrapes are told is a finished `View`: neither waits for a disk.
+Introductions come in through the inbox, and scrapes read a finished `NoveltySnapshot`: neither waits for a disk.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from exporter.catalogue.accepted_file import AcceptedFile
-from exporter.catalogue.catalogue import ACCEPTED_FILE, Store
+from exporter.catalogue.catalogue import ACCEPTED_FILE, Catalogue
 from exporter.catalogue.finding import Finding
 from exporter.catalogue.learning import Learning
-from exporter.catalogue.recovery import Keeper
-from exporter.events.decode import DecodeError, Decoder, Introduction, Key
+from exporter.catalogue.recovery import RecoveringCatalogue
+from exporter.events.decode import DecodeError, Decoder, ExecKey, Introduction
 from exporter.events.labels import Labels, labels_of
-from exporter.events.names import Catalogue
-from exporter.novelty.executed_file import Subject, subject_of_key, subjects_of
+from exporter.events.names import Names
+from exporter.novelty.executed_file import ExecutedFile, executed_file_of_key, executed_files
 from exporter.novelty.file_content import HOST, Content, Reader
 from exporter.novelty.introduction_queue import Inbox, Item
-from exporter.novelty.judge import Court, judge
+from exporter.novelty.judge import Policy, judge
 from exporter.novelty.judge import seed as take_in_seed
 from exporter.novelty.open_findings import OpenFindings
 from exporter.novelty.programs_at_start import running
-from exporter.novelty.snapshot import View
+from exporter.novelty.snapshot import NoveltySnapshot
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ TOUCHED = 4096  # programs that wait for it at most
 PACKAGES = "packages"
 LOGGED = 10  # findings at once
 
-Record = Callable[[Key, Introduction], dict[str, Any]]
+Record = Callable[[ExecKey, Introduction], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Novelty:
 
     def __init__(
         self,
-        keeper: Keeper,
-        catalogue: Catalogue,
+        recovering: RecoveringCatalogue,
+        names: Names,
         decoder: Decoder,
         reader: Reader,
         learning: Learning,
@@ -82,7 +82,7 @@ class Novelty:
         series_limit: int = 100,
         trust_packages: bool = True,
     ) -> None:
-        self._keeper, self._catalogue, self._decoder = keeper, catalogue, decoder
+        self._recovering, self._names, self._decoder = recovering, names, decoder
         self._reader, self._learning, self._accepted, self._record = reader, learning, accepted, record
         self._max_entries, self._trust_packages = max_entries, trust_packages
         self._installed: frozenset[str] | None = None
@@ -90,35 +90,35 @@ class Novelty:
         self._settling: deque[Sighting] = deque()
         self._to_touch: set[int] = set()
         self._open = OpenFindings(series_limit)
-        self._store: Store | None = None
+        self._catalogue: Catalogue | None = None
         self.judged = 0  # of the records in the order in which they came, so many are decided and written down
         self._taken = 0
         self._version = -1
         self._outdated = False
         self._evictions = 0
         self._next = dict.fromkeys((TICK_SECONDS, RECHECK_SECONDS, TOUCH_SECONDS), 0.0)
-        self._view = View("lost" if keeper.store is None else "learning", learning.end)
+        self._view = NoveltySnapshot("lost" if recovering.catalogue is None else "learning", learning.end)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="novelty", daemon=True)
 
-    def observe(self, raw: bytes, key: Key, introduction: Introduction, number: int) -> None:
+    def observe(self, raw: bytes, key: ExecKey, introduction: Introduction, number: int) -> None:
         """Takes note of an introduction, the how manieth record it is, without waiting for anything."""
         self._inbox.put(Item(raw, key, introduction, number))
 
     @property
-    def view(self) -> View:
+    def view(self) -> NoveltySnapshot:
         """What there is to show now."""
-        return replace(self._view, errors=self._keeper.errors, deferred=self._inbox.deferred)
+        return replace(self._view, errors=self._recovering.errors, deferred=self._inbox.deferred)
 
     def start(self) -> None:
         """Begins to judge. A catalogue that is not new is read first: counters go on from where they were."""
         self._learning.restart()
-        store = self._keeper.store
+        catalogue = self._recovering.catalogue
         try:
-            if store and store.get("seeded"):
-                self._begin(store)
+            if catalogue and catalogue.get("seeded"):
+                self._begin(catalogue)
         except sqlite3.Error as error:
-            self._keeper.failed(error)
+            self._recovering.failed(error)
         self._thread.start()
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class Novelty:
         self._inbox.close()
         if self._thread.is_alive():
             self._thread.join()
-        self._keeper.close()
+        self._recovering.close()
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -142,15 +142,15 @@ class Novelty:
         """One round: whatever goes wrong in it is counted and said, and what was under way is tried again."""
         try:
             self._tick()
-            store = self._keeper.store
-            if store is None:
+            catalogue = self._recovering.catalogue
+            if catalogue is None:
                 self._stop.wait(TICK_SECONDS)
                 return
-            self._take_in(store)
-            self._judge(store, last)
+            self._take_in(catalogue)
+            self._judge(catalogue, last)
             self.judged = min(self._undecided(), default=self._taken + 1) - 1
         except sqlite3.Error as error:
-            self._keeper.failed(error)
+            self._recovering.failed(error)
             self._stop.wait(TICK_SECONDS)
         except Exception:
             log.exception("novelty fails")
@@ -165,7 +165,7 @@ class Novelty:
 
     # From introductions to what their files contain
 
-    def _take_in(self, store: Store) -> None:
+    def _take_in(self, catalogue: Catalogue) -> None:
         if len(self._settling) >= SETTLING:
             self._stop.wait(self._patience())
             return
@@ -174,14 +174,14 @@ class Novelty:
             self._taken = item.number
             try:
                 labels = labels_of(item.key, item.introduction)
-                subjects = subjects_of(item.key, item.introduction, self._decoder.identities(item.raw), labels)
+                files = executed_files(item.key, item.introduction, self._decoder.identities(item.raw), labels)
                 record = self._record(item.key, item.introduction)
-                self._look(store, item.raw, item.key, labels, subjects, record, item.number)
+                self._look(catalogue, item.raw, item.key, labels, files, record, item.number)
             except Exception:  # whatever is wrong with one, the others have come with it and will not come again
                 log.exception("an introduction cannot be looked at; its key will be")
                 self._inbox.miss([item.raw])
         for raw in self._inbox.take_missed(BATCH):
-            self._look_at_key(store, raw)
+            self._look_at_key(catalogue, raw)
 
     def _patience(self) -> float:
         """How long there is nothing to do but wait for introductions, in seconds."""
@@ -190,29 +190,30 @@ class Novelty:
             until = min(until, self._settling[0].due)
         return max(0.0, until - time.monotonic())
 
-    def _look_at_key(self, store: Store, raw: bytes) -> None:
+    def _look_at_key(self, catalogue: Catalogue, raw: bytes) -> None:
         """A key whose introduction could not be taken, or whose script may have changed."""
         try:
             key, identities = self._decoder.key(raw), self._decoder.identities(raw)
         except DecodeError:
             return
-        labels = self._catalogue.labels(raw)
-        subject = subject_of_key(key, identities, labels)
-        if subject:
-            self._look(store, raw, key, labels, (subject,), dict(labels._asdict()))
+        labels = self._names.labels(raw)
+        executed = executed_file_of_key(key, identities, labels)
+        if executed:
+            self._look(catalogue, raw, key, labels, (executed,), dict(labels._asdict()))
 
     def _look(
         self,
-        store: Store,
+        catalogue: Catalogue,
         raw: bytes,
-        key: Key,
+        key: ExecKey,
         labels: Labels,
-        subjects: tuple[Subject, ...],
+        files: tuple[ExecutedFile, ...],
         record: dict[str, Any],
         number: int = 0,
     ) -> None:
         contents = tuple(
-            self._reader.look(subject, lambda identity: store.program_of(identity) is not None) for subject in subjects
+            self._reader.look(executed, lambda identity: catalogue.program_of(identity) is not None)
+            for executed in files
         )
         watched = key.has("as_invoked") and bool(contents) and HOST in contents[0].named_in
         due = time.monotonic() + (0.0 if self._learning.active else SETTLE_SECONDS)
@@ -220,48 +221,48 @@ class Novelty:
 
     # From contents to findings
 
-    def _judge(self, store: Store, last: bool) -> None:
+    def _judge(self, catalogue: Catalogue, last: bool) -> None:
         now = time.monotonic()
         ripe = itertools.takewhile(lambda sighting: last or sighting.due <= now, self._settling)
         due = list(itertools.islice(ripe, BATCH))
         if not due:
             return
         found: list[Finding] = []
-        with store.transaction():
+        with catalogue.transaction():
             for sighting in due:
                 try:
-                    self._judge_one(store, sighting, found)
+                    self._judge_one(catalogue, sighting, found)
                 except (sqlite3.Error, MemoryError):
                     raise
                 except Exception:  # one that cannot be judged must not hold up the others
                     log.exception("%s cannot be judged", sighting.labels.path)
-            evicted = store.trim(self._max_entries)
+            evicted = catalogue.trim(self._max_entries)
         # only what has been written is shown, and taken out of the queue
         for _ in due:
             self._settling.popleft()
-        self._keeper.succeeded()
+        self._recovering.succeeded()
         self._evictions += evicted
         self._outdated = self._outdated or evicted > 0
         self._open.add(found)
         self._say(found)
-        self._show(store)
+        self._show(catalogue)
 
-    def _judge_one(self, store: Store, sighting: Sighting, found: list[Finding]) -> None:
+    def _judge_one(self, catalogue: Catalogue, sighting: Sighting, found: list[Finding]) -> None:
         programs = []
-        court = Court(self._learning.active, self._installed or frozenset(), self._reader.is_gone)
+        policy = Policy(self._learning.active, self._installed or frozenset(), self._reader.is_gone)
         for content in sighting.contents:
-            verdict = judge(store, content, sighting.seen, court)
+            verdict = judge(catalogue, content, sighting.seen, policy)
             programs.append(verdict.program)
             finding = verdict.finding
             if finding is None:
                 if verdict.reason:
-                    store.add_to_total(verdict.reason)
+                    catalogue.add_to_total(verdict.reason)
                 else:
                     self._to_touch.add(verdict.program)
-            elif store.add_finding(finding, json.dumps(sighting.record)) and not self._open.is_accepted(finding):
-                store.add_to_total(finding.reason)
+            elif catalogue.add_finding(finding, json.dumps(sighting.record)) and not self._open.is_accepted(finding):
+                catalogue.add_to_total(finding.reason)
                 found.append(finding)
-        store.name_key(sighting.raw, sighting.labels, programs[0] if programs else None, sighting.watched)
+        catalogue.name_key(sighting.raw, sighting.labels, programs[0] if programs else None, sighting.watched)
 
     def _say(self, found: list[Finding]) -> None:
         for finding in found[:LOGGED]:
@@ -269,14 +270,14 @@ class Novelty:
         if len(found) > LOGGED:
             log.warning("%d more findings: exec_exporter findings list", len(found) - LOGGED)
 
-    def _show(self, store: Store) -> None:
-        self._view = View(
+    def _show(self, catalogue: Catalogue) -> None:
+        self._view = NoveltySnapshot(
             state=self._learning.state,
             learning_end=self._learning.end,
-            totals=store.totals(),
+            totals=catalogue.totals(),
             open=self._open.rows,
             open_findings=self._open.count,
-            programs=store.count("programs"),
+            programs=catalogue.count("programs"),
             evictions=self._evictions,
         )
 
@@ -292,68 +293,68 @@ class Novelty:
     def _tick(self) -> None:
         if not self._is_time(TICK_SECONDS):
             return
-        self._keeper.check()
-        store = self._keeper.store
-        if store is None:
+        self._recovering.check()
+        catalogue = self._recovering.catalogue
+        if catalogue is None:
             self._view = replace(self._view, state="lost")
             return
-        if store is not self._store:
-            self._begin(store)
+        if catalogue is not self._catalogue:
+            self._begin(catalogue)
         if self._learning.active:
-            with store.transaction():
-                self._learning.tick(store)
-            self._show(store)
+            with catalogue.transaction():
+                self._learning.tick(catalogue)
+            self._show(catalogue)
         if not self._learning.active and self._installed is None:
-            self._installed = self._packages_of(store)
+            self._installed = self._packages_of(catalogue)
         changed = self._accepted.changed()
-        if store.version != self._version or changed or self._open.expired:
-            self._version = store.version
-            self._learning.load(store)
-            self._open.refresh(store, self._accepted.entries)
-            self._show(store)
+        if catalogue.version != self._version or changed or self._open.expired:
+            self._version = catalogue.version
+            self._learning.load(catalogue)
+            self._open.refresh(catalogue, self._accepted.entries)
+            self._show(catalogue)
         if self._is_time(RECHECK_SECONDS):
-            self._recheck(store)
+            self._recheck(catalogue)
             if self._outdated:  # some of the findings have been forgotten
                 self._outdated = False
-                self._open.refresh(store, self._accepted.entries)
-                self._show(store)
+                self._open.refresh(catalogue, self._accepted.entries)
+                self._show(catalogue)
         if len(self._to_touch) >= TOUCHED or (self._to_touch and self._is_time(TOUCH_SECONDS)):
-            with store.transaction():
-                store.touch(self._to_touch, time.time())
+            with catalogue.transaction():
+                catalogue.touch(self._to_touch, time.time())
             self._to_touch.clear()
 
-    def _begin(self, store: Store) -> None:
-        """The first time with a catalogue: what runs now has run before."""
-        if not store.get("seeded"):
-            contents = [self._reader.look(subject, lambda _: False) for subject in running()]
+    def _begin(self, catalogue: Catalogue) -> None:
+        """The first time with a names: what runs now has run before."""
+        if not catalogue.get("seeded"):
+            contents = [self._reader.look(executed, lambda _: False) for executed in running()]
             now = time.time()
-            with store.transaction():
+            with catalogue.transaction():
                 for content in contents:
-                    take_in_seed(store, content, now, self._reader.reads)
-                store.set("seeded", now)
-        with store.transaction():
-            store.set(ACCEPTED_FILE, str(self._accepted.path.absolute()) if self._accepted.path else "")
-        self._learning.load(store)
-        self._store, self._version, self._installed = store, store.version, None
-        self._open.refresh(store, self._accepted.entries)
-        self._show(store)
+                    take_in_seed(catalogue, content, now, self._reader.reads)
+                catalogue.set("seeded", now)
+        with catalogue.transaction():
+            catalogue.set(ACCEPTED_FILE, str(self._accepted.path.absolute()) if self._accepted.path else "")
+        self._learning.load(catalogue)
+        self._catalogue, self._version, self._installed = catalogue, catalogue.version, None
+        self._open.refresh(catalogue, self._accepted.entries)
+        self._show(catalogue)
 
-    def _packages_of(self, store: Store) -> frozenset[str]:
+    def _packages_of(self, catalogue: Catalogue) -> frozenset[str]:
         """The packages that were there when learning ended: their programs are known, though they may not have run."""
         if not self._trust_packages:
             return frozenset()
-        kept = store.get(PACKAGES)
+        kept = catalogue.get(PACKAGES)
         if kept is None:
             kept = json.dumps(sorted(self._reader.packages()))
-            with store.transaction():
-                store.set(PACKAGES, kept)
+            with catalogue.transaction():
+                catalogue.set(PACKAGES, kept)
         return frozenset(json.loads(kept))
 
-    def _recheck(self, store: Store) -> None:
+    def _recheck(self, catalogue: Catalogue) -> None:
         """Of what was executed since the last time: keys that mean nothing yet, and scripts that may have changed."""
         missed = []
-        for raw in self._catalogue.touched():
-            meaning = store.key(raw)
+        for raw in self._names.take_used():
+            meaning = catalogue.key(raw)
             if meaning is None or meaning[1]:
                 missed.append(raw)
             elif meaning[0] is not None:

@@ -6,14 +6,15 @@ import stat
 from dataclasses import dataclass, replace
 
 from exporter.escape import escape, unescape
-from exporter.events.decode import File, Identity, Introduction, Key, Path
+from exporter.events.decode import ExecKey, File, Identity, Introduction, KernelPath
 from exporter.events.labels import Labels, path_label
+from exporter.host.procfs import NOBODY, Process
 
 MEMFD, DELETED = "[memfd]", "[deleted]"
 
 
 @dataclass(frozen=True)
-class Facts:
+class FileFacts:
     """What stat(2) should say of the file, if it is still that one. Sizes are in bytes, None if unknown."""
 
     dev: tuple[int, int]
@@ -25,42 +26,26 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Process:
-    """Who executed it, and when: `start_time` tells it from others that had its pid. 0 is unknown.
-
-    Times are in ns since boot; `parent` is a pid.
-    """
-
-    pid: int = 0
-    start_time: int = 0
-    time: int = 0
-    parent: int = 0
-
-
-NOBODY = Process()
-
-
-@dataclass(frozen=True)
-class Subject:
+class ExecutedFile:
     """One file that was executed.
 
     `path` and `interpreter` are label values; `name` is the path in its mount namespace, where it has one. `runs` says
-    that /proc/<pid>/exe is this file. A script without facts is known only as it was invoked; `witness` is name and
-    facts of its interpreter, which show in which root directory that was.
+    that /proc/<pid>/exe is this file. A script without facts is known only as it was invoked; `interpreter_file` is
+    name and facts of its interpreter, which show in which root directory that was.
     """
 
     path: str
     interpreter: str
     name: bytes | None
     identity: Identity
-    facts: Facts | None
+    facts: FileFacts | None
     process: Process
     runs: bool = False
     script: bool = False
     memfd: bool = False
     deleted: bool = False
     upper_layer: bool = False
-    witness: tuple[bytes, Facts] | None = None
+    interpreter_file: tuple[bytes, FileFacts] | None = None
 
     @property
     def setuid(self) -> bool:
@@ -68,9 +53,9 @@ class Subject:
         return bool(self.facts and self.facts.mode & (stat.S_ISUID | stat.S_ISGID))
 
 
-def subjects_of(
-    key: Key, introduction: Introduction, identities: tuple[Identity, Identity], labels: Labels
-) -> tuple[Subject, ...]:
+def executed_files(
+    key: ExecKey, introduction: Introduction, identities: tuple[Identity, Identity], labels: Labels
+) -> tuple[ExecutedFile, ...]:
     """The program and its interpreter, as far as each is a file that is known; the program is the first."""
     process = Process(introduction.pid, introduction.start_time, introduction.time, introduction.ppid)
     image, loader = introduction.pathname, introduction.interpreter_pathname
@@ -84,23 +69,25 @@ def subjects_of(
         return tuple(found)
     if key.has("as_invoked"):
         name = unescape(labels.path) if labels.path.startswith("/") else None
-        witness = (image.name, _facts(introduction.program)) if introduction.program else None
-        script = Subject(labels.path, labels.interpreter, name, identities[0], None, process, witness=witness)
+        interpreter_file = (image.name, _facts(introduction.program)) if introduction.program else None
+        script = ExecutedFile(
+            labels.path, labels.interpreter, name, identities[0], None, process, interpreter_file=interpreter_file
+        )
     else:
-        path = introduction.script_path or Path(b"")
+        path = introduction.script_path or KernelPath(b"")
         script = _subject(labels.path, labels.interpreter, path, introduction.script, identities[0], process)
     interpreter = path_label(loader) if loader else ""
     below = _subject(path_label(image), interpreter, image, introduction.program, identities[1], process)
     return replace(script, script=True, upper_layer=key.has("upper_layer")), replace(below, runs=True)
 
 
-def subject_of_key(key: Key, identities: tuple[Identity, Identity], labels: Labels) -> Subject | None:
+def executed_file_of_key(key: ExecKey, identities: tuple[Identity, Identity], labels: Labels) -> ExecutedFile | None:
     """What is known of a program whose introduction is gone: its labels, and what its key says; None for nothing."""
     identity, below = identities
     as_invoked = key.has("as_invoked")
     if not labels.path.startswith(("/", "[")) or not (identity.inode or as_invoked):
         return None
-    return Subject(
+    return ExecutedFile(
         path=labels.path,
         interpreter=labels.interpreter,
         name=unescape(labels.path) if labels.path.startswith("/") else None,
@@ -111,14 +98,14 @@ def subject_of_key(key: Key, identities: tuple[Identity, Identity], labels: Labe
         memfd=key.has("memfd"),
         deleted=key.has("deleted"),
         upper_layer=key.has("upper_layer"),
-        witness=(unescape(labels.interpreter), _of_key(below)) if as_invoked else None,
+        interpreter_file=(unescape(labels.interpreter), _of_key(below)) if as_invoked else None,
     )
 
 
 def _subject(
-    label: str, interpreter: str, path: Path, file: File | None, identity: Identity, process: Process
-) -> Subject:
-    return Subject(
+    label: str, interpreter: str, path: KernelPath, file: File | None, identity: Identity, process: Process
+) -> ExecutedFile:
+    return ExecutedFile(
         path=label,
         interpreter=interpreter,
         name=path.name if path.name.startswith(b"/") and not path.cut else None,
@@ -130,17 +117,17 @@ def _subject(
     )
 
 
-def _of_key(identity: Identity) -> Facts:
-    return Facts(identity.dev, identity.inode, identity.ctime, None, 0, identity.generation)
+def _of_key(identity: Identity) -> FileFacts:
+    return FileFacts(identity.dev, identity.inode, identity.ctime, None, 0, identity.generation)
 
 
-def _facts(file: File) -> Facts:
-    return Facts(file.dev, file.inode, file.ctime, file.size, file.mode, file.generation)
+def _facts(file: File) -> FileFacts:
+    return FileFacts(file.dev, file.inode, file.ctime, file.size, file.mode, file.generation)
 
 
-def renamed(subject: Subject, name: bytes, identity: Identity, size: int, mode: int) -> Subject:
+def renamed(executed: ExecutedFile, name: bytes, identity: Identity, size: int, mode: int) -> ExecutedFile:
     """The script that was found where it was invoked: its own path and identity instead of those of the invocation."""
     orphan = name.startswith(b"/memfd:")
-    facts = Facts(identity.dev, identity.inode, identity.ctime, size, mode)
+    facts = FileFacts(identity.dev, identity.inode, identity.ctime, size, mode)
     path = MEMFD if orphan else escape(name)
-    return replace(subject, path=path, name=name, identity=identity, facts=facts, memfd=orphan)
+    return replace(executed, path=path, name=name, identity=identity, facts=facts, memfd=orphan)

@@ -1,4 +1,4 @@
-"""Finds the file of a subject again, sure that it is the same one, and reads what it contains."""
+"""Finds the file of a executed again, sure that it is the same one, and reads what it contains."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from exporter.events.decode import Identity
 from exporter.host import procfs
 from exporter.host.openat2 import look_up
-from exporter.host.packages import Explanation, Packages
-from exporter.novelty.executed_file import Facts, Process, Subject, renamed
+from exporter.host.packages import Packages, PackageVerdict
+from exporter.host.procfs import Process
+from exporter.novelty.executed_file import ExecutedFile, FileFacts, renamed
+from exporter.novelty.hashing import Limits, Throttle
 
 log = logging.getLogger(__name__)
 
@@ -36,54 +38,24 @@ UP = "/.." * 64  # out of a chroot, to the root of the mount namespace, and no f
 
 @dataclass(frozen=True)
 class Content:
-    """What a subject's file is. `digest` is its SHA-256, None if it could not be had.
+    """What a executed's file is. `digest` is its SHA-256, None if it could not be had.
 
-    `subject` is the one that was asked for, or, of a script as invoked, the one that was found. `named_in` says in
+    `executed` is the one that was asked for, or, of a script as invoked, the one that was found. `named_in` says in
     which root directories its name led to it: if in the host's, the packages there can speak for it. `unlinked`: it had
     no name left when it was looked at.
     """
 
-    subject: Subject
+    executed: ExecutedFile
     digest: bytes | None = None
     size: int | None = None
-    package: Explanation | None = None
+    package: PackageVerdict | None = None
     named_in: frozenset[str] = frozenset()
     unlinked: bool = False
     writable_directory: bool = False
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How much is read at most of one file, in bytes, and in all, in bytes a second."""
-
-    file_bytes: int = 256 << 20
-    bytes_per_second: int = 64 << 20
-
-
-class Throttle:
-    """Lets so many bytes a second pass, after a burst of as many as pass in four seconds."""
-
-    BURST_SECONDS = 4.0
-
-    def __init__(
-        self,
-        bytes_per_second: int,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._rate, self._clock, self._sleep = bytes_per_second, clock, sleep
-        self._paid_until = clock() - self.BURST_SECONDS
-
-    def take(self, count: int) -> None:
-        """Waits until `count` bytes may pass."""
-        now = self._clock()
-        self._paid_until = max(self._paid_until, now - self.BURST_SECONDS) + count / self._rate
-        if self._paid_until > now:
-            self._sleep(self._paid_until - now)
-
-
 class Reader:
-    """Reads files of subjects, in the root directories of their processes and in `rootfs`. One caller at a time.
+    """Reads files of files, in the root directories of their processes and in `rootfs`. One caller at a time.
 
     With `limits` None nothing is read, only looked at: every content is unknown.
     """
@@ -103,21 +75,21 @@ class Reader:
         """Whether contents are read at all."""
         return self._limits is not None
 
-    def look(self, subject: Subject, is_known: Callable[[Identity], bool]) -> Content:
-        """What the subject's file is, as far as it can be known now. What `is_known` is not read."""
-        if subject.facts and is_known(subject.identity):
-            return Content(subject)
-        with self.opened(subject) as found:
+    def look(self, executed: ExecutedFile, is_known: Callable[[Identity], bool]) -> Content:
+        """What the executed's file is, as far as it can be known now. What `is_known` is not read."""
+        if executed.facts and is_known(executed.identity):
+            return Content(executed)
+        with self.opened(executed) as found:
             if found is None:
-                return Content(subject, size=subject.facts.size if subject.facts else None)
-            descriptor, status, subject, runs = found
-            if is_known(subject.identity):
-                return Content(subject, named_in=frozenset({HOST}) & self._names(subject, status)[0])
-            named_in, writable = self._names(subject, status)
-            owner = self._packages.owner(subject.name) if HOST in named_in and subject.name else None
-            digest, md5 = self._digests(descriptor, status, subject, runs, bool(owner and owner.needs_md5))
+                return Content(executed, size=executed.facts.size if executed.facts else None)
+            descriptor, status, executed, runs = found
+            if is_known(executed.identity):
+                return Content(executed, named_in=frozenset({HOST}) & self._names(executed, status)[0])
+            named_in, writable = self._names(executed, status)
+            owner = self._packages.owner(executed.name) if HOST in named_in and executed.name else None
+            digest, md5 = self._digests(descriptor, status, executed, runs, bool(owner and owner.needs_md5))
             return Content(
-                subject=subject,
+                executed=executed,
                 digest=digest,
                 size=status.st_size,
                 package=owner.explain(digest, md5) if owner else None,
@@ -130,10 +102,10 @@ class Reader:
         """Whether the file's name has been removed from its directory since it was executed."""
         if content.unlinked:
             return True
-        name = content.subject.name
+        name = content.executed.name
         if name is None:
             return False
-        for place, root in self._roots(content.subject):
+        for place, root in self._roots(content.executed):
             if place in content.named_in:
                 try:
                     os.close(look_up(root, name))
@@ -142,65 +114,65 @@ class Reader:
         return False
 
     @contextmanager
-    def opened(self, subject: Subject) -> Iterator[tuple[int, os.stat_result, Subject, bool] | None]:
-        """A descriptor (O_PATH) of the subject's file, its status, the subject as it was found, and whether it runs."""
+    def opened(self, executed: ExecutedFile) -> Iterator[tuple[int, os.stat_result, ExecutedFile, bool] | None]:
+        """Yield an O_PATH descriptor of the file, its status, the file as it was found, and whether it runs."""
         with ExitStack() as stack:
-            for descriptor, runs in self._candidates(subject):
+            for descriptor, runs in self._candidates(executed):
                 stack.callback(os.close, descriptor)
                 status = os.fstat(descriptor)
-                found = _matching(subject, descriptor, status, runs)
+                found = _matching(executed, descriptor, status, runs)
                 if found:
                     yield descriptor, status, found, runs
                     return
             yield None
 
-    def _candidates(self, subject: Subject) -> Iterator[tuple[int, bool]]:
+    def _candidates(self, executed: ExecutedFile) -> Iterator[tuple[int, bool]]:
         """Descriptors of what may be the file, and whether it is what the process runs: the caller closes them."""
-        link = _link(subject)
+        link = _link(executed)
         if link:
-            with procfs.directory(subject.process) as directory:
+            with procfs.directory(executed.process) as directory:
                 if directory is not None:
                     with suppress(OSError):
-                        yield os.open(link, os.O_PATH | os.O_CLOEXEC, dir_fd=directory), subject.runs
-        if subject.name:
-            for _, root in self._roots(subject):
+                        yield os.open(link, os.O_PATH | os.O_CLOEXEC, dir_fd=directory), executed.runs
+        if executed.name:
+            for _, root in self._roots(executed):
                 with suppress(OSError):
-                    yield look_up(root, subject.name), False
+                    yield look_up(root, executed.name), False
 
-    def _roots(self, subject: Subject) -> Iterator[tuple[str, int]]:
-        """Root directories in which the subject's name may be, and what each is called.
+    def _roots(self, executed: ExecutedFile) -> Iterator[tuple[str, int]]:
+        """Root directories in which the executed's name may be, and what each is called.
 
         Its process's, and that of its mount namespace, while it lives; likewise its parent's; the host's.
         """
-        own = subject.process
+        own = executed.process
         for name, one in ((PROCESS, own), (PARENT, Process(own.parent))):
             with procfs.directory(one) as directory:
                 if directory is not None:
                     for place, path in ((name, "root"), (f"{name} namespace", "root" + UP)):
                         with suppress(OSError), _closing(os.open(path, DIRECTORY, dir_fd=directory)) as root:
-                            if one is own or subject.facts or _witnessed(subject, root):
+                            if one is own or executed.facts or _has_interpreter(executed, root):
                                 yield place, root
         with suppress(OSError), _closing(os.open(self._rootfs, DIRECTORY)) as root:
-            if subject.facts or _witnessed(subject, root):
+            if executed.facts or _has_interpreter(executed, root):
                 yield HOST, root
 
-    def _names(self, subject: Subject, status: os.stat_result) -> tuple[frozenset[str], bool]:
+    def _names(self, executed: ExecutedFile, status: os.stat_result) -> tuple[frozenset[str], bool]:
         """In which of the roots the name leads to the file, and whether everybody may write to its directory there."""
         places, writable = set(), False
-        if subject.name is None or subject.memfd or not status.st_nlink:
+        if executed.name is None or executed.memfd or not status.st_nlink:
             return frozenset(), False
-        for place, root in self._roots(subject):
+        for place, root in self._roots(executed):
             with suppress(OSError):
-                with _closing(look_up(root, subject.name)) as there:
+                with _closing(look_up(root, executed.name)) as there:
                     if not os.path.samestat(os.fstat(there), status):
                         continue
                 places.add(place)
-                with _closing(look_up(root, subject.name.rpartition(b"/")[0] or b"/")) as parent:
+                with _closing(look_up(root, executed.name.rpartition(b"/")[0] or b"/")) as parent:
                     writable = writable or bool(os.fstat(parent).st_mode & WORLD_WRITABLE)
         return frozenset(places), writable
 
     def _digests(
-        self, descriptor: int, status: os.stat_result, subject: Subject, runs: bool, md5: bool
+        self, descriptor: int, status: os.stat_result, executed: ExecutedFile, runs: bool, md5: bool
     ) -> tuple[bytes | None, bytes | None]:
         """SHA-256 and, if asked for, MD5; None where the file is too large, cannot be read or changes meanwhile."""
         if self._limits is None or status.st_size > self._limits.file_bytes:
@@ -210,7 +182,7 @@ class Reader:
         except OSError:
             return None, None
         try:
-            if not _is_of_generation(file, subject):
+            if not _is_of_generation(file, executed):
                 return None, None
             for _ in range(ATTEMPTS if runs else 1):
                 sha256 = hashlib.sha256()
@@ -247,11 +219,11 @@ def _closing(descriptor: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _witnessed(subject: Subject, root: int) -> bool:
+def _has_interpreter(executed: ExecutedFile, root: int) -> bool:
     """Whether a script as invoked, whose process is gone, was one of this root: its interpreter is."""
-    if subject.witness is None:
+    if executed.interpreter_file is None:
         return False
-    name, facts = subject.witness
+    name, facts = executed.interpreter_file
     try:
         with _closing(look_up(root, name)) as there:
             return is_same(facts, os.fstat(there))
@@ -259,31 +231,31 @@ def _witnessed(subject: Subject, root: int) -> bool:
         return False
 
 
-def _link(subject: Subject) -> str | None:
+def _link(executed: ExecutedFile) -> str | None:
     """The link in /proc/<pid> that leads to the file itself, whatever has become of its name."""
-    if subject.runs:
+    if executed.runs:
         return "exe"
-    invoked = DESCRIPTOR.fullmatch(subject.name or b"") if subject.script and not subject.facts else None
+    invoked = DESCRIPTOR.fullmatch(executed.name or b"") if executed.script and not executed.facts else None
     return f"fd/{int(invoked[1])}" if invoked else None
 
 
-def _matching(subject: Subject, descriptor: int, status: os.stat_result, runs: bool) -> Subject | None:
-    """The subject, if this is its file. What was known only as invoked gets the name and identity that it has."""
+def _matching(executed: ExecutedFile, descriptor: int, status: os.stat_result, runs: bool) -> ExecutedFile | None:
+    """The executed, if this is its file. What was known only as invoked gets the name and identity that it has."""
     if not stat.S_ISREG(status.st_mode):
         return None
-    if subject.facts:
-        return subject if is_same(subject.facts, status, runs) else None
-    if subject.process.time and _changed_since(status, subject.process.time):
+    if executed.facts:
+        return executed if is_same(executed.facts, status, runs) else None
+    if executed.process.time and _changed_since(status, executed.process.time):
         return None
     name = os.readlink(b"/proc/self/fd/%d" % descriptor)  # noqa: PTH115 - bytes
     if not name.startswith(b"/memfd:"):
         name = name.removesuffix(b" (deleted)") if not status.st_nlink else name
     path_hash = int.from_bytes(hashlib.sha256(name).digest()[:8], "big")
     identity = Identity(status.st_ino, _device(status), 0, status.st_ctime_ns, path_hash)
-    return renamed(subject, name, identity, status.st_size, status.st_mode)
+    return renamed(executed, name, identity, status.st_size, status.st_mode)
 
 
-def is_same(facts: Facts, status: os.stat_result, runs: bool = False) -> bool:
+def is_same(facts: FileFacts, status: os.stat_result, runs: bool = False) -> bool:
     """Whether a file is the one that was executed, with the content that it had then.
 
     What `runs` cannot be written to: its change time tells only of its names and permissions.
@@ -298,12 +270,12 @@ def is_same(facts: Facts, status: os.stat_result, runs: bool = False) -> bool:
     )
 
 
-def _is_of_generation(file: int, subject: Subject) -> bool:
+def _is_of_generation(file: int, executed: ExecutedFile) -> bool:
     """Whether a file that looks the same is no other with its inode number, made in the same tick of the clock.
 
     stat(2) does not show it; filesystems that have none, and overlays, refuse to tell.
     """
-    wanted = subject.facts.generation if subject.facts else None
+    wanted = executed.facts.generation if executed.facts else None
     if wanted is None:
         return True
     try:

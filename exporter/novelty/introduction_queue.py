@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from typing import NamedTuple
 
-from exporter.events.decode import Introduction, Key
+from exporter.events.decode import ExecKey, Introduction
 
 LIMIT = 8192
 MISSED_LIMIT = 1 << 16
@@ -16,7 +16,7 @@ class Item(NamedTuple):
     """A key that was introduced, by the how manieth record."""
 
     raw: bytes
-    key: Key
+    key: ExecKey
     introduction: Introduction
     number: int = 0
 

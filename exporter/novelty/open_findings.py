@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from exporter.catalogue import acceptance
 from exporter.catalogue.acceptance import Acceptance
-from exporter.catalogue.catalogue import Store
+from exporter.catalogue.catalogue import Catalogue
 from exporter.catalogue.finding import Finding
 
 Row = tuple[str, str, str, str]
@@ -30,7 +30,7 @@ class OpenFindings:
 
     def is_accepted(self, finding: Finding) -> bool:
         """Whether an acceptance covers the finding now."""
-        return acceptance.accepted_by(self._acceptances, finding.described, self._clock()) is not None
+        return acceptance.accepted_by(self._acceptances, finding.acceptance_subject, self._clock()) is not None
 
     def add(self, findings: Iterable[Finding]) -> None:
         """Adds new findings that are not accepted, the newest last."""
@@ -39,13 +39,13 @@ class OpenFindings:
         newest = dict(reversed(fresh.items())) | dict(self.rows)
         self.rows = dict(list(newest.items())[: self._limit])
 
-    def refresh(self, store: Store, shared: list[Acceptance]) -> None:
+    def refresh(self, catalogue: Catalogue, shared: list[Acceptance]) -> None:
         """Looks through all findings. `shared` are the acceptances that are not in the catalogue."""
-        self._acceptances = store.acceptances() + shared
+        self._acceptances = catalogue.acceptances() + shared
         self._expiry = acceptance.next_expiry(self._acceptances, self._clock())
         rows: dict[Row, float] = {}
         self.count = 0
-        for finding in store.findings():
+        for finding in catalogue.findings():
             if not self.is_accepted(finding):
                 self.count += 1
                 if len(rows) < self._limit:

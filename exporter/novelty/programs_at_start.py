@@ -12,13 +12,14 @@ import psutil
 
 from exporter.escape import escape
 from exporter.events.decode import Identity
-from exporter.novelty.executed_file import Facts, Process, Subject
+from exporter.host.procfs import Process
+from exporter.novelty.executed_file import ExecutedFile, FileFacts
 
 AT_BASE = 7  # linux/auxvec.h: where the ELF interpreter was mapped
 NOWHERE = Identity(0, (0, 0), 0, 0, 0)
 
 
-def running(proc: Path = Path("/proc")) -> Iterator[Subject]:
+def running(proc: Path = Path("/proc")) -> Iterator[ExecutedFile]:
     """The programs and ELF interpreters of all processes that can be seen, each file once.
 
     Files that have no name any more are left out.
@@ -31,8 +32,8 @@ def running(proc: Path = Path("/proc")) -> Iterator[Subject]:
                 continue
             seen.add(file)
             device = os.major(status.st_dev), os.minor(status.st_dev)
-            facts = Facts(device, status.st_ino, status.st_ctime_ns, status.st_size, status.st_mode)
-            yield Subject(escape(name), "", name, NOWHERE, facts, Process(pid), runs=runs)
+            facts = FileFacts(device, status.st_ino, status.st_ctime_ns, status.st_size, status.st_mode)
+            yield ExecutedFile(escape(name), "", name, NOWHERE, facts, Process(pid), runs=runs)
 
 
 def _files(process: Path) -> Iterator[tuple[bytes, os.stat_result, bool]]:

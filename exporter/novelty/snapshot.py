@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class View:
+class NoveltySnapshot:
     """`open` has the newest open findings as (id, reason, path, interpreter), and when each was first seen.
 
     Times are in seconds since the epoch; `totals` are by reason.

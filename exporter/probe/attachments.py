@@ -8,22 +8,22 @@ from pathlib import Path
 
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_map import Map
-from exporter.kernel.bpf_syscall import Kind
+from exporter.kernel.bpf_syscall import ProgramKind
 from exporter.kernel.bpffs import Pins
 from exporter.kernel.dispatcher import create_slot, fill, load_dispatcher
-from exporter.probe.script_hook import Hook
+from exporter.probe.hooks import Hook
 
 log = logging.getLogger(__name__)
 
 
-class Standing:
+class Attachments:
     """That part of the pins. `dispatchers` has the descriptor of each that is attached, by the program it calls."""
 
     def __init__(self, pins: Pins) -> None:
         self._pins = pins
         self.dispatchers: dict[str, int] = {}
 
-    def attach(self, tracepoint: str, name: str, program: int, kind: Kind) -> None:
+    def attach(self, tracepoint: str, name: str, program: int, kind: ProgramKind) -> None:
         """Has a program called at a tracepoint from now on, in place of the one that was. Raises OSError.
 
         `kind` is what it was loaded as. Where another kind was attached before, there is a gap of some microseconds.

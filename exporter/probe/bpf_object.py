@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from exporter.compiler.compile import Compiled
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_map import Map
-from exporter.kernel.bpf_syscall import Kind
+from exporter.kernel.bpf_syscall import ProgramKind
 from exporter.kernel.instructions import INSTRUCTION, PSEUDO_MAP_FD, WIDE, instructions
 
 
@@ -45,7 +45,7 @@ class BPFObject:
                 INSTRUCTION.pack_into(code, at, opcode, registers, offset, descriptor)
         return bytes(code)
 
-    def load(self, name: str, kind: Kind) -> int:
+    def load(self, name: str, kind: ProgramKind) -> int:
         """Loads a program, once; returns its descriptor. Raises OSError, with what the verifier said as a note."""
         if name not in self.programs:
             self.programs[name] = bpf_syscall.load(self.code(name), kind, name)

@@ -14,8 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from exporter.kernel import bpf_syscall, perf_event
-from exporter.kernel.bpf_syscall import Kind
-from exporter.probe.script_hook import Attach, HookError, attach_all, check_symbol
+from exporter.kernel.bpf_syscall import ProgramKind
+from exporter.kernel.symbols import HookError, check_symbol
+from exporter.probe.hooks import Attach, attach_all
 
 if TYPE_CHECKING:
     from exporter.probe.bpf_object import BPFObject
@@ -49,7 +50,7 @@ def candidates(ids: Mapping[str, int], bpf: BPFObject) -> dict[str, Attach]:
 
 
 def _tracepoint(bpf: BPFObject) -> list[int]:
-    program = bpf.load("on_exec_returned_tracepoint", Kind(bpf_syscall.PROG_TYPE_TRACEPOINT))
+    program = bpf.load("on_exec_returned_tracepoint", ProgramKind(bpf_syscall.PROG_TYPE_TRACEPOINT))
     return attach_all(partial(perf_event.attach_to_tracepoint, name, program) for name in TRACEPOINTS)
 
 
@@ -59,7 +60,7 @@ def _fexit(ids: Mapping[str, int], bpf: BPFObject) -> list[int]:
             raise HookError(f"the kernel's type information has no {function}")
 
     def attach(btf_id: int) -> int:
-        kind = Kind(bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_FEXIT, btf_id)
+        kind = ProgramKind(bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_FEXIT, btf_id)
         program = bpf_syscall.load(bpf.code("on_exec_returned"), kind, "on_exec_returned")
         try:
             return bpf_syscall.attach(program)
@@ -72,7 +73,7 @@ def _fexit(ids: Mapping[str, int], bpf: BPFObject) -> list[int]:
 def _kretprobe(bpf: BPFObject) -> list[int]:
     for function in functions()[:NEEDED]:
         check_symbol(function)
-    program = bpf.load("on_exec_returned_kretprobe", Kind(bpf_syscall.PROG_TYPE_KPROBE))
+    program = bpf.load("on_exec_returned_kretprobe", ProgramKind(bpf_syscall.PROG_TYPE_KPROBE))
     there = [function for function in functions() if _is_there(function)]
     return attach_all(partial(perf_event.attach_to_function, one, program, returning=True) for one in there)
 

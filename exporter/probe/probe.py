@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -13,15 +14,19 @@ from typing import Any
 
 from exporter.compiler.compile import not_loaded
 from exporter.compiler.ctypes_layout import layout
-from exporter.events.decode import Layouts
+from exporter.host.binfmt_misc import misc_interpreters
 from exporter.kernel import bpf_syscall, perf_event
 from exporter.kernel.bpf_map import Map
-from exporter.kernel.bpf_syscall import Kind
+from exporter.kernel.bpf_syscall import ProgramKind
 from exporter.kernel.map_reader import read_entries
-from exporter.probe import failure_hook, script_hook
-from exporter.probe.attachments import Standing
-from exporter.probe.program import PROGRAM, RAW, Loaded, ProbeSettings, Program, load
-from exporter.probe.script_hook import FUNCTION, LSM_FUNCTION, Attach, Hook, HookError
+from exporter.kernel.symbols import HookError, check_symbol
+from exporter.probe import failure_hook
+from exporter.probe.attachments import Attachments
+from exporter.probe.canary import canary
+from exporter.probe.exec_header import Layouts
+from exporter.probe.hooks import Attach, Hook, choose
+from exporter.probe.program import PROGRAM, RAW, Loaded, LoadedProbe, ProbeSettings, load
+from exporter.probe.script_hook import FUNCTION, LSM_FUNCTION
 
 log = logging.getLogger(__name__)
 
@@ -34,25 +39,25 @@ WORD = 1 << 64
 OFF, ON = (number.to_bytes(4, sys.byteorder) for number in (0, 1))
 
 
-class Probe(Program):
+class Probe(LoadedProbe):
     """The probe of the service: counts executions by key, records each new key once, and follows processes.
 
     It is compiled and loaded when made, unless it is loaded already; one that is `adopted` was attached by another
-    process. Raises Refusal where this machine cannot run it.
+    process. Raises ExporterError where this machine cannot run it.
     """
 
     def __init__(
         self,
         settings: ProbeSettings,
         loaded: Loaded | None = None,
-        standing: Standing | None = None,
+        attachments: Attachments | None = None,
         *,
         adopted: bool = False,
     ) -> None:
-        super().__init__(loaded or load(SOURCE, settings), standing)
+        super().__init__(loaded or load(SOURCE, settings), attachments)
         self._settings, self._adopted = settings, adopted
         self._collect = settings.collect - ({"processes", "forks"} if self.lacks("processes") else set())
-        self.maps: dict[str, Map] = {name: self._maps[name] for name in ("execs", "processes", "lives")}
+        self.maps: dict[str, Map] = {name: self._maps[name] for name in ("execs", "processes", "exits")}
         self.structs = {
             name: layout(self._compiled.maps[name].value) for name in (*self.maps, "histograms", "settings")
         }
@@ -81,7 +86,7 @@ class Probe(Program):
         return name in self._collect
 
     def attach(self, script_hooks: Collection[str] | None = None, failure_hooks: Collection[str] | None = None) -> None:
-        """Starts counting, scripts by their own file if a hook for that can be had. Raises Refusal.
+        """Starts counting, scripts by their own file if a hook for that can be had. Raises ExporterError.
 
         Hooks are tried in turn; if None, those of the settings.
         """
@@ -89,19 +94,19 @@ class Probe(Program):
             self._hook_scripts(self._settings.script_hooks if script_hooks is None else script_hooks)
         if "failures" in self._collect:
             self._hook_failures(self._settings.failure_hooks if failure_hooks is None else failure_hooks)
-        elif self._standing:
-            self._standing.drop_hook("failures")
+        elif self._attachments:
+            self._attachments.drop_hook("failures")
         for tracepoint, program in (EXITS, FORKS):
             if (tracepoint, program) in self._beside:
                 self._attach(tracepoint, program)
-            elif self._standing:
-                self._standing.detach(program)
+            elif self._attachments:
+                self._attachments.detach(program)
         super().attach()
 
     def detach(self) -> None:
         """Stops counting, unless what is attached is pinned; what has been counted can still be read."""
         super().detach()
-        if not self._standing:
+        if not self._attachments:
             self._maps["script_hook"].set(0, OFF)
         self.script_hook.detach()
         self.failure_hook.detach()
@@ -119,19 +124,19 @@ class Probe(Program):
             opened = self._maps["opened"]
             for key in [key for key, _ in read_entries(opened)]:
                 opened.remove(key)
-            script_hook.canary()
+            canary()
             return any(True for _ in read_entries(opened))
 
         self.script_hook = self._hook("scripts", candidates, kinds, fires)
         self._maps["script_hook"].set(0, ON if self.script_hook.kind else OFF)
 
     def _hook_function(self, function: str, program_type: int, attach_type: int) -> list[int]:
-        script_hook.check_symbol(function)
+        check_symbol(function)
         btf_id = self._compiled.kernel.functions.get(function)
         if btf_id is None:
             raise HookError(f"the kernel's type information has no {function}")
         name = "on_creds_for_exec"
-        program = bpf_syscall.load(self._object.code(name), Kind(program_type, attach_type, btf_id), name)
+        program = bpf_syscall.load(self._object.code(name), ProgramKind(program_type, attach_type, btf_id), name)
         try:
             return [bpf_syscall.attach(program)]
         finally:
@@ -140,8 +145,8 @@ class Probe(Program):
     def _hook_by_kprobe(self) -> list[int]:
         if self.lacks("kprobe_argument"):
             raise HookError("the kernel's type information has no registers")
-        script_hook.check_symbol(FUNCTION)
-        program = self._object.load("on_creds_for_exec_kprobe", Kind(bpf_syscall.PROG_TYPE_KPROBE))
+        check_symbol(FUNCTION)
+        program = self._object.load("on_creds_for_exec_kprobe", ProgramKind(bpf_syscall.PROG_TYPE_KPROBE))
         return [perf_event.attach_to_function(FUNCTION, program)]
 
     def _hook_failures(self, kinds: Collection[str]) -> None:
@@ -149,7 +154,7 @@ class Probe(Program):
 
         def fires() -> bool:
             before = self.failures().get(errno.ENOEXEC, 0)
-            script_hook.canary()
+            canary()
             return self.failures().get(errno.ENOEXEC, 0) > before
 
         self.failure_hook = self._hook("failures", candidates, kinds, fires)
@@ -158,19 +163,19 @@ class Probe(Program):
         self, purpose: str, candidates: Mapping[str, Attach], kinds: Collection[str], fires: Callable[[], bool]
     ) -> Hook:
         """The hook that is pinned, if this probe is the one that pinned it and it fires; or else a new one."""
-        if self._standing and self._adopted:
-            pinned = self._standing.hook(purpose)
+        if self._attachments and self._adopted:
+            pinned = self._attachments.hook(purpose)
             if pinned and pinned.kind in kinds and fires():
                 return pinned
             if pinned:
                 pinned.detach()
-        if self._standing:
-            self._standing.drop_hook(purpose)  # or what both see would be counted twice
-        hook = script_hook.choose(((kind, candidates[kind]) for kind in kinds), fires)
+        if self._attachments:
+            self._attachments.drop_hook(purpose)  # or what both see would be counted twice
+        hook = choose(((kind, candidates[kind]) for kind in kinds), fires)
         for why in hook.refused:
             log.debug("%s: %s", purpose, why)
-        if self._standing:
-            self._standing.keep_hook(purpose, hook)
+        if self._attachments:
+            self._attachments.keep_hook(purpose, hook)
         return hook
 
     @property
@@ -186,7 +191,7 @@ class Probe(Program):
     @property
     def pinned(self) -> bool:
         """Whether counting goes on when this process ends."""
-        return self._standing is not None
+        return self._attachments is not None
 
     def map_id(self, name: str) -> int:
         """The kernel's id of a map, which no other has before the next boot."""
@@ -272,15 +277,16 @@ class Probe(Program):
             both = zip(self._histograms_before, map(bytes.fromhex, summed), strict=True)
             self._histograms_before = [_added(pair) for pair in both]
 
-    def tell(self, boot_time_ns: int, misc_interpreters: Collection[bytes]) -> None:
+    def refresh_settings(self) -> None:
         """Tells the probe when this machine was booted, in ns since the epoch, and what binfmt_misc starts."""
         names = self._maps["misc_interpreters"]
-        wanted = {name[: names.key_size - 1].ljust(names.key_size, b"\0") for name in misc_interpreters}
+        wanted = {name[: names.key_size - 1].ljust(names.key_size, b"\0") for name in misc_interpreters()}
         present = {name for name, _ in read_entries(names)}
         for name in present - wanted:
             names.remove(name)
         for name in wanted - present:
             names.put(name, b"\1")
+        boot_time_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         self._maps["settings"].set(0, bytes(self.structs["settings"](boot_time_ns, len(wanted), 0)))
 
 
@@ -295,7 +301,7 @@ def _added(values: Iterable[bytes]) -> bytes:
     return b"".join((sum(column) % WORD).to_bytes(8, sys.byteorder) for column in zip(*words, strict=True))
 
 
-class Tracer(Program):
+class Tracer(LoadedProbe):
     """The probe of `exec_exporter trace`: records every execution, and counts nothing."""
 
     def __init__(self, settings: ProbeSettings) -> None:

@@ -11,24 +11,26 @@ from dataclasses import dataclass, replace
 
 from exporter.compiler.compile import Compiled, compile_source, not_loaded
 from exporter.compiler.ctypes_layout import Description, layout
+from exporter.compiler.kernel_facts import KernelNeeds
 from exporter.compiler.kernel_types import Feature
 from exporter.compiler.typed_loads import RAW_TRACEPOINT, TYPED_TRACEPOINT
-from exporter.errors import Refusal
-from exporter.events.decode import Layouts
+from exporter.errors import ExporterError
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_map import Map, possible_cpus
-from exporter.kernel.bpf_syscall import Kind, statistic
+from exporter.kernel.bpf_syscall import ProgramKind, statistic
 from exporter.kernel.ring_buffer import RingBuffer
 from exporter.probe import failure_hook, script_hook
-from exporter.probe.attachments import Standing
+from exporter.probe.attachments import Attachments
 from exporter.probe.bpf_object import BPFObject
-from exporter.probe.record_queue import Intake
+from exporter.probe.exec_header import BPF_DIRECTORY, Layouts, vocabulary
+from exporter.probe.features import FEATURES
+from exporter.probe.record_queue import RecordQueue
 
 log = logging.getLogger(__name__)
 
 TRACEPOINT = "sched_process_exec"
 PROGRAM = "on_exec"
-RAW = Kind(bpf_syscall.PROG_TYPE_RAW_TRACEPOINT)
+RAW = ProgramKind(bpf_syscall.PROG_TYPE_RAW_TRACEPOINT)
 TYPED = bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_RAW_TP
 
 
@@ -71,16 +73,16 @@ class Loaded:
     collect: frozenset[str] = frozenset()
 
 
-class Program:
+class LoadedProbe:
     """A BPF program on `sched_process_exec`, with a ring buffer of records.
 
-    With `standing` what is attached stays so when this process ends.
+    With `attachments` what is attached stays so when this process ends.
     """
 
-    def __init__(self, loaded: Loaded, standing: Standing | None = None) -> None:
-        self.loaded, self._standing = loaded, standing
+    def __init__(self, loaded: Loaded, attachments: Attachments | None = None) -> None:
+        self.loaded, self._attachments = loaded, attachments
         self._compiled, self._object = loaded.compiled, loaded.bpf
-        self.intake: Intake | None = None
+        self.record_queue: RecordQueue | None = None
         self.program_type = TYPED_TRACEPOINT if self._compiled.typed else RAW_TRACEPOINT
         self.bcc_version = self._compiled.bcc_version
         self.missing: tuple[Feature, ...] = self._compiled.kernel.missing
@@ -104,21 +106,21 @@ class Program:
         return self.program_type == TYPED_TRACEPOINT
 
     def attach(self) -> None:
-        """Starts counting. Raises Refusal where the kernel has no raw tracepoints."""
-        typed = Kind(*TYPED, self._compiled.kernel.tracepoint or 0)
+        """Starts counting. Raises ExporterError where the kernel has no raw tracepoints."""
+        typed = ProgramKind(*TYPED, self._compiled.kernel.tracepoint or 0)
         self._attach(TRACEPOINT, PROGRAM, typed if self.typed_loads else RAW)
         self.attached = True
 
-    def _attach(self, tracepoint: str, name: str, kind: Kind = RAW) -> None:
+    def _attach(self, tracepoint: str, name: str, kind: ProgramKind = RAW) -> None:
         """Attaches a program, loaded as that kind, to a raw tracepoint."""
         program = self._object.programs[name]
         try:
-            if self._standing:
-                self._standing.attach(tracepoint, name, program, kind)
+            if self._attachments:
+                self._attachments.attach(tracepoint, name, program, kind)
             else:
                 self._links[name] = bpf_syscall.attach(program, b"" if kind.btf_id else tracepoint.encode("ascii"))
         except OSError as error:
-            raise Refusal(
+            raise ExporterError(
                 f"the kernel refused to attach to the raw tracepoint {tracepoint} ({error.strerror})",
                 "exec_exporter needs Linux 5.8 or newer with CONFIG_BPF_EVENTS=y",
             ) from error
@@ -138,13 +140,13 @@ class Program:
             self.detach()
             self._ring.close()
             self._object.close()
-            if self.intake:
-                self.intake.close()
-            if self._standing:
-                self._standing.close()
+            if self.record_queue:
+                self.record_queue.close()
+            if self._attachments:
+                self._attachments.close()
 
     def _counted(self) -> dict[str, int]:
-        """The program's counters, summed over CPUs, by their names in event.h."""
+        """The program's counters, summed over CPUs, by their names in exec.h."""
         table = self._maps["counters"]
         return {name: _sum(table.at(number)) for number, name in self._counters.items()}
 
@@ -162,7 +164,7 @@ class Program:
 
     def _statistic(self, program: str, name: str) -> int:
         """What the kernel says of a program that is loaded; 0 where it has no such statistic."""
-        attached = self._standing.dispatchers if self._standing else {}
+        attached = self._attachments.dispatchers if self._attachments else {}
         descriptor = attached.get(program, self._object.programs[program])
         return statistic(descriptor, name)
 
@@ -170,14 +172,14 @@ class Program:
         """Time spent in a program that is loaded, in seconds."""
         return self._statistic(program, "run_time_ns") / 1e9
 
-    def keep_in(self, intake: Intake) -> None:
+    def keep_in(self, record_queue: RecordQueue) -> None:
         """Keeps each record from now on until it is released there; begins with those that are there."""
-        self.intake = intake
-        self._records[:0] = intake.waiting
+        self.record_queue = record_queue
+        self._records[:0] = record_queue.recovered
 
     def _take(self, record: bytes) -> None:
-        if self.intake:
-            self.intake.add(record)
+        if self.record_queue:
+            self.record_queue.add(record)
         self._records.append(record)
 
     def introductions(self) -> list[bytes]:
@@ -210,18 +212,21 @@ def _sum(values: list[bytes]) -> int:
 
 
 def load(source: str, settings: ProbeSettings, before: Loaded | None = None) -> Loaded:
-    """Compiles a source and loads its program: with typed loads, if the kernel takes them. Raises Refusal.
+    """Compiles a source and loads its program: with typed loads, if the kernel takes them. Raises ExporterError.
 
     It gets those maps of the one `before` it that are the same in both, and its key of path hashes if the settings have
     none.
     """
     key = settings.hash_key or (before.hash_key if before else os.urandom(16))
+    functions = script_hook.FUNCTION, script_hook.LSM_FUNCTION, *failure_hook.functions()
+    needs = KernelNeeds(TRACEPOINT, functions, FEATURES, settings.without)
     for typed in (True, False) if settings.typed_loads else (False,):
-        compiled = compile_source(source, definitions(settings, key), TRACEPOINT, settings.without, typed=typed)
+        compiled = compile_source(BPF_DIRECTORY / source, definitions(settings, key), needs, typed=typed)
+        compiled = replace(compiled, vocabulary=vocabulary())
         kernel = compiled.kernel
         bpf = BPFObject(compiled, _shared(compiled, before) if before else None)
         try:
-            bpf.load(PROGRAM, Kind(*TYPED, kernel.tracepoint or 0) if compiled.typed else RAW)
+            bpf.load(PROGRAM, ProgramKind(*TYPED, kernel.tracepoint or 0) if compiled.typed else RAW)
         except OSError as error:
             bpf.close()
             said = "\n".join((*getattr(error, "__notes__", ()), str(error)))

@@ -9,7 +9,7 @@ from exporter.kernel.blob_map import BlobMap
 log = logging.getLogger(__name__)
 
 
-class Intake:
+class RecordQueue:
     """A queue of records in a map. Records are counted from 1 in the order in which they are handed out."""
 
     PARTS = 16384  # most records take one
@@ -17,7 +17,7 @@ class Intake:
     def __init__(self, blobs: BlobMap) -> None:
         self._blobs = blobs
         waiting = blobs.read()
-        self.waiting = list(waiting.values())  # of a process that did not come to their end
+        self.recovered = list(waiting.values())  # of a process that did not come to their end
         self._before = next(iter(waiting), 1) - 1
         self._added = self._before + len(waiting)
         self._released = self._before
@@ -34,14 +34,14 @@ class Intake:
                 log.warning("an introduction cannot be kept until it is written down: %s", error.strerror)
             self._failing = True
 
-    def release(self, count: int) -> None:
+    def acknowledge(self, count: int) -> None:
         """Forgets the first so many of all records, whose meaning is kept elsewhere now. Raises OSError."""
         while self._released < min(self._before + count, self._added):
             self._released += 1
             self._blobs.remove(self._released)
 
     @property
-    def unreleased(self) -> int:
+    def pending(self) -> int:
         """How many records are kept."""
         return self._added - self._released
 

@@ -8,20 +8,19 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.collectors.housekeeping import tell
 from exporter.collectors.pipeline import Pipeline, SeriesSettings
 from exporter.kernel.bpffs import Pins, PinsUnavailable
-from exporter.metrics.checkpoint import Ledger
+from exporter.metrics.checkpoint import Checkpoint
 from exporter.metrics.family import AnyFamily
 from exporter.probe.probe import Probe
 from exporter.probe.program import ProbeSettings
-from exporter.service.handover import Succession
+from exporter.service.handover import Handover
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Counting:
+class ActiveProbe:
     """An attached probe, its pipeline, and how it came to be pinned; empty if it is not."""
 
     probe: Probe
@@ -37,10 +36,10 @@ def counting(
     novelty: Callable[[], Iterable[AnyFamily]],
     *,
     unpin: bool,
-) -> Iterator[Counting]:
+) -> Iterator[ActiveProbe]:
     """Counts, with what is pinned in a directory; not pinned if that is empty, or cannot be had, which is said.
 
-    `unpin`: nothing stays pinned. Raises Refusal.
+    `unpin`: nothing stays pinned. Raises ExporterError.
     """
     pins = _pins(path)
     found = pins and _pinned(pins, settings, series, novelty)
@@ -55,11 +54,11 @@ def counting(
                 log.info("counting goes on in the kernel; exec_exporter unpin ends it")
         return
     with closing(Probe(settings)) as probe:
-        tell(probe)
+        probe.refresh_settings()
         probe.attach()
         pipeline = Pipeline(probe, series, novelty)
-        pipeline.catalogue.hold([])
-        yield Counting(probe, pipeline)
+        pipeline.names.hold([])
+        yield ActiveProbe(probe, pipeline)
 
 
 def _pins(path: str) -> Pins | None:
@@ -74,13 +73,13 @@ def _pins(path: str) -> Pins | None:
 
 def _pinned(
     pins: Pins, settings: ProbeSettings, series: SeriesSettings, novelty: Callable[[], Iterable[AnyFamily]]
-) -> Counting | None:
-    def readers(probe: Probe, ledger: Ledger, seeding: bool) -> Pipeline:
-        return Pipeline(probe, series, novelty, ledger, seeding=seeding)
+) -> ActiveProbe | None:
+    def readers(probe: Probe, checkpoint: Checkpoint, seeding: bool) -> Pipeline:
+        return Pipeline(probe, series, novelty, checkpoint, seeding=seeding)
 
-    succession = Succession(pins, settings, readers, tell)
+    handover = Handover(pins, settings, readers)
     try:
-        return Counting(*succession.begin(), succession.how)
+        return ActiveProbe(*handover.begin(), handover.how)
     except OSError as error:
         _say(f"{pins.path}: {error.strerror}")
         pins.close()

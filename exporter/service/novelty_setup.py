@@ -9,61 +9,62 @@ from typing import Any
 
 from exporter.catalogue.accepted_file import AcceptedFile
 from exporter.catalogue.learning import Learning
-from exporter.catalogue.recovery import Keeper
+from exporter.catalogue.recovery import RecoveringCatalogue
 from exporter.collectors.novelty import NoveltyCollector, novelty_off
 from exporter.compiler.kernel_types import Feature
-from exporter.events.decode import Decoder, Introduction, Key
+from exporter.events.decode import Decoder, ExecKey, Introduction
 from exporter.events.event_arguments import lacks_cgroup, not_asked, unavailable
 from exporter.events.event_json import as_json
-from exporter.events.names import Catalogue
+from exporter.events.names import Names
+from exporter.host.capabilities import CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE
 from exporter.host.dpkg import Dpkg
 from exporter.host.packages import Packages
 from exporter.host.rpm import Rpm
-from exporter.kernel.preflight import CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE
 from exporter.metrics.family import AnyFamily
 from exporter.novelty.detector import Novelty
-from exporter.novelty.file_content import Limits, Reader
+from exporter.novelty.file_content import Reader
+from exporter.novelty.hashing import Limits
 from exporter.service.options import Options
 
 
-class Watch:
-    """Finds novel binaries, or, if the options switch that off, says that it does not. Raises Refusal."""
+class NoveltySetup:
+    """Finds novel binaries, or, if the options switch that off, says that it does not. Raises ExporterError."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._accepted = AcceptedFile(options.accepted_file)
         on = options.catalogue_path and "novelty" in options.collectors and not options.once
-        self._keeper = Keeper(Path(options.catalogue_path)) if on else None
+        self._recovering = RecoveringCatalogue(Path(options.catalogue_path)) if on else None
         self._novelty: Novelty | None = None
 
     @property
     def hash_key(self) -> bytes:
         """The key of the probe's path hashes: what keys of the map mean depends on it, and is kept."""
-        return self._keeper.hash_key if self._keeper else b""
+        return self._recovering.hash_key if self._recovering else b""
 
     @property
     def capabilities(self) -> frozenset[int]:
         """What it needs to see the programs of all users."""
-        reads = self._keeper and self._options.content_hash
+        reads = self._recovering and self._options.content_hash
         return frozenset({CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE}) if reads else frozenset()
 
-    def start(self, catalogue: Catalogue, decoder: Decoder, missing: Iterable[Feature]) -> None:
+    def start(self, names: Names, decoder: Decoder, missing: Iterable[Feature]) -> None:
         """Begins to look at what the catalogue is told. `missing` is what this kernel lacks."""
-        if self._keeper is None:
-            catalogue.observe(None)
+        if self._recovering is None:
+            names.observe(None)
             return
         options = self._options
         packages = Packages((Dpkg(Path(options.rootfs)), Rpm(Path(options.rootfs))))
         limits = Limits(options.content_bytes, options.content_rate) if options.content_hash else None
         lacking = {**not_asked(options.argv_bytes, options.env), **unavailable(missing), **lacks_cgroup()}
 
-        def record(key: Key, introduction: Introduction) -> dict[str, Any]:
+        def record(key: ExecKey, introduction: Introduction) -> dict[str, Any]:
             boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
             return as_json(key, introduction, lacking, boot_time_ns=boot, env=options.env)
 
         self._novelty = Novelty(
-            self._keeper,
-            catalogue,
+            self._recovering,
+            names,
             decoder,
             Reader(options.rootfs, limits, packages),
             Learning(options.learning_seconds),
@@ -73,9 +74,9 @@ class Watch:
             options.findings_series,
             options.learning_packages,
         )
-        if self._keeper.store:
-            catalogue.know(self._keeper.store.meanings(options.map_entries))
-        catalogue.observe(self._novelty.observe)
+        if self._recovering.catalogue:
+            names.preload(self._recovering.catalogue.meanings(options.map_entries))
+        names.observe(self._novelty.observe)
         self._novelty.start()
 
     @property
@@ -92,5 +93,5 @@ class Watch:
         """Writes down what has been seen, and ends."""
         if self._novelty:
             self._novelty.close()
-        elif self._keeper:
-            self._keeper.close()
+        elif self._recovering:
+            self._recovering.close()

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter import __version__
+from exporter.collectors.executions import no_rules
 from exporter.collectors.flags import add_data_flags, gather_collectors
-from exporter.commands.unpin import add_pin_path
+from exporter.collectors.pipeline import SeriesSettings
 from exporter.config.argument_types import Parser, number, power_of_two
 from exporter.config.resolve import Formatter, Setting, Settings, settle
 from exporter.logs import FORMATS, LEVELS
 from exporter.metrics.path_rules import PathRules
 from exporter.novelty.flags import add_novelty_flags
+from exporter.probe.flags import add_pin_path
+from exporter.probe.program import ProbeSettings
 from exporter.service import config_file
 from exporter.service.config_file import Config
 from exporter.web.flags import add_web_flags, check_web_flags
@@ -173,7 +176,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def parse(arguments: list[str], environment: Mapping[str, str] = os.environ) -> Options:
-    """Raises Refusal for what cannot be meant."""
+    """Raises ExporterError for what cannot be meant."""
     made, config = parser(), Config()
 
     def file(given: Setting) -> Settings:
@@ -185,3 +188,22 @@ def parse(arguments: list[str], environment: Mapping[str, str] = os.environ) -> 
     check_web_flags(options, origins)
     options.collectors = gather_collectors(options, origins)
     return Options(**vars(options), path_rules=config.path_rules)
+
+
+def probe_settings(options: Options, hash_key: bytes = b"") -> ProbeSettings:
+    """Return the settings of the probe; `hash_key` is the key of its path hashes."""
+    return ProbeSettings(
+        executions_entries=options.map_entries,
+        processes_entries=options.process_entries,
+        introductions_pages=options.ring_buffer_pages,
+        hash_key=hash_key,
+        argv_bytes=options.argv_bytes,
+        env_bytes=0 if options.env == "none" else options.env_bytes,
+        collect=options.collectors,
+    )
+
+
+def series_settings(options: Options) -> SeriesSettings:
+    """Return the settings of the series."""
+    rules = options.path_rules.apply if options.path_rules else no_rules
+    return SeriesSettings(options.series_limit, options.series_idle_seconds, rules)

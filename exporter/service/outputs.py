@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from exporter.errors import Refusal
+from exporter.errors import ExporterError
 from exporter.metrics import textfile
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.render import TEXT
@@ -23,7 +23,7 @@ class Output(Protocol):
     """One of the ways out. Made before the probe: what is wrong with it is said first."""
 
     def start(self, exposition: Exposition, unready: Callable[[], str]) -> str:
-        """Begins; returns what it does, for the log. Raises Refusal."""
+        """Begins; returns what it does, for the log. Raises ExporterError."""
         ...
 
     def wait(self, stop: threading.Event) -> None:
@@ -36,7 +36,7 @@ class Output(Protocol):
 
 
 def output(options: Options) -> Output:
-    """The output that is asked for. Raises Refusal."""
+    """The output that is asked for. Raises ExporterError."""
     if options.once:
         return Once(options.textfile)
     if options.textfile:
@@ -118,7 +118,7 @@ class Once:
             sys.stdout.buffer.write(exposition.render(TEXT))
             sys.stdout.flush()
         except OSError as error:
-            raise Refusal("cannot write to standard output", str(error.strerror)) from error
+            raise ExporterError("cannot write to standard output", str(error.strerror)) from error
         return "printed once"
 
     def wait(self, stop: threading.Event) -> None:
@@ -132,4 +132,4 @@ def _write(path: Path, exposition: Exposition) -> None:
     try:
         textfile.write(path, exposition.render(TEXT))
     except OSError as error:
-        raise Refusal(f"cannot write {path} ({error.strerror})", "choose another --textfile") from error
+        raise ExporterError(f"cannot write {path} ({error.strerror})", "choose another --textfile") from error

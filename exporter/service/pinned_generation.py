@@ -7,24 +7,25 @@ import hashlib
 import json
 import os
 import zlib
+from pathlib import Path
 from typing import Any
 
-from exporter.compiler import compile as compiler
-from exporter.compiler import kernel_facts, kernel_types, stub_headers, typed_loads
+from exporter import compiler
 from exporter.compiler.compile import Compiled, CompiledMap
 from exporter.compiler.kernel_facts import KernelFacts
-from exporter.compiler.kernel_types import FEATURES
 from exporter.kernel import bpf_syscall
 from exporter.kernel.blob_map import BlobMap
 from exporter.kernel.bpf_map import ARRAY, Map
 from exporter.kernel.bpf_syscall import MapInfo
 from exporter.kernel.bpffs import Pins
+from exporter.probe import features
 from exporter.probe.bpf_object import BPFObject
-from exporter.probe.event_header import BPF_DIRECTORY
+from exporter.probe.exec_header import BPF_DIRECTORY
+from exporter.probe.features import FEATURES
 from exporter.probe.program import PROGRAM, Loaded, ProbeSettings, definitions
 
-# What a probe is made from besides its source and its settings.
-MAKERS = compiler, stub_headers, kernel_types, kernel_facts, typed_loads
+# What a probe is made from besides its source, the table of features and its settings.
+COMPILER = Path(compiler.__file__).parent
 
 
 # Of a directory that is not whole: not yet, or not any more.
@@ -41,11 +42,8 @@ def digest(source: str, settings: ProbeSettings) -> str:
     Of the instructions themselves it cannot be made: to have them, they would have to be compiled.
     """
     found = hashlib.sha256(source.encode())
-    for path in sorted(BPF_DIRECTORY.glob("*.[ch]")):
+    for path in sorted((*BPF_DIRECTORY.glob("*.[ch]"), *COMPILER.glob("*.py"), Path(features.__file__))):
         found.update(path.read_bytes())
-    for module in MAKERS:
-        with open(module.__file__ or "", "rb") as file:  # noqa: PTH123 - may lie in an archive one day
-            found.update(file.read())
     choices = sorted(settings.without), settings.typed_loads
     found.update(repr((sorted(definitions(settings, b"").items()), choices)).encode())
     return found.hexdigest()

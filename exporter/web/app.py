@@ -14,9 +14,10 @@ from prometheus_client.exposition import gzip_accepted
 from exporter import __version__
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.render import negotiate
-from exporter.web.auth import Passwords, RateLimit, TooManyChecks
+from exporter.web.auth import Passwords, TooManyChecks
 from exporter.web.config import WebConfig
 from exporter.web.config_reloader import WebFile
+from exporter.web.rate_limit import RateLimit
 from exporter.web.tls import allowed
 
 log = logging.getLogger(__name__)

@@ -6,9 +6,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
-import math
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
@@ -16,31 +14,6 @@ import bcrypt
 MOST_WAITING = 16  # password checks: each takes a twentieth of a second and more
 MOST_REMEMBERED = 128
 BCRYPT_BYTES = 72  # what bcrypt looks at; the rest of a password does not matter to it
-
-
-class RateLimit:
-    """Lets `burst` requests through at once and one each `interval` seconds, as Go's x/time/rate; 0 for no limit."""
-
-    def __init__(self, burst: int, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.burst, self.interval = burst, interval
-        self._clock = clock
-        self._tokens, self._at = float(burst), clock()
-
-    def allow(self) -> bool:
-        """Whether one more request is within the limit."""
-        if not self.interval:
-            return True
-        now = self._clock()
-        self._tokens = min(self.burst, self._tokens + (now - self._at) / self.interval)
-        self._at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
-    def seconds_to_wait(self) -> int:
-        """When to come back, for Retry-After."""
-        return max(1, math.ceil((1 - self._tokens) * self.interval))
 
 
 class TooManyChecks(Exception):

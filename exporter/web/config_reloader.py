@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exporter.errors import USAGE, Refusal
+from exporter.errors import USAGE, ExporterError
 from exporter.web.config import WebConfig, WebConfigError, read
 from exporter.web.tls import context
 
@@ -26,7 +26,7 @@ class Web:
 class WebFile:
     """The file, or none; asked at each connection and request.
 
-    What was good last stays until the next good one. Raises Refusal if it is not good to begin with.
+    What was good last stays until the next good one. Raises ExporterError if it is not good to begin with.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -37,7 +37,7 @@ class WebFile:
             try:
                 self._web = _load(path)
             except WebConfigError as error:
-                raise Refusal(f"--web.config.file={path}", str(error), status=USAGE) from error
+                raise ExporterError(f"--web.config.file={path}", str(error), status=USAGE) from error
         self._seen = self._state()
 
     def current(self) -> Web:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from exporter.config.argument_types import number
-from exporter.errors import USAGE, Refusal
+from exporter.errors import USAGE, ExporterError
 from exporter.metrics.textfile import check_path
 from exporter.web.sockets import parse_address
 
@@ -86,15 +86,17 @@ def add_web_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def check_web_flags(options: argparse.Namespace, origins: Mapping[str, str]) -> None:
-    """Raises Refusal for what cannot be meant, naming what gave it; fills in the default address."""
+    """Raises ExporterError for what cannot be meant, naming what gave it; fills in the default address."""
     for address in options.listen_addresses:
         parse_address(address, origins["listen_addresses"])
     if options.systemd_socket and options.listen_addresses:
         given = f"{origins['systemd_socket']} and {origins['listen_addresses']}"
-        raise Refusal(f"{given} are both given", "give one of them", status=USAGE)
+        raise ExporterError(f"{given} are both given", "give one of them", status=USAGE)
     path = options.telemetry_path
     if not path.startswith("/") or path == "/" or path.startswith("/-/") or "?" in path or "#" in path:
-        raise Refusal(f"{origins['telemetry_path']}={path} is not a path", "give one such as /metrics", status=USAGE)
+        raise ExporterError(
+            f"{origins['telemetry_path']}={path} is not a path", "give one such as /metrics", status=USAGE
+        )
     if options.textfile:
         check_path(options.textfile, origins["textfile"])
     options.listen_addresses = tuple(options.listen_addresses) or (DEFAULT_ADDRESS,)

@@ -6,23 +6,23 @@ import contextlib
 import os
 import socket
 
-from exporter.errors import USAGE, Refusal
+from exporter.errors import USAGE, ExporterError
 
 BACKLOG = 1024
 FIRST_SYSTEMD_DESCRIPTOR = 3
 
 
 def parse_address(text: str, origin: str = "--web.listen-address") -> tuple[str, int]:
-    """':10042', 'host:10042' or '[::1]:10042' as host and port; no host means every address. Raises Refusal."""
+    """':10042', 'host:10042' or '[::1]:10042' as host and port; no host means every address. Raises ExporterError."""
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not bracketed):
-        raise Refusal(f"{origin}={text} is not an address", "give HOST:PORT, [IPV6]:PORT or :PORT", status=USAGE)
+        raise ExporterError(f"{origin}={text} is not an address", "give HOST:PORT, [IPV6]:PORT or :PORT", status=USAGE)
     return host.strip("[]"), int(port)
 
 
 def listen(addresses: tuple[str, ...]) -> list[socket.socket]:
-    """A listening socket for each address. Raises Refusal for the first that cannot be had, and leaves none open."""
+    """Open a listening socket for each address. Raises ExporterError for the first that fails, and leaves none open."""
     with contextlib.ExitStack() as opened:
         sockets = [opened.enter_context(_listen(address)) for address in addresses]
         opened.pop_all()
@@ -39,14 +39,14 @@ def _listen(address: str) -> socket.socket:
         return socket.create_server(where, family=family, backlog=BACKLOG)  # with the scope
     except (OSError, UnicodeError) as error:  # a name that cannot be one is a UnicodeError
         why = getattr(error, "strerror", None) or "not a host name"
-        raise Refusal(f"cannot listen on {address} ({why})", "choose another --web.listen-address") from error
+        raise ExporterError(f"cannot listen on {address} ({why})", "choose another --web.listen-address") from error
 
 
 def systemd_sockets() -> list[socket.socket]:
-    """The listening sockets that systemd passes, as sd_listen_fds(3) says. Raises Refusal where there are none."""
+    """Return the listening sockets that systemd passes (sd_listen_fds(3)). Raises ExporterError if there are none."""
     count = os.environ.get("LISTEN_FDS", "")
     if os.environ.get("LISTEN_PID") != str(os.getpid()) or not count.isdecimal() or not int(count):
-        raise Refusal(
+        raise ExporterError(
             "--web.systemd-socket is given and systemd has passed no socket",
             "start it through a .socket unit, or give --web.listen-address",
             status=USAGE,
@@ -56,7 +56,7 @@ def systemd_sockets() -> list[socket.socket]:
         os.set_inheritable(descriptor, False)
         sockets.append(socket.socket(fileno=descriptor))
         if not sockets[-1].getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            raise Refusal("systemd has passed a socket that does not listen", "use ListenStream= and Accept=no")
+            raise ExporterError("systemd has passed a socket that does not listen", "use ListenStream= and Accept=no")
     return sockets
 
 

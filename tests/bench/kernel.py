@@ -11,7 +11,6 @@ from collections import defaultdict
 from contextlib import ExitStack, closing
 from functools import partial
 
-from exporter.collectors.housekeeping import tell
 from exporter.collectors.pipeline import Pipeline, SeriesSettings
 from exporter.kernel.bpf_syscall import attach
 from exporter.kernel.dispatcher import create_slot, load_dispatcher
@@ -108,7 +107,7 @@ class DirectProbe(Probe):
 def probe_programs(stack, name, settings, kind=KeptProbe):
     """The probe, at work as in the service, and its programs: that on exec by the name, those beside it by theirs."""
     probe = stack.enter_context(closing(kind(settings)))
-    tell(probe)
+    probe.refresh_settings()
     probe.attach()
     Pipeline(probe, SeriesSettings())  # knows what runs, so that each fork finds its parent
     probe.detach()

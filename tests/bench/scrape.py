@@ -62,7 +62,7 @@ def ours(entries, scrapes, room=1 << 17):
     with filled(entries, room) as (_, pipeline):
         renderer, exposition = Renderer(TEXT), Exposition(pipeline.scrape.collect)
 
-        async def at_once():
+        async def hold_gil():
             await asyncio.gather(*(exposition.body(TEXT, True) for _ in range(SCRAPERS)))
 
         progress = Progress(f"scrapes of {entries:,} series", scrapes + 1)
@@ -70,7 +70,7 @@ def ours(entries, scrapes, room=1 << 17):
             families, reading = cpu_ms(lambda: list(pipeline.scrape.collect()))
             body, rendering = cpu_ms(lambda families=families: renderer.render(families))
             _, compression = cpu_ms(lambda body=body: gzip.compress(body, GZIP_LEVEL, mtime=0))
-            _, together = cpu_ms(lambda: asyncio.run(at_once()))
+            _, together = cpu_ms(lambda: asyncio.run(hold_gil()))
             plain = 0.0
             if scrape < 4:
                 _, plain = cpu_ms(lambda families=families: generate_latest(_Families(families)))

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.collectors.housekeeping import tell
 from exporter.collectors.pipeline import Pipeline, SeriesSettings
 from exporter.events.labels import Labels
 from exporter.probe.probe import Probe
@@ -16,7 +15,7 @@ class Running:
     def __init__(self, probe, series):
         self.probe = probe
         self.pipeline = Pipeline(probe, series)
-        self.catalogue = self.pipeline.catalogue
+        self.names = self.pipeline.names
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self.pipeline.scrape)
 
@@ -57,7 +56,7 @@ DEFAULTS = SeriesSettings()
 def running(series=DEFAULTS, **settings):
     probe = Probe(ProbeSettings(**settings))
     try:
-        tell(probe)
+        probe.refresh_settings()
         probe.attach()
         yield Running(probe, series)
     finally:

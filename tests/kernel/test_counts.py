@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.probe.event_header import FORMATS
+from exporter.probe.exec_header import FORMATS
 from exporter.probe.failure_hook import KINDS
 from tests.kernel.programs import dynamic_elf, execute, script, static_elf
 from tests.kernel.quiet import DEADLINE_SECONDS, grown, while_nobody_else_executes, while_nobody_else_forks

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.compiler.kernel_types import FEATURES
+from exporter.probe.features import FEATURES
 from tests.kernel.programs import execute, script, static_elf, storm
 from tests.kernel.running import running
 from tests.kernel.scale import scaled

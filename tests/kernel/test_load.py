@@ -11,9 +11,9 @@ import psutil
 import pytest
 import yaml
 
-from exporter.collectors.housekeeping import Upkeep, kept_up
+from exporter.collectors.housekeeping import Housekeeping, in_background
 from exporter.collectors.pipeline import SeriesSettings
-from exporter.compiler.values import numbers
+from exporter.compiler.ctypes_layout import u64_reader
 from tests.kernel.programs import execute, execute_as_new, static_elf
 from tests.kernel.running import running
 
@@ -109,7 +109,7 @@ def test_fifty_thousand_programs(tmp_path):
     limit = 1000
     with running(SeriesSettings(limit=limit)) as exporter, pipe() as (allowed, allow):
         me = psutil.Process()
-        with kept_up(Upkeep(exporter.probe, exporter.pipeline), exporter.probe):
+        with in_background(Housekeeping(exporter.probe, exporter.pipeline), exporter.probe):
             children = executed_by_workers(tmp_path, static_elf(tmp_path / "program"), allowed, allow)
             scraped = exporter.scrape()
             before, begun, memory = scraped.value("exec_exporter_probe_runs_total"), 0, []
@@ -149,9 +149,9 @@ def test_programs_that_come_and_go_stay_exact(tmp_path):
         for turn in range(300):
             execute(programs[turn % 7])
             if turn % 3 == 0:
-                exporter.pipeline.keep_house()
+                exporter.pipeline.evict()
         exporter.probe.detach()
-        exporter.pipeline.keep_house()
+        exporter.pipeline.evict()
         scraped = exporter.scrape()
     assert scraped.value("exec_exporter_executions_expired_total") > 0
     assert scraped.sum_is_exact()
@@ -161,15 +161,15 @@ def test_what_is_taken_out_and_comes_back_says_when_it_began(tmp_path):
     path, found = static_elf(tmp_path / "static"), []
     with running() as exporter:
         probe = exporter.probe
-        executed = numbers(probe.structs["execs"], "began", "executions", "program")
-        ended = numbers(probe.structs["lives"], "began", "exits")
+        executed = u64_reader(probe.structs["execs"], "began", "executions", "program")
+        ended = u64_reader(probe.structs["exits"], "began", "exits")
         identities, inode = exporter.pipeline.decoder.identities, path.stat().st_ino
         for times in (2, 3):
             started = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
             execute(path, times)
             (key,) = {key for key, _ in probe.entries("execs") if identities(key)[0].inode == inode}
             began, executions, program = executed(probe.take("execs", key))
-            life, exits, *_ = ended(probe.take("lives", program.to_bytes(8, sys.byteorder)))
+            life, exits, *_ = ended(probe.take("exits", program.to_bytes(8, sys.byteorder)))
             assert (executions, exits) == (times, times)
             assert started < began < life < time.clock_gettime_ns(time.CLOCK_BOOTTIME)
             found.append((key, program))
@@ -182,11 +182,11 @@ def test_what_is_idle_is_taken_out_of_every_map(tmp_path):
         execute(program, 5)
         exporter.scrape()
         exporter.probe.detach()
-        exporter.pipeline.keep_house()
+        exporter.pipeline.evict()
         scraped = exporter.scrape()
         assert scraped.executions(tmp_path) == {}
         assert scraped.value("exec_exporter_map_entries", map="execs") == 0
         # what ran before still runs
-        assert scraped.value("exec_exporter_map_entries", map="lives") <= len(list(Path("/proc").glob("[0-9]*")))
+        assert scraped.value("exec_exporter_map_entries", map="exits") <= len(list(Path("/proc").glob("[0-9]*")))
         assert not scraped.value("exec_exits_total", path=str(program))
         assert scraped.sum_is_exact()

@@ -12,7 +12,7 @@ import pytest
 from exporter.kernel.blob_map import BlobMap
 from exporter.kernel.bpf_map import Map
 from exporter.kernel.bpf_syscall import pinned
-from exporter.metrics.checkpoint import Ledger
+from exporter.metrics.checkpoint import Checkpoint
 from tests.kernel.bpf_objects import bpf_objects, gone
 from tests.kernel.command import COMMAND, refused
 from tests.kernel.novel import watching
@@ -141,7 +141,7 @@ def upgraded(tmp_path):
     other = tmp_path / "upgraded"
     for name in ("exporter", "bpf"):
         shutil.copytree(PACKAGE / name, other / name)
-    header = other / "bpf/event.h"
+    header = other / "bpf/exec.h"
     text = header.read_text()
     changed = text.replace("\tu32 stdin_type;\n\tu32 flags;\n", "\tu32 flags;\n\tu32 stdin_type;\n")
     changed = changed.replace("\tu64 introduced; /*", "\tu64 added;\n\tu64 introduced; /*")
@@ -229,7 +229,7 @@ def test_where_there_is_no_bpffs_it_says_so_and_counts_unpinned(tmp_path):
 def test_pins_of_others_are_set_aside(pins, tmp_path):
     with pinning(pins):
         pass
-    os.chown(pins / "ledger", 65534, 65534)
+    os.chown(pins / "checkpoint", 65534, 65534)
     program = static_elf(tmp_path / "static")
     execute(program, 3)
     with pinning(pins) as service:
@@ -237,11 +237,11 @@ def test_pins_of_others_are_set_aside(pins, tmp_path):
         execute(program, 2)
         assert executed(service, tmp_path) == {str(program): 2}
     (aside,) = pins.parent.glob("exec_exporter-foreign-*")
-    os.chown(aside / "ledger", 0, 0)
+    os.chown(aside / "checkpoint", 0, 0)
     unpin(aside)
 
 
-@pytest.mark.parametrize("name", ["1/map_execs", "1/description", "ledger", "1/program_on_exec"])
+@pytest.mark.parametrize("name", ["1/map_execs", "1/description", "checkpoint", "1/program_on_exec"])
 def test_damaged_pins_are_not_adopted(pins, tmp_path, name):
     with pinning(pins):
         pass
@@ -256,10 +256,10 @@ def test_damaged_pins_are_not_adopted(pins, tmp_path, name):
 def test_a_state_that_nobody_can_read_is_not_adopted(pins, tmp_path):
     with pinning(pins):
         pass
-    ledger = Ledger(BlobMap(Map.of(pinned(os.fsencode(pins / "ledger")))))
-    ledger.load()
-    assert ledger.save(lambda whole: {"of": {"another version": []}} if whole else {})
-    ledger.close()
+    checkpoint = Checkpoint(BlobMap(Map.of(pinned(os.fsencode(pins / "checkpoint")))))
+    checkpoint.load()
+    assert checkpoint.save(lambda whole: {"of": {"another version": []}} if whole else {})
+    checkpoint.close()
     program = static_elf(tmp_path / "static")
     with pinning(pins) as service:
         assert "is damaged" in service.said

@@ -105,7 +105,7 @@ def test_a_forked_child_runs_what_its_parent_runs_and_has_executed_nothing(expor
         assert run(exporter.scrape(), shell) == 4
         process.stdin.close()
         assert process.wait() == 0
-    exporter.pipeline.keep_house()
+    exporter.pipeline.evict()
     scraped = exporter.scrape()
     succeeded, failed, killed = exits(scraped, shell)
     lost = scraped.value("exec_exporter_exits_lost_total") - before

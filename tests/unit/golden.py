@@ -4,12 +4,14 @@ import re
 from pathlib import Path
 
 from exporter.collectors import arguments
+from exporter.collectors.failures import failures
+from exporter.collectors.forks import forks
 from exporter.collectors.novelty import NoveltyCollector
 from exporter.collectors.probe import ProbeCollector
 from exporter.metrics.render import TEXT, Renderer
 from exporter.metrics.scrape import Scrape
-from exporter.novelty.snapshot import View
-from exporter.probe.event_header import HISTOGRAMS
+from exporter.novelty.snapshot import NoveltySnapshot
+from exporter.probe.exec_header import HISTOGRAMS
 from tests.unit.maps import SECOND, Maps, Process, processes_of
 
 GOLDEN = Path(__file__).parent / "golden.prom"
@@ -20,7 +22,7 @@ CHANGING = (
     (re.compile(r'python_version="[^"]*",version="[^"]*"'), 'python_version="3.11.2",version="1.2.3"'),
 )
 SEED = 1 << 63
-VIEW = View(
+VIEW = NoveltySnapshot(
     state="watching",
     learning_end=1795503513.0,
     totals={"new_path": 2, "reinstalled": 7},
@@ -56,11 +58,11 @@ def exposition():
             "executions": executions.collect,
             "processes": processes.collect,
             "arguments": arguments.FormatHistograms(maps).collect,
-            "forks": lambda: arguments.forks(maps),
-            "failures": lambda: arguments.failures(maps),
+            "forks": lambda: forks(maps),
+            "failures": lambda: failures(maps),
             "traits": executions.collect_traits,
             "novelty": NoveltyCollector(lambda: VIEW).collect,
-            "probe": ProbeCollector(maps, executions._catalogue, executions, processes).collect,
+            "probe": ProbeCollector(maps, executions._names, executions, processes).collect,
         }
     )
     text = Renderer(TEXT).render(scrape.collect()).decode()

@@ -2,10 +2,10 @@
 
 import ctypes
 
-from exporter.events.decode import Layouts
+from exporter.probe.exec_header import Layouts
 
 
-class Key(ctypes.Structure):
+class ExecKey(ctypes.Structure):
     _fields_ = [("flags", ctypes.c_uint32), ("file", ctypes.c_uint8 * 20), ("stdin_type", ctypes.c_uint32)]
 
 
@@ -28,7 +28,7 @@ class Introduction(ctypes.Structure):
         ],
         *[(name, ctypes.c_uint32) for name in ("uid", "gid", "pid", "ppid", "envc", "argc", "unreadable", "truncated")],
         ("comm", ctypes.c_char * 16),
-        ("key", Key),
+        ("key", ExecKey),
         ("text_bytes", ctypes.c_uint32),
         ("path_flags", ctypes.c_uint32 * 5),
         ("text_size", ctypes.c_uint32 * 9),
@@ -36,11 +36,11 @@ class Introduction(ctypes.Structure):
     ]
 
 
-LAYOUTS = Layouts(Key, Introduction)
+LAYOUTS = Layouts(ExecKey, Introduction)
 
 
 def key(stdin_type=0, flags=0, file=1):
-    return bytes(Key(flags, (ctypes.c_uint8 * 20)(*file.to_bytes(20, "little")), stdin_type))
+    return bytes(ExecKey(flags, (ctypes.c_uint8 * 20)(*file.to_bytes(20, "little")), stdin_type))
 
 
 TEXTS = ("pathname", "interpreter_pathname", "cwd", "stdin_path", "script_path", "cmdpath", "interp", "argv", "env")
@@ -49,7 +49,7 @@ PRESENT = 1
 
 def record(raw_key, path_flags=(), truncated=0, numbers=(), **texts):
     """`texts` are written in the order of enum text, as the probe writes them; paths leaf first."""
-    header = Introduction(key=Key.from_buffer_copy(raw_key), truncated=truncated, **dict(numbers))
+    header = Introduction(key=ExecKey.from_buffer_copy(raw_key), truncated=truncated, **dict(numbers))
     header.text_size[:] = [len(texts.get(name, b"")) for name in TEXTS]
     header.text_bytes = sum(header.text_size)
     flags = dict(path_flags)

@@ -5,10 +5,10 @@ import ctypes
 from exporter.collectors.executions import Executions
 from exporter.collectors.processes import Processes
 from exporter.events.decode import Decoder
-from exporter.events.names import Catalogue
+from exporter.events.names import Names
 from exporter.metrics.series import Limit
-from exporter.probe.event_header import FORMATS, HISTOGRAMS, enum
-from exporter.probe.script_hook import Hook
+from exporter.probe.exec_header import FORMATS, HISTOGRAMS, enum
+from exporter.probe.hooks import Hook
 from tests.unit.layouts import LAYOUTS, key, record
 
 SECOND = 10**9
@@ -22,7 +22,7 @@ class Process(ctypes.Structure):
     _fields_ = [("executed", ctypes.c_uint64), ("program", ctypes.c_uint64)]
 
 
-class Life(ctypes.Structure):
+class ExitStats(ctypes.Structure):
     _fields_ = [
         ("began", ctypes.c_uint64),
         ("lifetime_us", ctypes.c_uint64),
@@ -39,8 +39,8 @@ class Maps:
     """Executions put in by hand, at a time that is set by hand."""
 
     def __init__(self, capacity=1000):
-        self.structs = {"execs": Value, "processes": Process, "lives": Life, "histograms": FormatHistograms}
-        self.maps = {"execs": {}, "processes": {}, "lives": {}}
+        self.structs = {"execs": Value, "processes": Process, "exits": ExitStats, "histograms": FormatHistograms}
+        self.maps = {"execs": {}, "processes": {}, "exits": {}}
         self.ids = {name: number for number, name in enumerate(self.maps)}
         self.now = self._begun = 0
         self.runs = self.lost = 0
@@ -79,9 +79,9 @@ class Maps:
     def end(self, pid, outcome=0, lifetime_us=1, bucket=0):
         process = self.maps["processes"].pop(pid.to_bytes(4, "little"))
         program = process.program.to_bytes(8, "little")
-        if program not in self.maps["lives"]:
-            self.maps["lives"][program] = Life(began=self._begin())
-        life = self.maps["lives"][program]
+        if program not in self.maps["exits"]:
+            self.maps["exits"][program] = ExitStats(began=self._begin())
+        life = self.maps["exits"][program]
         life.exits[outcome] += 1
         life.lifetime_us += lifetime_us
         life.lifetimes[bucket] += 1
@@ -122,11 +122,11 @@ class Maps:
         return {"exec": 1.5, "exit": 0.25, "fork": 0.0}
 
 
-def executions_of(maps, limit=1000, idle_seconds=0, catalogue=None, **options):
+def executions_of(maps, limit=1000, idle_seconds=0, names=None, **options):
     decoder = Decoder(LAYOUTS)
     return Executions(
         maps,
-        catalogue or Catalogue(decoder, maps.introductions),
+        names or Names(decoder, maps.introductions),
         decoder,
         Limit(limit),
         idle_seconds=idle_seconds,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from exporter.metrics import definitions
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.family import Table
+from exporter.metrics.family import RowFamily
 from exporter.web.app import Site
 from exporter.web.config_reloader import WebFile
 from exporter.web.server import Server
@@ -17,7 +17,7 @@ from exporter.web.sockets import listen
 
 
 def rows(count):
-    return [Table(definitions.EXECUTIONS, {(f"/usr/bin/program-{n}", "", "file"): n for n in range(count)})]
+    return [RowFamily(definitions.EXECUTIONS, {(f"/usr/bin/program-{n}", "", "file"): n for n in range(count)})]
 
 
 class Served:

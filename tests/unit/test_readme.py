@@ -4,11 +4,11 @@ import re
 import textwrap
 from pathlib import Path
 
+from exporter.catalogue.finding import QUIET, Reason
 from exporter.commands import trace
 from exporter.events.labels import Labels
-from exporter.metrics import definitions
+from exporter.metrics.markdown import markdown
 from exporter.metrics.path_presets import PRESETS
-from exporter.novelty.classify import QUIET, Reason
 from exporter.service import options as cli
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
@@ -17,7 +17,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 def test_the_table_of_metrics_is_the_one_in_the_code():
     found = re.search(r"<!-- metrics.*?-->\n(.*?)<!-- /metrics -->", README, re.DOTALL)
     assert found
-    assert found[1] == definitions.markdown(), "run: make readme"
+    assert found[1] == markdown(), "run: make readme"
 
 
 def test_every_flag_that_it_names_exists():

@@ -3,7 +3,8 @@
 import pytest
 
 from exporter.compiler.btf import BTF
-from exporter.compiler.kernel_types import FEATURES, kernel_types
+from exporter.compiler.kernel_types import kernel_types
+from exporter.probe.features import FEATURES
 from tests.vm.conftest import KERNELS
 
 # Since which Linux a feature has which layout, newest first; the commits stand in bpf/.
@@ -26,7 +27,7 @@ def kernel(request, kernels):
 def types_of(kernel):
     btf = BTF((kernel.directory / "btf/vmlinux").read_bytes())
     overlay = kernel.directory / "btf/overlay"
-    return kernel_types(BTF(overlay.read_bytes(), btf) if overlay.exists() else btf)
+    return kernel_types(BTF(overlay.read_bytes(), btf) if overlay.exists() else btf, FEATURES)
 
 
 def test_features_that_are_missing_are_those_that_are_known_to_be(kernel):

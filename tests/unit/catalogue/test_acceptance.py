@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.catalogue.acceptance import Acceptance, Described, accepted_by, check, expiry, next_expiry
+from exporter.catalogue.acceptance import Acceptance, AcceptanceSubject, accepted_by, check, expiry, next_expiry
 from exporter.catalogue.accepted_file import AcceptedFile, parse
 from exporter.config.yaml_file import YAMLFileError
-from exporter.errors import Refusal
+from exporter.errors import ExporterError
 
-FINDING = Described("00112233445566aa", "ab" * 32, "/opt/ci/build-1/run", "")
+FINDING = AcceptanceSubject("00112233445566aa", "ab" * 32, "/opt/ci/build-1/run", "")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_what_is_covered(kind, pattern, covered):
 
 
 def test_a_package_covers_what_it_vouches_for():
-    owned = Described("0" * 16, "", "/usr/bin/nmap", "nmap")
+    owned = AcceptanceSubject("0" * 16, "", "/usr/bin/nmap", "nmap")
     assert Acceptance("package", "nmap").covers(owned, 0)
     assert Acceptance("package", "*").covers(owned, 0)
     assert not Acceptance("package", "nma").covers(owned, 0)
@@ -159,7 +159,7 @@ def test_a_file_that_is_wrong_to_begin_with_is_refused(tmp_path, text):
     path = tmp_path / "accepted.yml"
     if text:
         path.write_text(text)
-    with pytest.raises(Refusal, match=r"accepted\.yml") as refused:
+    with pytest.raises(ExporterError, match=r"accepted\.yml") as refused:
         AcceptedFile(path)
     assert refused.value.status == 2
 

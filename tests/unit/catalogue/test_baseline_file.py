@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from exporter.catalogue import learning
 from exporter.catalogue.acceptance import Acceptance
 from exporter.catalogue.baseline_file import MAX_LINE_BYTES, BadBaseline, dump, load
-from exporter.catalogue.catalogue import FOUND, LEARNT, Store
-from exporter.catalogue.finding import Finding
+from exporter.catalogue.catalogue import FOUND, LEARNT, Catalogue
+from exporter.catalogue.finding import Finding, Reason
 from exporter.commands import catalogue
 from exporter.escape import escape
-from exporter.novelty.classify import Reason
 
 A, B = b"a" * 32, b"b" * 32
 names = st.binary(min_size=1, max_size=40).map(lambda name: escape(b"/" + name))
@@ -85,7 +84,7 @@ def test_what_is_wrong_is_said_with_its_line(content, said):
 
 @pytest.fixture
 def store(tmp_path):
-    store = Store(tmp_path / "catalogue.db", create=True)
+    store = Catalogue(tmp_path / "catalogue.db", create=True)
     with store.transaction():
         store.remember("/learnt", A, LEARNT, 1.0)
         store.remember("/unread", b"\0" * 8, LEARNT, 1.0)

@@ -10,16 +10,14 @@ from hypothesis import strategies as st
 
 from exporter.catalogue import learning
 from exporter.catalogue.acceptance import Acceptance
-from exporter.catalogue.catalogue import FOUND, LEARNT, Store
-from exporter.catalogue.finding import Finding
-from exporter.catalogue.identifier import content_key, finding_id
+from exporter.catalogue.catalogue import FOUND, LEARNT, Catalogue, Known
+from exporter.catalogue.finding import Finding, Reason, content_key, finding_id
 from exporter.catalogue.learning import Learning
-from exporter.catalogue.recovery import Keeper
+from exporter.catalogue.recovery import RecoveringCatalogue
 from exporter.catalogue.sqlite_file import Damaged, Unusable, set_aside
 from exporter.events.decode import Identity
 from exporter.events.labels import Labels
-from exporter.host.packages import Explanation
-from exporter.novelty.classify import Known, Reason
+from exporter.host.packages import PackageVerdict
 
 A, B = b"a" * 32, b"b" * 32
 FILE = Identity(inode=10, dev=(8, 1), generation=3, ctime=1000, path_hash=7)
@@ -27,7 +25,7 @@ FILE = Identity(inode=10, dev=(8, 1), generation=3, ctime=1000, path_hash=7)
 
 @pytest.fixture
 def store(tmp_path):
-    store = Store(tmp_path / "catalogue.db", create=True)
+    store = Catalogue(tmp_path / "catalogue.db", create=True)
     yield store
     store.close()
 
@@ -107,12 +105,12 @@ def test_a_transaction_is_all_or_nothing(store):
 
 def test_keys_mean_the_same_after_a_restart(tmp_path):
     labels = Labels("/a", "/ld.so", "null")
-    store = Store(tmp_path / "catalogue.db", create=True)
+    store = Catalogue(tmp_path / "catalogue.db", create=True)
     with store.transaction():
         store.name_key(b"key", labels, store.remember("/a", A, LEARNT, 1.0), watched=False)
         store.name_key(b"older", labels, None, watched=True)
     store.close()
-    store = Store(tmp_path / "catalogue.db", create=True)
+    store = Catalogue(tmp_path / "catalogue.db", create=True)
     assert store.meanings(10) == {b"key": labels, b"older": labels}
     assert list(store.meanings(1)) == [b"older"], "the newest"
     assert store.key(b"older") == (None, True)
@@ -122,18 +120,18 @@ def test_keys_mean_the_same_after_a_restart(tmp_path):
 
 def test_a_finding_is_there_once(store):
     with store.transaction():
-        assert store.add_finding(finding(1, 5.0, Explanation("dpkg", "nmap", "agrees")), '{"a": 1}')
+        assert store.add_finding(finding(1, 5.0, PackageVerdict("dpkg", "nmap", "agrees")), '{"a": 1}')
         assert not store.add_finding(finding(1, 9.0), "{}")
     (found,) = store.findings()
     assert (found.first_seen, found.last_seen, found.sightings) == (5.0, 9.0, 2)
-    assert found.described.package == "nmap"
+    assert found.acceptance_subject.package == "nmap"
     assert store.record(found) == '{"a": 1}'
     assert list(store.findings(found.id[:6])) == [found]
     assert list(store.findings("ffff")) == []
 
 
 def test_a_package_whose_digest_differs_is_not_accepted_as_the_packages():
-    assert finding(1, package=Explanation("dpkg", "nmap", "differs")).described.package == ""
+    assert finding(1, package=PackageVerdict("dpkg", "nmap", "differs")).acceptance_subject.package == ""
 
 
 def test_a_finding_that_is_forgotten_is_new_again(store):
@@ -214,7 +212,7 @@ def test_acceptances_are_kept_and_replaced(store):
 
 def test_another_process_is_noticed(store):
     before = store.version
-    other = Store(store.path, create=False)
+    other = Catalogue(store.path, create=False)
     with other.transaction():
         other.set("x", 1)
     other.close()
@@ -223,7 +221,7 @@ def test_another_process_is_noticed(store):
 
 
 def test_only_the_owner_may_read_it(tmp_path):
-    store = Store(tmp_path / "new/catalogue.db", create=True)
+    store = Catalogue(tmp_path / "new/catalogue.db", create=True)
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new").iterdir()]
     store.close()
     assert modes == [0o600] * len(modes)
@@ -235,11 +233,11 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_says_that_it_was_lost(tmp_pat
     path = tmp_path / "catalogue.db"
     path.write_bytes(content)
     with pytest.raises(Damaged):
-        Store(path, create=True)
-    keeper = Keeper(path)
+        Catalogue(path, create=True)
+    keeper = RecoveringCatalogue(path)
     (aside,) = tmp_path.glob("*.damaged-*")
     assert aside.read_bytes() == content
-    assert keeper.store.get(learning.LOST) == 1
+    assert keeper.catalogue.get(learning.LOST) == 1
     assert keeper.errors == 1
     assert "damaged" in caplog.text
     keeper.close()
@@ -247,7 +245,7 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_says_that_it_was_lost(tmp_pat
 
 def test_damage_in_the_middle_is_found_when_it_is_opened(tmp_path):
     path = tmp_path / "catalogue.db"
-    store = Store(path, create=True)
+    store = Catalogue(path, create=True)
     with store.transaction():
         for number in range(2000):
             store.remember(f"/some/path/{number}", A, LEARNT, 1.0)
@@ -255,8 +253,8 @@ def test_damage_in_the_middle_is_found_when_it_is_opened(tmp_path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 8192] = b"\xff" * 8192
     path.write_bytes(data)
-    keeper = Keeper(path)
-    assert keeper.store.count("programs") == 0
+    keeper = RecoveringCatalogue(path)
+    assert keeper.catalogue.count("programs") == 0
     assert len(list(tmp_path.glob("*.damaged-*"))) == 1
     keeper.close()
 
@@ -277,22 +275,22 @@ def test_a_database_of_something_else_is_not_written_into(tmp_path):
         db.execute("CREATE TABLE precious (x)")
     db.close()
     with pytest.raises(Damaged, match="something else"):
-        Store(path, create=False)
-    Keeper(path).close()
+        Catalogue(path, create=False)
+    RecoveringCatalogue(path).close()
     (aside,) = tmp_path.glob("*.damaged-*")
     assert sqlite3.connect(aside).execute("SELECT * FROM precious").fetchall() == []
 
 
 def test_a_newer_catalogue_is_left_alone(tmp_path, caplog):
     path = tmp_path / "catalogue.db"
-    Store(path, create=True).close()
+    Catalogue(path, create=True).close()
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version=99")
     db.close()
     with pytest.raises(Unusable, match="newer"):
-        Store(path, create=True)
-    keeper = Keeper(path)
-    assert keeper.store is None
+        Catalogue(path, create=True)
+    keeper = RecoveringCatalogue(path)
+    assert keeper.catalogue is None
     assert len(keeper.hash_key) == 16
     assert "newer" in caplog.text
     assert not list(tmp_path.glob("*.damaged-*"))
@@ -301,45 +299,45 @@ def test_a_newer_catalogue_is_left_alone(tmp_path, caplog):
 def test_a_place_that_cannot_be_used_is_said_once_and_tried_again(tmp_path, caplog):
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where a directory should be")
-    keeper = Keeper(blocked / "catalogue.db")
+    keeper = RecoveringCatalogue(blocked / "catalogue.db")
     key = keeper.hash_key
     for _ in range(3):
         keeper.check()
-    assert (keeper.store, keeper.errors) == (None, 4)
+    assert (keeper.catalogue, keeper.errors) == (None, 4)
     assert len(caplog.records) == 1
     blocked.unlink()
     keeper.check()
-    assert keeper.store.get("hash_key") == keeper.hash_key == key
+    assert keeper.catalogue.get("hash_key") == keeper.hash_key == key
     keeper.close()
 
 
 def test_the_key_of_the_probe_is_kept(tmp_path):
-    keepers = [Keeper(tmp_path / "catalogue.db") for _ in range(2)]
+    keepers = [RecoveringCatalogue(tmp_path / "catalogue.db") for _ in range(2)]
     assert keepers[0].hash_key == keepers[1].hash_key
-    assert keepers[0].hash_key != Keeper(tmp_path / "other.db").hash_key
+    assert keepers[0].hash_key != RecoveringCatalogue(tmp_path / "other.db").hash_key
     for keeper in keepers:
         keeper.close()
 
 
 def test_keys_of_another_layout_mean_nothing(tmp_path):
-    keeper = Keeper(tmp_path / "catalogue.db")
-    with keeper.store.transaction():
-        keeper.store.name_key(b"key", Labels("/a", "", "null"), None, watched=False)
-        keeper.store.set("key_format", "another")
+    keeper = RecoveringCatalogue(tmp_path / "catalogue.db")
+    with keeper.catalogue.transaction():
+        keeper.catalogue.name_key(b"key", Labels("/a", "", "null"), None, watched=False)
+        keeper.catalogue.set("key_format", "another")
     keeper.close()
     keeper.open()
-    assert keeper.store.meanings(10) == {}
+    assert keeper.catalogue.meanings(10) == {}
     keeper.close()
 
 
 def test_a_catalogue_that_is_taken_away_is_lost(tmp_path, caplog):
     path = tmp_path / "catalogue.db"
-    keeper = Keeper(path)
+    keeper = RecoveringCatalogue(path)
     key = keeper.hash_key
     path.rename(tmp_path / "away.db")
     keeper.check()
-    assert keeper.store.get(learning.LOST) == 1
-    assert keeper.store.get("hash_key") == key
+    assert keeper.catalogue.get(learning.LOST) == 1
+    assert keeper.catalogue.get("hash_key") == key
     assert "taken away" in caplog.text
     keeper.close()
 
@@ -356,7 +354,7 @@ class Clock:
 @given(st.lists(st.tuples(st.floats(0, 50), st.booleans(), st.floats(-1e9, 1e9)), min_size=1, max_size=20))
 def test_learning_lasts_as_long_as_it_ran_whatever_the_wall_clock_does(tmp_path_factory, steps):
     """Each step: time that passes, whether a restart follows, and where the wall clock is set."""
-    store = Store(tmp_path_factory.mktemp("learning") / "catalogue.db", create=True)
+    store = Catalogue(tmp_path_factory.mktemp("learning") / "catalogue.db", create=True)
     boottime, wall, ran = Clock(), Clock(), 0.0
     one = Learning(100.0, boottime, wall)
     one.load(store)

@@ -2,9 +2,11 @@ import errno
 
 import pytest
 
-from exporter.collectors.arguments import FormatHistograms, failures
-from exporter.probe.event_header import FORMATS, HISTOGRAMS
-from exporter.probe.script_hook import Hook, HookError
+from exporter.collectors.arguments import FormatHistograms
+from exporter.collectors.failures import failures
+from exporter.kernel.symbols import HookError
+from exporter.probe.exec_header import FORMATS, HISTOGRAMS
+from exporter.probe.hooks import Hook
 from tests.unit.maps import Maps
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from exporter.events.decode import Decoder
 from exporter.events.labels import Labels
-from exporter.events.names import Catalogue
+from exporter.events.names import Names
 from exporter.metrics.series import OTHER
 from tests.unit.layouts import LAYOUTS, key
 from tests.unit.maps import SECOND, Maps, executions_of
@@ -50,9 +50,9 @@ def test_a_key_that_is_idle_is_taken_out_and_its_series_ends_and_a_new_one_start
     maps = Maps()
     executions = executions_of(maps, idle_seconds=10)
     maps.execute(1, 5)
-    executions.keep_house()
+    executions.evict()
     maps.now = 11 * SECOND
-    executions.keep_house()
+    executions.evict()
     assert maps.maps["execs"] == {}
     assert (counts(executions), executions.totals.expired) == ({}, 5)
     maps.execute(1, 2)
@@ -73,7 +73,7 @@ def test_an_execution_between_reading_and_taking_out_is_counted():
         return take(name, raw)
 
     maps.take = take_late
-    executions.keep_house()
+    executions.evict()
     assert counts(executions) == {"/program-1": 8}
 
 
@@ -83,7 +83,7 @@ def test_where_the_map_fills_the_oldest_keys_make_room_and_their_series_stay():
     for number in range(80):
         maps.now = number * SECOND
         maps.execute(number, 2)
-    executions.keep_house()
+    executions.evict()
     assert len(maps.maps["execs"]) == 50
     assert set(counts(executions).values()) == {2}
     assert len(counts(executions)) == 80
@@ -99,34 +99,34 @@ def test_room_is_made_before_it_is_scarce_if_that_is_asked_for():
     for number in range(60):
         maps.execute(number)
     maps.now = SECOND
-    executions.keep_house()
+    executions.evict()
     assert len(maps.maps["execs"]) == 60
-    executions.keep_house(room=True)
+    executions.evict(room=True)
     assert len(maps.maps["execs"]) == 50
     assert len(counts(executions)) == 60
 
 
 def test_the_map_is_known_to_fill_before_it_is_read():
     maps = Maps(capacity=100)
-    catalogue = Catalogue(Decoder(LAYOUTS), maps.introductions)
-    executions = executions_of(maps, catalogue=catalogue)
+    names = Names(Decoder(LAYOUTS), maps.introductions)
+    executions = executions_of(maps, names=names)
     for number in range(76):
         maps.execute(number)
     assert not executions.filling
-    catalogue.update()
+    names.update()
     assert executions.filling
     executions.update()
     assert executions.filling
     maps.now = SECOND
-    executions.keep_house()
+    executions.evict()
     assert not executions.filling
 
 
 def test_keys_that_have_a_name_and_are_not_in_the_map_do_not_fill_it():
     maps = Maps(capacity=100)
-    catalogue = Catalogue(Decoder(LAYOUTS), maps.introductions)
-    catalogue.know({key(file=number): Labels(f"/{number}", "", "null") for number in range(1000)})
-    executions = executions_of(maps, catalogue=catalogue)
+    names = Names(Decoder(LAYOUTS), maps.introductions)
+    names.preload({key(file=number): Labels(f"/{number}", "", "null") for number in range(1000)})
+    executions = executions_of(maps, names=names)
     maps.execute(1)
     executions.update()
     assert not executions.filling
@@ -137,7 +137,7 @@ def test_a_key_that_is_being_executed_is_not_taken_out():
     executions = executions_of(maps)
     for number in range(8):
         maps.execute(number)
-    executions.keep_house()
+    executions.evict()
     assert len(maps.maps["execs"]) == 8
 
 
@@ -165,23 +165,23 @@ def test_the_places_where_traits_were_seen_are_the_newest_hundred():
 def test_only_what_was_executed_again_is_to_be_looked_at_again():
     maps = Maps()
     decoder = Decoder(LAYOUTS)
-    catalogue = Catalogue(decoder, maps.introductions)
-    catalogue.observe(lambda *_: None)
-    executions = executions_of(maps, catalogue=catalogue)
+    names = Names(decoder, maps.introductions)
+    names.observe(lambda *_: None)
+    executions = executions_of(maps, names=names)
     maps.execute(1)
     maps.execute(2, 2)
     executions.update()
-    assert catalogue.touched() == {key(file=2)}, "whether that was the same, its introduction does not say"
-    catalogue.labels(key(file=1))
+    assert names.take_used() == {key(file=2)}, "whether that was the same, its introduction does not say"
+    names.labels(key(file=1))
     executions.update()
-    assert catalogue.touched() == set()
+    assert names.take_used() == set()
     maps.execute(1)
     executions.update()
-    assert catalogue.touched() == {key(file=1)}
+    assert names.take_used() == {key(file=1)}
 
 
-class Names:
-    """A catalogue that knows every name at once, and how many it has to remember."""
+class AllNames:
+    """Names that knows every name at once, and how many it has to remember."""
 
     def __init__(self):
         self.remembered = {}
@@ -204,15 +204,15 @@ class Names:
 
 
 def test_a_million_programs_stay_within_the_limit_and_the_sum_is_exact():
-    maps, names = Maps(capacity=8192), Names()
-    executions = executions_of(maps, limit=100, idle_seconds=3600, catalogue=names)
+    maps, names = Maps(capacity=8192), AllNames()
+    executions = executions_of(maps, limit=100, idle_seconds=3600, names=names)
     executions.save = lambda: executions.changes(whole=False)
     remembered = set()
     for number in range(1_000_000):
         maps.execute(number, introduce=False)
         if number % 3000 == 2999:
             maps.now += 2 * SECOND
-            executions.keep_house()
+            executions.evict()
             executions.forget_paths(executions.programs())
             sizes = (
                 executions._entries,
@@ -261,7 +261,7 @@ def test_no_series_goes_down_and_the_sum_is_exact_whatever_happens(capacity, lim
         elif move == "scrape":
             executions.update()
         else:
-            executions.keep_house()
+            executions.evict()
         after = counts(executions)
         assert all(after[path] >= count for path, count in before.items() if path in after)
         assert executions.totals.expired - expired == sum(count for path, count in before.items() if path not in after)

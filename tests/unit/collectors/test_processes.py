@@ -1,6 +1,6 @@
 """The readers of the maps of processes and lives, fed with maps that are written by hand."""
 
-from tests.unit.maps import SECOND, Life, Maps, Process, processes_of
+from tests.unit.maps import SECOND, ExitStats, Maps, Process, processes_of
 
 SEED = 1 << 63
 
@@ -63,7 +63,7 @@ def test_sums_of_the_kernel_that_go_round_go_on():
     maps = Maps()
     executions, processes = processes_of(maps)
     maps.execute(1)
-    life = maps.maps["lives"][(2).to_bytes(8, "little")] = Life(lifetime_us=(1 << 64) - 5)
+    life = maps.maps["exits"][(2).to_bytes(8, "little")] = ExitStats(lifetime_us=(1 << 64) - 5)
     executions.update()
     processes.update()
     life.lifetime_us = 5
@@ -78,14 +78,14 @@ def test_a_life_is_taken_out_once_nobody_knows_its_program_and_stays_counted():
     maps.execute(1, pid=2)
     maps.end(1)
     maps.now = 11 * SECOND
-    processes.keep_house()
+    processes.evict()
     assert maps.maps["execs"] == {}
-    assert len(maps.maps["lives"]) == 1, "it still runs"
+    assert len(maps.maps["exits"]) == 1, "it still runs"
     maps.end(2)
-    processes.keep_house()
-    assert maps.maps["lives"] == {}
+    processes.evict()
+    assert maps.maps["exits"] == {}
     assert rows(processes) == {"/program-1": row(2, lifetime_us=2, b0=2)}
-    assert processes.entries == {"processes": 0, "lives": 0}
+    assert processes.entries == {"processes": 0, "exits": 0}
 
 
 def test_what_ended_unseen_does_not_run_for_ever():
@@ -94,13 +94,13 @@ def test_what_ended_unseen_does_not_run_for_ever():
     for pid in (1, 2, 3):
         maps.execute(1, pid=pid)
     dead |= {1, 3}
-    processes.keep_house()
+    processes.evict()
     assert processes.running.rows == {"/program-1": 3}, "nobody has said that an end was not seen"
     maps.counts["COUNTER_EXITS_LOST"] += 1
-    processes.keep_house()
+    processes.evict()
     assert processes.running.rows == {"/program-1": 1}
     dead.add(2)
-    processes.keep_house()
+    processes.evict()
     assert processes.running.rows == {"/program-1": 1}
 
 
@@ -110,9 +110,9 @@ def test_idle_paths_end():
     maps.execute(1, pid=1)
     maps.end(1)
     maps.execute(2, pid=2)
-    processes.keep_house()
+    processes.evict()
     maps.now = 11 * SECOND
-    processes.keep_house()
+    processes.evict()
     assert rows(processes) == {}
     assert processes.running.rows == {"/program-2": 1}
     assert executions.limit.used == 1

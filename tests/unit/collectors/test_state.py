@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.events.decode import Decoder
-from exporter.events.names import Catalogue
-from exporter.metrics.checkpoint import Ledger
+from exporter.events.names import Names
+from exporter.metrics.checkpoint import Checkpoint
 from tests.unit.blobs import Blobs, KilledError
 from tests.unit.layouts import LAYOUTS
 from tests.unit.maps import SECOND, Maps, processes_of
@@ -34,12 +34,12 @@ class Host:
             waiting.clear()
             return found
 
-        self.catalogue = Catalogue(Decoder(LAYOUTS), introductions)
+        self.names = Names(Decoder(LAYOUTS), introductions)
         self.executions, self.processes = processes_of(
-            self.maps, limit=self._limit, idle_seconds=self._idle_seconds, catalogue=self.catalogue
+            self.maps, limit=self._limit, idle_seconds=self._idle_seconds, names=self.names
         )
-        ledger = Ledger(self.blobs)
-        tables = ledger.load()
+        checkpoint = Checkpoint(self.blobs)
+        tables = checkpoint.load()
         if tables:
             self.executions.restore(tables["executions"])
             self.processes.restore(tables["processes"])
@@ -50,7 +50,7 @@ class Host:
 
         def save():
             nonlocal released
-            assert ledger.save(changes)
+            assert checkpoint.save(changes)
             del self.intake[: self.executions.accounted - released]
             released = self.executions.accounted
 
@@ -78,8 +78,8 @@ class Host:
             if sample.name.endswith(("_total", "_bucket", "_count", "_sum"))
         }
 
-    def keep_house(self):
-        self.processes.keep_house()
+    def evict(self):
+        self.processes.evict()
 
 
 def executed(shown):
@@ -136,7 +136,7 @@ def test_a_name_outlives_the_reader_whichever_way_it_came():
     host.executions.save()
     host.maps.execute(3)
     host.maps.execute(4)
-    host.catalogue.update()
+    host.names.update()
     host.executions.save()  # before the map is read
     host.scrape()
     host.start()
@@ -162,7 +162,7 @@ def test_killed_while_keys_are_taken_out_the_next_reader_tells_them_from_those_t
     host.maps.now += 2 * SECOND
     host.blobs.changes_left = change
     with contextlib.suppress(KilledError):
-        host.keep_house()
+        host.evict()
     host.blobs.changes_left = None
     host.maps.execute(1, 10, pid=10)
     host.maps.end(10)
@@ -192,7 +192,7 @@ def test_lives_that_are_gone_are_not_kept_for_ever():
     host.maps.execute(1, pid=10)
     host.maps.end(10)
     host.scrape()
-    host.maps.maps["lives"].clear()
+    host.maps.maps["exits"].clear()
     host.start()
     host.scrape()
     assert host.processes.changes(whole=True)["counted"] == []
@@ -211,7 +211,7 @@ def test_what_is_executed_while_its_key_is_taken_out_outlives_the_reader():
     host.executions.totals.expire = lambda before: None
     host.maps.now += 2 * SECOND
     host.maps.take = late
-    host.keep_house()
+    host.evict()
     host.start()
     assert executed(host.scrape()) == 8
 
@@ -256,7 +256,7 @@ def go_through(steps, limit):
                 shown = now
         elif name == "keep house":
             expired = host.executions.totals.expired, host.processes.totals.expired
-            host.do(host.keep_house, *arguments)
+            host.do(host.evict, *arguments)
             if expired != (host.executions.totals.expired, host.processes.totals.expired):
                 shown = {}  # what is executed again begins anew
         elif name == "kill":

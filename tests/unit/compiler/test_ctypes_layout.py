@@ -3,7 +3,7 @@ import struct
 
 import pytest
 
-from exporter.compiler.values import numbers
+from exporter.compiler.ctypes_layout import u64_reader
 
 
 class Value(ctypes.Structure):
@@ -14,13 +14,13 @@ RAW = struct.pack("=5Q", 1, 2, 3, 4, 1 << 63)
 
 
 def test_numbers_are_taken_from_where_the_layout_has_them():
-    assert numbers(Value, "a", "array", "b")(RAW) == (1 << 63, 2, 3, 4, 1)
+    assert u64_reader(Value, "a", "array", "b")(RAW) == (1 << 63, 2, 3, 4, 1)
 
 
 def test_one_number_comes_alone():
-    assert numbers(Value, "a")(RAW) == 1 << 63
+    assert u64_reader(Value, "a")(RAW) == 1 << 63
 
 
 def test_a_member_that_is_not_there():
     with pytest.raises(LookupError, match="no member c"):
-        numbers(Value, "a", "c")
+        u64_reader(Value, "a", "c")

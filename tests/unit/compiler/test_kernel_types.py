@@ -2,9 +2,9 @@ import re
 
 import pytest
 
-from exporter.compiler import kernel_types as module
 from exporter.compiler.btf import BTF
-from exporter.compiler.kernel_types import FEATURES, Feature, Layout, kernel_types
+from exporter.compiler.kernel_types import Feature, Members, kernel_types
+from exporter.probe.features import FEATURES
 from tests.unit.btf_builder import example
 
 
@@ -14,13 +14,12 @@ def btf():
 
 
 def types_of(btf, monkeypatch, *features):
-    monkeypatch.setattr(module, "FEATURES", features)
-    return kernel_types(btf)
+    return kernel_types(btf, features)
 
 
 def test_members_are_declared_at_their_offsets(btf, monkeypatch):
     header = types_of(
-        btf, monkeypatch, Feature("f", "", (Layout(("outer.p", "outer.n", "outer.tail", "inner.y")),))
+        btf, monkeypatch, Feature("f", "", (Members(("outer.p", "outer.n", "outer.tail", "inner.y")),))
     ).header
     assert "struct { u8 _at_p[8]; struct inner *p; };" in header
     assert "struct { u8 _at_n[8]; u64 n[3]; };" in header
@@ -29,12 +28,12 @@ def test_members_are_declared_at_their_offsets(btf, monkeypatch):
 
 
 def test_an_embedded_struct_is_declared_before_the_one_it_is_in(btf, monkeypatch):
-    header = types_of(btf, monkeypatch, Feature("f", "", (Layout(("outer.tail", "inner.x")),))).header
+    header = types_of(btf, monkeypatch, Feature("f", "", (Members(("outer.tail", "inner.x")),))).header
     assert header.index("struct inner {") < header.index("struct outer {")
 
 
 def test_the_first_layout_that_exists_is_taken(btf, monkeypatch):
-    newest, older = Layout(("outer.renamed",), "NEWEST"), Layout(("outer.a",), "OLDER")
+    newest, older = Members(("outer.renamed",), "NEWEST"), Members(("outer.a",), "OLDER")
     types = types_of(btf, monkeypatch, Feature("f", "", (newest, older)))
     assert "#define HAVE_F 1\n#define OLDER 1\n" in types.header
     assert "NEWEST" not in types.header
@@ -42,7 +41,7 @@ def test_the_first_layout_that_exists_is_taken(btf, monkeypatch):
 
 
 def test_a_feature_with_no_layout_is_missing_and_declares_nothing(btf, monkeypatch):
-    feature = Feature("f", "it is dark", (Layout(("outer.a", "outer.gone")),))
+    feature = Feature("f", "it is dark", (Members(("outer.a", "outer.gone")),))
     types = types_of(btf, monkeypatch, feature)
     assert types.missing == (feature,)
     assert "HAVE_F" not in types.header

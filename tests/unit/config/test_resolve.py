@@ -7,7 +7,7 @@ import pytest
 from exporter.collectors.flags import ALWAYS, SWITCHES
 from exporter.commands import trace
 from exporter.config.resolve import flags, repeatable, variable
-from exporter.errors import Refusal
+from exporter.errors import ExporterError
 from exporter.service import options as cli
 from exporter.service.config_file import COMMAND_LINE_ONLY
 
@@ -37,7 +37,7 @@ def accepted(name, text):
     """The options with it, or none if the command line does not take it."""
     try:
         return comparable(parse([spelt(name, text)]))
-    except (Refusal, KeyError):
+    except (ExporterError, KeyError):
         return None
 
 
@@ -77,7 +77,7 @@ def test_every_flag_has_a_variable_that_does_what_it_does(name):
     text, options = another(name)
     assert comparable(parse([], {origin: text})) == options
     if accepted(name, "nonsense") is None:
-        with pytest.raises(Refusal, match=rf"^{origin}\b") as refused:
+        with pytest.raises(ExporterError, match=rf"^{origin}\b") as refused:
             parse([], {origin: "nonsense"})
         assert refused.value.status == 2
 
@@ -93,7 +93,7 @@ def test_every_flag_has_a_key_that_does_what_it_does(tmp_path, name, nested):
     text, options = another(name)
     assert comparable(parse([file(tmp_path, written(text))])) == options
     if accepted(name, "nonsense") is None:
-        with pytest.raises(Refusal, match=rf"exec_exporter.yml:1: {re.escape(name)}\b") as refused:
+        with pytest.raises(ExporterError, match=rf"exec_exporter.yml:1: {re.escape(name)}\b") as refused:
             parse([file(tmp_path, written("nonsense"))])
         assert refused.value.status == 2
 
@@ -140,7 +140,7 @@ def test_all_collectors_but_preload_are_on():
 def test_the_file_can_be_named_by_its_variable(tmp_path):
     file(tmp_path, "series.limit: 7")
     assert parse([], {"EXEC_EXPORTER_CONFIG_FILE": str(tmp_path / "exec_exporter.yml")}).series_limit == 7
-    with pytest.raises(Refusal, match=r"^EXEC_EXPORTER_CONFIG_FILE=/no/such: No such file"):
+    with pytest.raises(ExporterError, match=r"^EXEC_EXPORTER_CONFIG_FILE=/no/such: No such file"):
         parse([], {"EXEC_EXPORTER_CONFIG_FILE": "/no/such"})
 
 
@@ -170,14 +170,14 @@ def test_variables_that_kubernetes_sets_for_a_service_of_this_name_do_no_harm():
     ],
 )
 def test_what_is_wrong_is_named_by_what_gave_it(arguments, environment, words):
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ExporterError) as refused:
         parse(arguments, environment)
     assert words in str(refused.value)
     assert refused.value.status == 2
 
 
 def test_trace_has_variables_of_its_own():
-    with pytest.raises(Refusal, match=r"^EXEC_EXPORTER_TRACE_FORMAT: 'xml' is none of json, text"):
+    with pytest.raises(ExporterError, match=r"^EXEC_EXPORTER_TRACE_FORMAT: 'xml' is none of json, text"):
         trace.parse([], {"EXEC_EXPORTER_TRACE_FORMAT": "xml"})
     environment = {"EXEC_EXPORTER_BPF_RING_BUFFER_PAGES": "1", "EXEC_EXPORTER_TRACE_COUNT": "5"}
     options = trace.parse(["--pid=3"], environment)

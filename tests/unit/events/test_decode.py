@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.events.decode import DecodeError, Decoder, File, Path
+from exporter.events.decode import DecodeError, Decoder, File, KernelPath
 from exporter.events.event_json import as_json
-from exporter.probe.event_header import enum
+from exporter.probe.exec_header import enum
 from tests.unit.layouts import LAYOUTS, PRESENT, TEXTS, Introduction, key, record
 from tests.unit.layouts import File as LayoutFile
 
@@ -45,10 +45,10 @@ def test_an_introduction_has_its_texts_in_order():
         )
     )
     assert found.key == key(file=7)
-    assert found.pathname == Path(b"/usr/bin/true")
-    assert found.interpreter_pathname == Path(b"/lib/ld.so")
-    assert found.cwd == Path(b"/a/b")
-    assert found.stdin_path == Path(b"/dev/null")
+    assert found.pathname == KernelPath(b"/usr/bin/true")
+    assert found.interpreter_pathname == KernelPath(b"/lib/ld.so")
+    assert found.cwd == KernelPath(b"/a/b")
+    assert found.stdin_path == KernelPath(b"/dev/null")
     assert (found.cmdpath, found.interp) == (b"./true", b"./true")
     assert (found.argv, found.env) == (b"true\0\0-x\0", b"A=1\0")
     assert found.truncated == found.unreadable == frozenset()
@@ -57,7 +57,7 @@ def test_an_introduction_has_its_texts_in_order():
 def test_a_path_that_was_cut_does_not_look_absolute():
     found = decoder.introduction(record(key(), truncated=1, pathname=b"true\0bin\0"))
     assert found.truncated == {"pathname"}
-    assert found.pathname == Path(b"bin/true", cut=True)
+    assert found.pathname == KernelPath(b"bin/true", cut=True)
 
 
 def test_what_is_not_there_is_none():
@@ -66,14 +66,14 @@ def test_what_is_not_there_is_none():
 
 
 def test_a_root_directory_has_no_names_and_is_there():
-    assert decoder.introduction(record(key(), path_flags={"cwd": PRESENT})).cwd == Path(b"/")
+    assert decoder.introduction(record(key(), path_flags={"cwd": PRESENT})).cwd == KernelPath(b"/")
 
 
 def test_the_flags_of_a_path_are_read():
     flags = enum("path_flag")
     number = PRESENT | flags["PATH_ORPHAN"] | flags["PATH_DISCONNECTED"]
     found = decoder.introduction(record(key(), path_flags={"pathname": number}, pathname=b"memfd:x\0"))
-    assert found.pathname == Path(b"memfd:x", orphan=True, disconnected=True)
+    assert found.pathname == KernelPath(b"memfd:x", orphan=True, disconnected=True)
 
 
 def test_a_file_has_its_device_as_stat_shows_it():

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.events.decode import Decoder, Key, Path
+from exporter.events.decode import Decoder, ExecKey, KernelPath
 from exporter.events.labels import Labels, absolute, labels_of
-from exporter.probe.event_header import enum
+from exporter.probe.exec_header import enum
 from tests.unit.layouts import LAYOUTS, key, record
 
 FLAGS = enum("key_flag")
@@ -17,11 +17,11 @@ def labels(flags=(), stdin="null", **fields):
     """The labels of an exec with these flags of its key; names of paths are paths."""
     number = sum(FLAGS[f"KEY_{flag.upper()}"] for flag in flags)
     paths = {
-        name: Path(fields[name])
+        name: KernelPath(fields[name])
         for name in ("pathname", "interpreter_pathname", "cwd")
         if isinstance(fields.get(name), bytes)
     }
-    return labels_of(Key(stdin, number), replace(NOTHING, **{**fields, **paths}))
+    return labels_of(ExecKey(stdin, number), replace(NOTHING, **{**fields, **paths}))
 
 
 def test_a_dynamic_program_has_its_loader_as_interpreter():
@@ -53,11 +53,11 @@ def test_a_relative_script_without_a_working_directory_is_unknown():
 @pytest.mark.parametrize(
     ("path", "label"),
     [
-        (Path(b"memfd:/a/b", orphan=True, disconnected=True), "[memfd]"),
-        (Path(b"x", orphan=True, disconnected=True), "[disconnected]"),
-        (Path(b"/a/b", deleted=True), "[deleted]"),
-        (Path(b"/a/b", disconnected=True), "[disconnected]/a/b"),
-        (Path(b"y/z", cut=True), "[truncated]/y/z"),
+        (KernelPath(b"memfd:/a/b", orphan=True, disconnected=True), "[memfd]"),
+        (KernelPath(b"x", orphan=True, disconnected=True), "[disconnected]"),
+        (KernelPath(b"/a/b", deleted=True), "[deleted]"),
+        (KernelPath(b"/a/b", disconnected=True), "[disconnected]/a/b"),
+        (KernelPath(b"y/z", cut=True), "[truncated]/y/z"),
     ],
 )
 def test_a_file_without_a_path_never_looks_like_one_that_has_it(path, label):
@@ -68,9 +68,9 @@ def test_a_file_without_a_path_never_looks_like_one_that_has_it(path, label):
 @pytest.mark.parametrize(
     ("cwd", "label"),
     [
-        (Path(b"/a", deleted=True), "[deleted]"),
-        (Path(b"/a", disconnected=True), "[disconnected]/a/x"),
-        (Path(b"a", cut=True), "[truncated]/x"),
+        (KernelPath(b"/a", deleted=True), "[deleted]"),
+        (KernelPath(b"/a", disconnected=True), "[disconnected]/a/x"),
+        (KernelPath(b"a", cut=True), "[truncated]/x"),
     ],
 )
 def test_a_relative_script_in_a_directory_without_a_path(cwd, label):
@@ -83,7 +83,7 @@ def test_a_script_whose_path_was_cut_says_so():
 
 
 def test_a_key_that_is_not_introduced_is_unknown_but_for_its_stdin():
-    assert labels_of(Key("pipe", 0), None) == Labels("unknown", "unknown", "pipe")
+    assert labels_of(ExecKey("pipe", 0), None) == Labels("unknown", "unknown", "pipe")
 
 
 @pytest.mark.parametrize(

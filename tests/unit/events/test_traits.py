@@ -1,9 +1,9 @@
 import pytest
 
-from exporter.events.decode import Key
+from exporter.events.decode import ExecKey
 from exporter.events.labels import Labels
 from exporter.events.traits import TRAITS, traits_of
-from exporter.probe.event_header import enum
+from exporter.probe.exec_header import enum
 
 FLAGS = {
     "memfd": "KEY_MEMFD",
@@ -20,7 +20,7 @@ FLAGS = {
 
 
 def traits(path="/usr/bin/true", interpreter="", stdin_type="null", flags=0):
-    return traits_of(Key(stdin_type, flags), Labels(path, interpreter, stdin_type))
+    return traits_of(ExecKey(stdin_type, flags), Labels(path, interpreter, stdin_type))
 
 
 @pytest.mark.parametrize(("trait", "flag"), FLAGS.items())

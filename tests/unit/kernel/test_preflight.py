@@ -1,6 +1,6 @@
 import pytest
 
-from exporter.errors import Refusal
+from exporter.errors import ExporterError
 from exporter.kernel.preflight import check, missing_capabilities
 
 
@@ -22,5 +22,5 @@ def test_capabilities_are_read_from_the_effective_set(effective, missing):
 def test_lockdown_in_confidentiality_mode_is_refused(tmp_path):
     (tmp_path / "status").write_text("CapEff:\t000001ffffffffff\n")
     (tmp_path / "lockdown").write_text("none integrity [confidentiality]\n")
-    with pytest.raises(Refusal, match="lockdown"):
+    with pytest.raises(ExporterError, match="lockdown"):
         check(tmp_path / "status", tmp_path / "lockdown")

@@ -3,8 +3,8 @@ import zlib
 
 import pytest
 
-from exporter.metrics.checkpoint import LEAST_PARTS, Ledger
-from exporter.metrics.tracked_dict import Kept
+from exporter.metrics.checkpoint import LEAST_PARTS, Checkpoint
+from exporter.metrics.tracked_dict import TrackedDict
 from tests.unit.blobs import Blobs, KilledError
 
 
@@ -12,7 +12,7 @@ class Part:
     """Two tables, one of which has tuples as keys."""
 
     def __init__(self):
-        self.numbers, self.labels = Kept(), Kept()
+        self.numbers, self.labels = TrackedDict(), TrackedDict()
         self.asked = []
 
     def changes(self, whole):
@@ -39,77 +39,77 @@ def blobs():
 
 
 def test_nothing_was_saved(blobs):
-    assert Ledger(blobs).load() is None
+    assert Checkpoint(blobs).load() is None
 
 
 def test_rows_that_change_come_and_go(blobs, part):
-    ledger = Ledger(blobs)
-    assert ledger.save(part.changes)
+    checkpoint = Checkpoint(blobs)
+    assert checkpoint.save(part.changes)
     part.numbers[2], part.numbers[3] = 21, 30
     del part.numbers[1]
     part.labels["/b", "x"] = None
-    assert ledger.save(part.changes)
+    assert checkpoint.save(part.changes)
     del part.labels["/b", "x"]
     part.numbers[1] = 11
-    assert ledger.save(part.changes)
+    assert checkpoint.save(part.changes)
     assert part.asked == [True, False, False]
-    assert Ledger(blobs).load() == part.tables()
+    assert Checkpoint(blobs).load() == part.tables()
 
 
 def test_what_has_not_changed_is_not_written_again(blobs, part):
-    ledger = Ledger(blobs)
+    checkpoint = Checkpoint(blobs)
     for number in range(1000):
         part.numbers[number] = number
-    ledger.save(part.changes)
+    checkpoint.save(part.changes)
     part.numbers[5] = 6
-    ledger.save(part.changes)
+    checkpoint.save(part.changes)
     assert len(blobs[2]) < len(blobs[1]) / 10
-    assert Ledger(blobs).load() == part.tables()
+    assert Checkpoint(blobs).load() == part.tables()
 
 
 def test_everything_is_written_again_before_there_is_too_much_to_read(blobs, part):
-    ledger = Ledger(blobs)
+    checkpoint = Checkpoint(blobs)
     for number in range(10 * LEAST_PARTS):
         part.numbers[number % 7] = number
-        assert ledger.save(part.changes)
+        assert checkpoint.save(part.changes)
         assert len(blobs) <= LEAST_PARTS + 3
     assert sum(part.asked) > 5
-    assert Ledger(blobs).load() == part.tables()
+    assert Checkpoint(blobs).load() == part.tables()
 
 
 def test_the_next_ledger_begins_with_everything(blobs, part):
-    Ledger(blobs).save(part.changes)
-    following = Ledger(blobs)
+    Checkpoint(blobs).save(part.changes)
+    following = Checkpoint(blobs)
     following.load()
     following.save(part.changes)
     assert part.asked == [True, True]
     assert len(blobs) == 1
-    assert Ledger(blobs).load() == part.tables()
+    assert Checkpoint(blobs).load() == part.tables()
 
 
 def test_what_could_not_be_written_is_written_the_next_time(blobs, part, caplog):
-    ledger = Ledger(blobs)
-    ledger.save(part.changes)
+    checkpoint = Checkpoint(blobs)
+    checkpoint.save(part.changes)
     saved = part.tables()
     blobs.full = True
     part.numbers[1] = 11
-    assert not ledger.save(part.changes)
-    assert not ledger.save(part.changes)
+    assert not checkpoint.save(part.changes)
+    assert not checkpoint.save(part.changes)
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
-    assert Ledger(blobs).load() == saved
+    assert Checkpoint(blobs).load() == saved
     blobs.full = False
-    assert ledger.save(part.changes)
-    assert Ledger(blobs).load() == part.tables()
+    assert checkpoint.save(part.changes)
+    assert Checkpoint(blobs).load() == part.tables()
 
 
 @pytest.mark.parametrize("left", range(6))
 def test_killed_while_everything_is_written_again(blobs, part, left):
-    ledger = Ledger(blobs)
+    checkpoint = Checkpoint(blobs)
     for number in range(3):
         part.numbers[5] = number
-        ledger.save(part.changes)
+        checkpoint.save(part.changes)
     before = part.tables()
-    following = Ledger(blobs)
+    following = Checkpoint(blobs)
     following.load()
     part.numbers[6] = 6
     blobs.changes_left = left
@@ -118,23 +118,23 @@ def test_killed_while_everything_is_written_again(blobs, part, left):
     except KilledError:
         assert left < 4
     blobs.changes_left = None
-    last = Ledger(blobs)
+    last = Checkpoint(blobs)
     assert last.load() == (part.tables() if left else before)
     assert len(blobs) == (1 if left else 3), "what is not needed is gone"
 
 
 def test_a_gap_is_damage(blobs, part):
-    ledger = Ledger(blobs)
+    checkpoint = Checkpoint(blobs)
     for number in range(3):
         part.numbers[5] = number
-        ledger.save(part.changes)
+        checkpoint.save(part.changes)
     del blobs[2]
     with pytest.raises(LookupError):
-        Ledger(blobs).load()
+        Checkpoint(blobs).load()
 
 
 @pytest.mark.parametrize("data", [b"no zlib", *map(zlib.compress, (b"{", b"[]", b'{"parts":{}}'))])
 def test_what_nobody_has_saved_is_damage(blobs, data):
     blobs[1] = data
-    with pytest.raises(ValueError, match=r"in the ledger|Expecting"):
-        Ledger(blobs).load()
+    with pytest.raises(ValueError, match=r"in the checkpoint|Expecting"):
+        Checkpoint(blobs).load()

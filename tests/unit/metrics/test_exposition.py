@@ -4,7 +4,7 @@ import threading
 
 from exporter.metrics import definitions
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.family import Table
+from exporter.metrics.family import RowFamily
 from exporter.metrics.render import OPENMETRICS, TEXT
 
 
@@ -18,7 +18,7 @@ class Source:
     def __call__(self):
         self.asked += 1
         assert self.go_on.wait(30)
-        return [Table(definitions.EXECUTIONS, {(str(n), "", "file"): self.asked for n in range(100)})]
+        return [RowFamily(definitions.EXECUTIONS, {(str(n), "", "file"): self.asked for n in range(100)})]
 
 
 def bodies(source, *asked):

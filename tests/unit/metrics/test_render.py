@@ -7,7 +7,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.utils import floatToGoString
 
 from exporter.metrics import definitions
-from exporter.metrics.family import Histograms, Table
+from exporter.metrics.family import HistogramRows, RowFamily
 from exporter.metrics.render import FORMATS, OPENMETRICS, TEXT, Renderer, negotiate
 
 REFERENCE = {TEXT: generate_latest, OPENMETRICS: generate_openmetrics}
@@ -24,7 +24,7 @@ class Families:
 
 
 def table(rows, metric=definitions.EXECUTIONS):
-    return Table(metric, rows)
+    return RowFamily(metric, rows)
 
 
 @pytest.mark.parametrize("text_format", FORMATS)
@@ -56,7 +56,7 @@ def test_histograms_are_rendered_as_the_client_library_has_them(text_format, scr
             up_to = [sum(buckets[: index + 1]) for index in range(len(buckets))]
             bounds = [floatToGoString(bound) for bound in (*metric.bounds, float("inf"))]
             family.add_metric(labels, list(zip(bounds, up_to, strict=True)), total)
-        ours = Histograms(metric, {labels: (*buckets, total) for labels, buckets in rows.items()})
+        ours = HistogramRows(metric, {labels: (*buckets, total) for labels, buckets in rows.items()})
         assert renderer.render([ours]) == REFERENCE[text_format](Families(family))
 
 

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.novelty.classify import NEVER_LEARNT, QUIET, Known, Reason, Seen, classify
+from exporter.catalogue.catalogue import Known
+from exporter.catalogue.finding import NEVER_LEARNT, QUIET, Reason
+from exporter.novelty.classify import Seen, classify
 
 seen = st.builds(Seen, *[st.booleans()] * 8)
 known = st.builds(Known, *[st.booleans()] * 5)

@@ -12,8 +12,10 @@ import pytest
 from exporter.escape import escape
 from exporter.events.decode import Identity
 from exporter.host.packages import Owner, Packages
-from exporter.novelty.executed_file import Facts, Process, Subject
-from exporter.novelty.file_content import HOST, Limits, Reader, Throttle
+from exporter.host.procfs import Process
+from exporter.novelty.executed_file import ExecutedFile, FileFacts
+from exporter.novelty.file_content import HOST, Reader
+from exporter.novelty.hashing import Limits, Throttle
 from exporter.novelty.programs_at_start import running
 
 NEVER = Process(1 << 30, 0, 0)
@@ -22,14 +24,14 @@ NEVER = Process(1 << 30, 0, 0)
 def facts_of(path):
     status = path.stat()
     device = os.major(status.st_dev), os.minor(status.st_dev)
-    return Facts(device, status.st_ino, status.st_ctime_ns, status.st_size, status.st_mode)
+    return FileFacts(device, status.st_ino, status.st_ctime_ns, status.st_size, status.st_mode)
 
 
 def subject_of(path, **changes):
     name = os.fsencode(path)
     facts = facts_of(path)
     identity = Identity(facts.inode, facts.dev, 0, facts.ctime, 1)
-    return replace(Subject(escape(name), "", name, identity, facts, NEVER), **changes)
+    return replace(ExecutedFile(escape(name), "", name, identity, facts, NEVER), **changes)
 
 
 @pytest.fixture
@@ -174,18 +176,18 @@ def test_a_script_as_invoked_gets_its_own_name_and_the_same_identity_through_eve
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\n")
     interpreter = os.path.realpath("/bin/sh")
-    witness = os.fsencode(interpreter), facts_of(Path(interpreter))
+    interpreter_file = os.fsencode(interpreter), facts_of(Path(interpreter))
     found = []
     for number in range(3):
         link = tmp_path / f"link-{number}"
         link.symlink_to(script)
         subject = subject_of(script, name=os.fsencode(link), facts=None, script=True)
-        found.append(look(reader, replace(subject, witness=witness)))
+        found.append(look(reader, replace(subject, interpreter_file=interpreter_file)))
         assert look(reader, subject).digest is None, "nothing says that it was one of this root directory"
-        other = witness[0], replace(witness[1], inode=1)
-        assert look(reader, replace(subject, witness=other)).digest is None
-    assert {one.subject.path for one in found} == {str(script)}
-    assert len({one.subject.identity for one in found}) == 1
+        other = interpreter_file[0], replace(interpreter_file[1], inode=1)
+        assert look(reader, replace(subject, interpreter_file=other)).digest is None
+    assert {one.executed.path for one in found} == {str(script)}
+    assert len({one.executed.identity for one in found}) == 1
     assert {one.digest for one in found} == {hashlib.sha256(b"#!/bin/sh\n").digest()}
 
 

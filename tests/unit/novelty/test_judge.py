@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 
 from exporter.catalogue.acceptance import Acceptance
-from exporter.catalogue.catalogue import Store
-from exporter.catalogue.finding import Finding
+from exporter.catalogue.catalogue import Catalogue
+from exporter.catalogue.finding import Finding, Reason
 from exporter.events.decode import Identity
-from exporter.host.packages import Explanation
-from exporter.novelty.classify import Reason
-from exporter.novelty.executed_file import NOBODY, Facts, Subject
+from exporter.host.packages import PackageVerdict
+from exporter.host.procfs import NOBODY
+from exporter.novelty.executed_file import ExecutedFile, FileFacts
 from exporter.novelty.file_content import Content
 from exporter.novelty.introduction_queue import Inbox, Item
-from exporter.novelty.judge import Court, judge, seed
+from exporter.novelty.judge import Policy, judge, seed
 from exporter.novelty.open_findings import OpenFindings
 
 A, B = b"a" * 32, b"b" * 32
@@ -22,26 +22,26 @@ A, B = b"a" * 32, b"b" * 32
 
 @pytest.fixture
 def store(tmp_path):
-    store = Store(tmp_path / "catalogue.db", create=True)
+    store = Catalogue(tmp_path / "catalogue.db", create=True)
     yield store
     store.close()
 
 
 def content(path="/opt/x", digest=A, inode=1, mode=0o755, package=None, writable=False, **subject):
     identity = Identity(inode, (8, 1), 1, 1, 1)
-    facts = Facts((8, 1), inode, 1, 5, stat.S_IFREG | mode)
+    facts = FileFacts((8, 1), inode, 1, 5, stat.S_IFREG | mode)
     name = path.encode() if path.startswith("/") else None
-    made = Subject(path, "/ld.so", name, identity, facts, NOBODY)
+    made = ExecutedFile(path, "/ld.so", name, identity, facts, NOBODY)
     return Content(replace(made, **subject), digest, 5, package, writable_directory=writable)
 
 
 def judged(store, one, learning=False, installed=(), gone=False):
     with store.transaction():
-        return judge(store, one, 7.0, Court(learning, installed, lambda _: gone))
+        return judge(store, one, 7.0, Policy(learning, installed, lambda _: gone))
 
 
-def reason(store, one, **court):
-    verdict = judged(store, one, **court)
+def reason(store, one, **policy):
+    verdict = judged(store, one, **policy)
     return verdict.finding.reason if verdict.finding else verdict.reason
 
 
@@ -104,13 +104,13 @@ def test_quiet_reasons_are_reported_and_of_the_baseline(store):
     assert judged(store, content(inode=2)).reason is None, "known by now"
 
 
-VOUCHED = Explanation("dpkg", "tool", "agrees")
+VOUCHED = PackageVerdict("dpkg", "tool", "agrees")
 
 
 def test_packages(store):
     judged(store, content(), learning=True)
     assert reason(store, content(digest=B, inode=2, package=VOUCHED)) == Reason.REINSTALLED
-    differs = Explanation("dpkg", "tool", "differs")
+    differs = PackageVerdict("dpkg", "tool", "differs")
     assert reason(store, content(digest=b"c" * 32, inode=3, package=differs)) == Reason.CONTENT_CHANGED
     new = content(path="/usr/bin/tool", digest=b"d" * 32, inode=4, package=VOUCHED)
     assert reason(store, new, installed={"tool"}) is None

@@ -3,7 +3,9 @@ import os
 
 import pytest
 
-from exporter.probe.script_hook import HookError, canary, check_symbol, choose
+from exporter.kernel.symbols import HookError, check_symbol
+from exporter.probe.canary import canary
+from exporter.probe.hooks import choose
 
 
 def refuse(error):

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import Refusal
+from exporter.errors import ExporterError
 from exporter.events.labels import Labels
 from exporter.metrics.path_presets import PRESETS
 from exporter.service.options import parse
@@ -90,7 +90,7 @@ BAD = {
 
 @pytest.mark.parametrize(("text", "line", "words"), BAD.values(), ids=BAD)
 def test_what_is_wrong_is_said_in_one_line(tmp_path, text, line, words):
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ExporterError) as refused:
         read(tmp_path, text)
     said = str(refused.value)
     assert words in said
@@ -108,13 +108,13 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, text, line, words):
     ],
 )
 def test_what_is_no_file_is_refused(path, words):
-    with pytest.raises(Refusal, match=f"^--config.file={path}: .*{words}: correct it") as refused:
+    with pytest.raises(ExporterError, match=f"^--config.file={path}: .*{words}: correct it") as refused:
         parse([f"--config.file={path}"], {})
     assert refused.value.status == 2
 
 
 def test_deep_nesting_is_refused(tmp_path):
-    with pytest.raises(Refusal, match="nested too deeply"):
+    with pytest.raises(ExporterError, match="nested too deeply"):
         read(tmp_path, "[" * 100_000)
 
 
@@ -157,7 +157,7 @@ def test_one_value_may_stand_without_its_list(tmp_path):
 def said_of(directory, text):
     try:
         read(directory, text)
-    except Refusal as refused:
+    except ExporterError as refused:
         return str(refused)
     return ""
 

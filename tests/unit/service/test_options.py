@@ -1,6 +1,6 @@
 import pytest
 
-from exporter.errors import Refusal
+from exporter.errors import ExporterError
 from exporter.service.options import parse
 from exporter.web.sockets import parse_address
 
@@ -34,7 +34,7 @@ def test_the_defaults_are_those_of_the_design():
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line_with_status_2(arguments, words):
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ExporterError) as refused:
         parse(arguments)
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)

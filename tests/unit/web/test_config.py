@@ -8,9 +8,9 @@ import time
 import bcrypt
 import pytest
 
-from exporter.errors import Refusal
-from exporter.web.auth import RateLimit
+from exporter.errors import ExporterError
 from exporter.web.config_reloader import WebFile
+from exporter.web.rate_limit import RateLimit
 from exporter.web.tls import CIPHERS, CURVES, TLS13_CIPHERS
 from tests.unit.serving import Authority, serving, web_yml
 
@@ -152,7 +152,7 @@ BAD = {
 
 @pytest.mark.parametrize(("text", "words"), BAD.values(), ids=BAD)
 def test_bad_files_are_refused_in_one_line(authority, text, words):
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ExporterError) as refused:
         WebFile(web_yml(authority.directory, text))
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -172,7 +172,7 @@ def test_required_certificates_without_a_ca_are_those_of_the_system(authority):
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(Refusal, match="No such file"):
+    with pytest.raises(ExporterError, match="No such file"):
         WebFile(tmp_path / "web.yml")
 
 

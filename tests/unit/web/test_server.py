@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.errors import Refusal
+from exporter.errors import ExporterError
 from exporter.web.sockets import listen, systemd_sockets
 from tests.unit.serving import rows, serving
 
@@ -265,14 +265,14 @@ def test_every_address_is_listened_on():
 
 def test_a_host_that_is_none_is_refused():
     for address in ("a..b:80", f"{'a' * 64}.example:80"):
-        with pytest.raises(Refusal, match="cannot listen on"):
+        with pytest.raises(ExporterError, match="cannot listen on"):
             listen((address,))
 
 
 def test_an_address_in_use_is_refused_and_leaves_nothing_open():
     with socket.create_server(("127.0.0.1", 0)) as other:
         before = descriptors()
-        with pytest.raises(Refusal, match="Address already in use"):
+        with pytest.raises(ExporterError, match="Address already in use"):
             listen(("127.0.0.1:0", f"127.0.0.1:{other.getsockname()[1]}"))
         assert descriptors() == before
 
@@ -283,6 +283,6 @@ def descriptors():
 
 def test_without_sockets_from_systemd_it_says_so(monkeypatch):
     monkeypatch.delenv("LISTEN_FDS", raising=False)
-    with pytest.raises(Refusal, match="systemd has passed no socket") as refused:
+    with pytest.raises(ExporterError, match="systemd has passed no socket") as refused:
         systemd_sockets()
     assert refused.value.status == 2

@@ -1,8 +1,10 @@
-"""The vocabulary that the probe and the exporter share, read from the one place where it is written: bpf/event.h."""
+"""The vocabulary that the probe and the exporter share, read from the one place where it is written: bpf/exec.h."""
 
 from __future__ import annotations
 
+import ctypes
 import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -37,7 +39,7 @@ def parse_bounds(header: str) -> dict[str, tuple[int, ...]]:
 
 @cache
 def enums() -> dict[str, dict[str, int]]:
-    """The names and numbers of each of event.h's enums."""
+    """The names and numbers of each of exec.h's enums."""
     return parse_enums(_header())
 
 
@@ -57,13 +59,13 @@ def enum(name: str) -> dict[str, int]:
 
 @cache
 def bounds(name: str) -> tuple[int, ...]:
-    """The bounds of one of event.h's histograms, in the unit that the probe counts in."""
+    """The bounds of one of exec.h's histograms, in the unit that the probe counts in."""
     return parse_bounds(_header())[name]
 
 
 @cache
 def _header() -> str:
-    return (BPF_DIRECTORY / "event.h").read_text("ascii")
+    return (BPF_DIRECTORY / "exec.h").read_text("ascii")
 
 
 def _values(enum_name: str, prefix: str) -> tuple[str, ...]:
@@ -82,3 +84,11 @@ LOSS_CAUSES = {
 FORMATS = _values("format", "FORMAT_")
 OUTCOMES = _values("outcome", "OUTCOME_")
 HISTOGRAMS = _values("histogram_name", "HISTOGRAM_")
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """The structs exec_key and introduction of exec.h, as ctypes."""
+
+    key: type[ctypes.Structure]
+    introduction: type[ctypes.Structure]

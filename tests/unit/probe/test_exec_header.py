@@ -1,4 +1,4 @@
-from exporter.probe.event_header import HISTOGRAMS, LOSS_CAUSES, STDIN_TYPES, bounds, parse_bounds, parse_enums
+from exporter.probe.exec_header import HISTOGRAMS, LOSS_CAUSES, STDIN_TYPES, bounds, parse_bounds, parse_enums
 
 
 def test_enums_are_read_with_and_without_numbers():

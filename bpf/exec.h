@@ -51,7 +51,7 @@ enum counter {
 	COUNTER_FORKS_PROCESS,
 	COUNTER_FORKS_THREAD,
 	COUNTER_PROCESSES_UNTRACKED, /* the map of processes was full */
-	COUNTER_EXITS_LOST,	     /* the map of lives was full */
+	COUNTER_EXITS_LOST,	     /* the map of exits was full */
 	COUNTERS,
 };
 
@@ -121,7 +121,7 @@ struct exec_value {
 	u64 executions;
 	u64 introduced; /* 1 once the ring buffer has taken the introduction of this key */
 	u64 last;	/* of its last execution: ns since boot */
-	u64 program;	/* a short name of the key: what processes and lives know it by */
+	u64 program;	/* a short name of the key: what processes and exits know it by */
 	u64 began;	/* when the entry was made, ns since boot: one that was taken out before began earlier */
 };
 
@@ -132,7 +132,7 @@ struct process {
 };
 
 /* How the processes of a program ended, and how long they lived after executing it. */
-struct life {
+struct exit_stats {
 	u64 began; /* as in exec_value */
 	u64 exits[OUTCOMES];
 	u64 lifetime_us; /* the sum */

@@ -1,0 +1,49 @@
+"""An execve that fails on purpose, to see whether a hook fires."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from exporter.kernel.symbols import HookError
+
+# No binfmt handler takes it, and as it prints the kernel looks for no module that would.
+CANARY = b"canary of exec_exporter\n"
+
+
+def canary() -> None:
+    """Starts an exec that fails for its format, behind the hook. Raises HookError where even that is not possible."""
+    with contextlib.ExitStack() as stack:
+        for make in (_in_memory, _in_a_file):
+            try:
+                path = make(stack)
+                pid = os.posix_spawn(path, ["canary"], {})
+            except OSError as error:
+                if error.errno == 8:  # ENOEXEC
+                    return
+                continue
+            os.waitpid(pid, 0)
+            return
+    raise HookError("nothing can be executed here")
+
+
+def _in_memory(stack: contextlib.ExitStack) -> str:
+    # 6.3: 105ff5339f49 ("mm/memfd: add MFD_NOEXEC_SEAL and MFD_EXEC"): an older kernel refuses the flag
+    for flags in (0x10, 0):
+        with contextlib.suppress(OSError):
+            descriptor = os.memfd_create("canary", flags)
+            break
+    else:
+        raise PermissionError
+    stack.callback(os.close, descriptor)
+    os.write(descriptor, CANARY)
+    return f"/proc/self/fd/{descriptor}"
+
+
+def _in_a_file(stack: contextlib.ExitStack) -> str:
+    path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="exec_exporter-"))) / "canary"
+    path.write_bytes(CANARY)
+    path.chmod(0o700)
+    return str(path)

@@ -1,0 +1,148 @@
+"""What the probe can do on a kernel, and which struct members each feature needs."""
+
+from __future__ import annotations
+
+from exporter.compiler.kernel_types import Feature, Members
+
+
+def _members(text: str) -> tuple[str, ...]:
+    """'a.x a.y' as ('a.x', 'a.y'); 'a.{x,y}' likewise."""
+    found: list[str] = []
+    for word in text.split():
+        struct_name, _, names = word.partition(".")
+        found += [f"{struct_name}.{name}" for name in names.strip("{}").split(",")]
+    return tuple(found)
+
+
+_PROGRAM_FILE = _members(
+    "linux_binprm.{file,filename,interp} file.f_path inode.{i_ino,i_sb,i_mode,i_generation}"
+    " super_block.{s_dev,s_magic} path.{mnt,dentry} vfsmount.mnt_root"
+    " mount.{mnt_parent,mnt_mountpoint,mnt,mnt_ns} dentry.{d_hash,d_parent,d_name,d_inode}"
+    " hlist_bl_node.pprev qstr.{len,name}"
+)
+
+
+_OVERLAY = _members("ovl_inode.{vfs_inode,__upperdentry} ovl_path.dentry")
+
+
+FEATURES = (
+    Feature(
+        "program_file",
+        "every execution is counted as path=unknown",
+        (
+            Members((*_PROGRAM_FILE, "dentry.d_shortname"), "NAME_SHORTNAME"),
+            Members((*_PROGRAM_FILE, "dentry.d_iname"), "NAME_INAME"),
+        ),
+    ),
+    Feature(
+        "cwd",
+        "the path of a script started by a relative path is unknown",
+        (Members(_members("task_struct.fs fs_struct.pwd path.{mnt,dentry}")),),
+    ),
+    Feature(
+        "ctime",
+        "a file that is changed in place is taken for the file it was",
+        (
+            Members(_members("inode.{i_ctime_sec,i_ctime_nsec}"), "CTIME_SPLIT"),
+            Members(_members("inode.__i_ctime timespec64.{tv_sec,tv_nsec}"), "CTIME_PRIVATE"),
+            Members(_members("inode.i_ctime timespec64.{tv_sec,tv_nsec}"), "CTIME_PLAIN"),
+        ),
+    ),
+    Feature(
+        "elf_interpreter",
+        "dynamic programs look static: their interpreter label is empty",
+        (
+            Members(
+                _members(
+                    "task_struct.mm mm_struct.{saved_auxv,mm_mt} maple_tree.ma_root maple_range_64.{pivot,slot}"
+                    " maple_arange_64.{pivot,slot} vm_area_struct.vm_file"
+                ),
+                "VMA_MAPLE_TREE",
+            ),
+            Members(
+                _members(
+                    "task_struct.mm mm_struct.{saved_auxv,mm_rb} rb_root.rb_node rb_node.{rb_left,rb_right}"
+                    " vm_area_struct.{vm_start,vm_end,vm_rb,vm_file}"
+                ),
+                "VMA_RB_TREE",
+            ),
+        ),
+    ),
+    Feature(
+        "stdin",
+        "stdin_type is unknown",
+        (
+            Members(
+                _members(
+                    "task_struct.files files_struct.fdt fdtable.fd file.f_inode"
+                    " inode.{i_mode,i_rdev,i_sb} super_block.s_magic"
+                )
+            ),
+        ),
+    ),
+    Feature(
+        "parent",
+        "executions by the kernel itself are not told apart",
+        (Members(_members("task_struct.{real_parent,flags,tgid}")),),
+    ),
+    Feature(
+        "arguments",
+        "argv, env and their numbers and sizes are unknown",
+        (Members(_members("linux_binprm.{argc,envc} task_struct.mm mm_struct.{arg_start,arg_end,env_start,env_end}")),),
+    ),
+    Feature(
+        "inode_facts",
+        "the size and the link count of a program's file are unknown",
+        (Members(_members("inode.{i_size,i_nlink}")),),
+    ),
+    Feature(
+        "start_time",
+        "the start time of a process is unknown",
+        (
+            Members(_members("task_struct.start_boottime"), "START_BOOTTIME"),
+            Members(_members("task_struct.real_start_time"), "REAL_START_TIME"),
+        ),
+    ),
+    Feature(
+        "script_hook",
+        "scripts are named as they were invoked",
+        (
+            # 6.14: a5874fde3c08 ("exec: Add a new AT_EXECVE_CHECK flag to execveat(2)")
+            Members(_members("linux_binprm.{file,is_check} file.{f_inode,f_path}"), "EXECVE_CHECK"),
+            Members(_members("linux_binprm.file file.{f_inode,f_path}"), "EXECVE_ONLY"),
+        ),
+    ),
+    Feature(
+        "kprobe_argument",
+        "neither scripts nor failed executions can be caught by a kprobe",
+        (
+            Members(_members("pt_regs.{di,ax}"), "ARGUMENT_DI"),  # x86_64
+            Members(("pt_regs.regs",), "ARGUMENT_REGS"),  # arm64
+        ),
+    ),
+    Feature(
+        "processes",
+        "forks, exits, lifetimes and running processes are unknown",
+        (
+            Members(
+                _members(
+                    "task_struct.{pid,tgid,signal,group_leader,exit_code} signal_struct.{live,flags,group_exit_code}"
+                )
+            ),
+        ),
+    ),
+    Feature(
+        "backing_file",
+        "before Linux 6.5 nothing; from there on the interpreter's path inside a container is that of its layer",
+        (Members(_members("backing_file.{file,user_path}")),),
+    ),
+    Feature(
+        "overlay_backing",
+        "every start of a container makes its programs look new",
+        (
+            Members((*_OVERLAY, *_members("ovl_inode.oe ovl_entry.{__numlower,__lowerstack}")), "OVERLAY_ENTRY"),
+            Members((*_OVERLAY, "ovl_inode.lowerpath"), "OVERLAY_LOWERPATH"),
+            Members(_members("ovl_inode.{vfs_inode,__upperdentry,lower}"), "OVERLAY_LOWER"),
+        ),
+    ),
+)
