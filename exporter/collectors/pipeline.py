@@ -67,6 +67,7 @@ class Pipeline:
         if saved:
             self._restore(saved)
         self._checkpoint = checkpoint
+        self._before = probe.record_queue.before if probe.record_queue else 0  # records of other processes
         self._saved = 0  # of the records so many have their names in the checkpoint
         self._executions.save = self._save
         self.scrape = Scrape(self._collectors())
@@ -113,7 +114,8 @@ class Pipeline:
             with self._executions.lock:
                 if self._saved < self._executions.accounted:
                     self._save()
-            record_queue.acknowledge(self._saved if judged is None else min(self._saved, judged))
+            record_queue.acknowledge("checkpoint", self._before + self._saved)
+            record_queue.acknowledge("novelty", self._before + (self._saved if judged is None else judged))
 
     def _collectors(self) -> dict[str, Callable[[], Iterable[AnyFamily]]]:
         """Every collector that is switched on, in the order in which a scrape asks them."""

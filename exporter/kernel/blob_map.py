@@ -10,7 +10,6 @@ import contextlib
 import os
 import struct
 import zlib
-from collections import defaultdict
 
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_map import HASH, NO_PREALLOC, Map
@@ -63,20 +62,26 @@ class BlobMap:
         for key in [key for key, _ in read_entries(self.map)]:
             self.map.remove(key)
 
+    def numbers(self) -> list[int]:
+        """Return the numbers of all strings, ascending. Raise OSError."""
+        keys = (KEY.unpack(key) for key, _ in read_entries(self.map))
+        return sorted(number for number, part, _ in keys if part == 0)
+
+    def get(self, number: int) -> bytes | None:
+        """Return a string; None if there is none with that number, or it is damaged. Raise OSError."""
+        whole = self.map.get(KEY.pack(number, 0, 0))
+        if whole is None:
+            return None
+        length, checksum = HEADER.unpack_from(whole)
+        for part in range(1, -(-(HEADER.size + length) // VALUE_BYTES)):
+            whole += self.map.get(KEY.pack(number, part, 0)) or b""
+        data = whole[HEADER.size : HEADER.size + length]
+        return data if len(data) == length and zlib.crc32(data) == checksum else None
+
     def read(self) -> dict[int, bytes]:
-        """All strings, by number in ascending order; those that are damaged are left out. Raises OSError."""
-        parts: defaultdict[int, dict[int, bytes]] = defaultdict(dict)
-        for key, value in read_entries(self.map):
-            number, part, _ = KEY.unpack(key)
-            parts[number][part] = value
-        found = {}
-        for number in sorted(number for number, of_it in parts.items() if 0 in of_it):
-            whole = b"".join(value for _, value in sorted(parts[number].items()))
-            length, checksum = HEADER.unpack_from(whole)
-            data = whole[HEADER.size : HEADER.size + length]
-            if len(data) == length and zlib.crc32(data) == checksum:
-                found[number] = data
-        return found
+        """Return all strings by number, ascending, without damaged ones. Raise OSError."""
+        found = {number: self.get(number) for number in self.numbers()}
+        return {number: data for number, data in found.items() if data is not None}
 
     def close(self) -> None:
         """Closes the map."""

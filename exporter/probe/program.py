@@ -175,7 +175,7 @@ class LoadedProbe:
     def keep_in(self, record_queue: RecordQueue) -> None:
         """Keeps each record from now on until it is released there; begins with those that are there."""
         self.record_queue = record_queue
-        self._records[:0] = record_queue.recovered
+        self._records[:0] = [record for _, record in record_queue.read(0, RecordQueue.PARTS)]
 
     def _take(self, record: bytes) -> None:
         if self.record_queue:

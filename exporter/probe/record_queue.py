@@ -1,8 +1,10 @@
-"""Records that have left the ring buffer, and whose meaning is not kept anywhere yet: they outlive the process."""
+"""Records that have left the ring buffer, in a map: they stay until every reader has acknowledged them."""
 
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Collection
 
 from exporter.kernel.blob_map import BlobMap
 
@@ -10,41 +12,92 @@ log = logging.getLogger(__name__)
 
 
 class RecordQueue:
-    """A queue of records in a map. Records are counted from 1 in the order in which they are handed out."""
+    """Records in the order in which they left the ring buffer, numbered from 1.
+
+    One thread adds; each of the `readers` may read, wait and acknowledge in a thread of its own. If the map is pinned,
+    the next process inherits what not all readers have acknowledged, and the numbers continue. `refused` counts the
+    records for which there was no room.
+    """
 
     PARTS = 16384  # most records take one
 
-    def __init__(self, blobs: BlobMap) -> None:
+    def __init__(self, blobs: BlobMap, readers: Collection[str]) -> None:
+        inherited = blobs.numbers()
         self._blobs = blobs
-        waiting = blobs.read()
-        self.recovered = list(waiting.values())  # of a process that did not come to their end
-        self._before = next(iter(waiting), 1) - 1
-        self._added = self._before + len(waiting)
-        self._released = self._before
-        self._failing = False
+        self._last = inherited[-1] if inherited else 0
+        self._removed = inherited[0] - 1 if inherited else 0
+        self._acknowledged = dict.fromkeys(readers, self._removed)
+        self._changed = threading.Condition()
+        self._failing = self._closed = False
+        self.refused = 0
 
-    def add(self, record: bytes) -> None:
-        """Keeps a record. One for which there is no room is not kept: a crash before it is released loses its name."""
-        self._added += 1
+    def add(self, record: bytes) -> int | None:
+        """Add a record and return its number; None if there is no room, which is logged once until there is again."""
+        number = self._last + 1
         try:
-            self._blobs.put(self._added, record)
-            self._failing = False
+            self._blobs.put(number, record)
         except OSError as error:
             if not self._failing:
-                log.warning("an introduction cannot be kept until it is written down: %s", error.strerror)
+                log.warning("introductions do not fit into their queue: %s", error.strerror)
             self._failing = True
+            self.refused += 1
+            return None
+        self._failing = False
+        with self._changed:
+            self._last = number
+            self._changed.notify_all()
+        return number
 
-    def acknowledge(self, count: int) -> None:
-        """Forgets the first so many of all records, whose meaning is kept elsewhere now. Raises OSError."""
-        while self._released < min(self._before + count, self._added):
-            self._released += 1
-            self._blobs.remove(self._released)
+    @property
+    def before(self) -> int:
+        """Number of the last record that is not in the queue any more."""
+        return self._removed
+
+    @property
+    def last(self) -> int:
+        """Number of the record added last; 0 if there was none."""
+        return self._last
+
+    def read(self, after: int, count: int) -> list[tuple[int, bytes]]:
+        """Return up to `count` records with greater numbers than `after`, ascending. Raise OSError.
+
+        Damaged records are left out. A queue that is closed has none.
+        """
+        found: list[tuple[int, bytes]] = []
+        number = max(after, self._removed)
+        while number < self._last and len(found) < count and not self._closed:
+            number += 1
+            record = self._blobs.get(number)
+            if record is not None:
+                found.append((number, record))
+        return found
+
+    def wait(self, after: int, timeout_seconds: float) -> bool:
+        """Wait for a record with a greater number than `after`; return False if time is over or the queue closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._last > after or self._closed, timeout_seconds)
+            return self._last > after and not self._closed
+
+    def acknowledge(self, reader: str, number: int) -> None:
+        """Note that a reader is done with all records up to a number; remove those that all are done with.
+
+        Raise OSError.
+        """
+        with self._changed:
+            self._acknowledged[reader] = max(self._acknowledged[reader], min(number, self._last))
+            first, self._removed = self._removed + 1, min(self._acknowledged.values())
+            done = range(first, self._removed + 1)
+        for each in done:
+            self._blobs.remove(each)
 
     @property
     def pending(self) -> int:
-        """How many records are kept."""
-        return self._added - self._released
+        """Number of records in the queue."""
+        return self._last - self._removed
 
     def close(self) -> None:
-        """Closes the map."""
+        """End all waiting and close the map."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
         self._blobs.close()

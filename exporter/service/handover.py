@@ -33,6 +33,7 @@ from exporter.service.pinned_generation import GONE, MAKING, DamagedError, Gener
 log = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint"
+READERS = "checkpoint", "novelty"
 Readers = Callable[[Probe, Checkpoint, bool], Pipeline]
 
 
@@ -94,7 +95,7 @@ class Handover:
         return Probe(self._settings, loaded, Attachments(self._pins))
 
     def _reading(self, probe: Probe, number: int, checkpoint: Checkpoint, *, anew: bool) -> Pipeline:
-        probe.keep_in(RecordQueue(BlobMap(Map.of(self._pins.get(f"{number}/intake")))))
+        probe.keep_in(RecordQueue(BlobMap(Map.of(self._pins.get(f"{number}/intake"))), READERS))
         pipeline = self._readers(probe, checkpoint, anew)
         pipeline.names.hold(self._introduced)
         pipeline.settle()
@@ -130,7 +131,7 @@ class Handover:
         if copying:
             _copy_processes(older, newer)  # those that have come meanwhile
             _forget_dead(newer)
-        older.keep_in(RecordQueue(BlobMap(Map.of(self._pins.get(f"{number}/intake")))))
+        older.keep_in(RecordQueue(BlobMap(Map.of(self._pins.get(f"{number}/intake"))), READERS))
         pipeline = self._readers(older, checkpoint, False)
         pipeline.names.hold([])
         pipeline.settle()

@@ -1,4 +1,4 @@
-"""What a ledger is kept in, as a plain dictionary."""
+"""A BlobMap as a plain dictionary."""
 
 PART_BYTES = 100
 
@@ -34,5 +34,11 @@ class Blobs(dict):
         self._change()
         self.pop(number, None)
 
+    def numbers(self):
+        return sorted(self)
+
     def read(self):
         return dict(sorted(self.items()))
+
+    def close(self):
+        pass
