@@ -23,20 +23,20 @@ _FLAGS = {
     "path_truncated": "truncated",
 }
 _ANY = sum(enum("key_flag")[f"KEY_{flag.upper()}"] for flag in _FLAGS.values())
-# Each is a reason to look, and what it means.
+# The documented meaning of each trait.
 TRAITS: Mapping[str, str] = {
-    "memfd": "the file is a memfd: it was never in any directory",
-    "deleted": "the file's name was removed before it was executed",
-    "container_upper_layer": "the file is in the upper layer of an overlay: no image brought it",
-    "world_writable_directory": "everybody may write to the directory that the file is in",
-    "world_writable_directory_as_root": "and it was executed by root",
-    "setuid": "the file is setuid, or setgid and executable by its group",
-    "kernel_invoked": "the kernel started it: a helper for core dumps, modules, hotplug",
-    "loader_direct": "an ELF loader was executed as a program, which runs files that are not executable",
-    "shell_socket_stdin": "a shell, or its script, reads from a socket",
-    "fresh_binary": "the file was changed less than a minute before",
-    "preload": "LD_PRELOAD or LD_AUDIT is set; looked for with `--collector.preload`",
-    "path_truncated": "the path has more components than are followed",
+    "memfd": "the file is a memfd, which never had a name in a file system",
+    "deleted": "the file was unlinked before it was executed",
+    "container_upper_layer": "the file is in the upper layer of an overlay file system: it is not part of the image",
+    "world_writable_directory": "the directory of the file is world-writable",
+    "world_writable_directory_as_root": "the directory of the file is world-writable, and root executed the file",
+    "setuid": "the file is setuid, or setgid and group-executable",
+    "kernel_invoked": "the kernel started the program as a helper, for example for core dumps, modules or hotplug",
+    "loader_direct": "an ELF loader was executed as a program; it can run files without the execute bit",
+    "shell_socket_stdin": "standard input of a shell or shell script is a socket",
+    "fresh_binary": "the file was changed less than a minute before the execution",
+    "preload": "LD_PRELOAD or LD_AUDIT is set; checked only with `--collector.preload`",
+    "path_truncated": "the path has more components than the probe follows",
 }
 
 # The ELF interpreters of glibc and musl on every architecture, executed as programs.

@@ -1,8 +1,8 @@
-"""The table of metrics: what is exposed, and the one source of the README's table."""
+"""Definitions of all metrics: name, type, help, labels, buckets. The documentation is generated from them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -22,10 +22,10 @@ MS_PER_SECOND, US_PER_SECOND = 1e3, 1e6
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: `values` are all that a label can have, where they are known beforehand.
+    """A metric and its documentation.
 
-    Of a histogram `bounds` are the upper bounds of its buckets but the last, in the unit of the metric's name, chosen
-    to answer a `question`.
+    `values` lists all values of a label that has a closed set of them. For a histogram, `bounds` are the finite upper
+    bounds of its buckets, in the unit of the metric's name; they are chosen to answer `question`.
     """
 
     name: str
@@ -37,289 +37,225 @@ class Metric:
     question: str = ""
 
     def family(self) -> Family:
-        """An empty family of this counter or gauge, to which samples are added."""
+        """Return an empty family of this counter or gauge."""
         kind = CounterMetricFamily if self.type == "counter" else GaugeMetricFamily
         return kind(self.name, self.help, labels=self.labels)
 
 
-# What each shows; each can be switched off but for the first and the last.
+ANY = ()  # the values of a label whose set of values is open
+
+
+def _counter(name: str, text: str, **labels: Iterable[str]) -> Metric:
+    return Metric(name, "counter", text, tuple(labels), _closed(labels))
+
+
+def _gauge(name: str, text: str, **labels: Iterable[str]) -> Metric:
+    return Metric(name, "gauge", text, tuple(labels), _closed(labels))
+
+
+def _histogram(name: str, text: str, question: str, upper: Iterable[float], **labels: Iterable[str]) -> Metric:
+    return Metric(name, "histogram", text, tuple(labels), _closed(labels), tuple(upper), question)
+
+
+def _closed(labels: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    return {label: tuple(values) for label, values in labels.items() if values is not ANY}
+
+
+# One per flag --collector.NAME; the first and the last cannot be disabled.
 COLLECTORS: Mapping[str, str] = {
-    "executions": "programs executed; cannot be switched off",
+    "executions": "executions by program; cannot be disabled",
     "processes": "exits, lifetimes and running processes by path",
-    "arguments": "sizes of arguments and environments, and age of the binaries",
-    "forks": "processes and threads started",
-    "failures": "executions that failed, by error",
-    "traits": "executions that are a reason to look",
-    "novelty": "binaries that were never executed here before",
-    "probe": "the probe itself; cannot be switched off",
+    "arguments": "size of arguments and environments, and age of executed files",
+    "forks": "started processes and threads",
+    "failures": "failed executions by error",
+    "traits": "executions with suspicious traits",
+    "novelty": "programs executed for the first time on this host",
+    "probe": "state and losses of the probe; cannot be disabled",
 }
 BASELINE_STATES = ("learning", "watching", "lost", "off")
 MAPS = ("execs", "processes", "exits")
 
-EXECUTIONS = Metric(
+EXECUTIONS = _counter(
     "exec_executions_total",
-    "counter",
-    "Programs executed (successful execve and execveat calls).",
-    ("path", "interpreter", "stdin_type"),
-    {"stdin_type": tuple(STDIN_TYPES.values())},
+    "Total number of program executions (successful execve and execveat calls).",
+    path=ANY,
+    interpreter=ANY,
+    stdin_type=STDIN_TYPES.values(),
 )
-EXITS = Metric(
+EXITS = _counter(
     "exec_exits_total",
-    "counter",
-    "Processes ended, by the program that they ran last.",
-    ("path", "outcome"),
-    {"outcome": OUTCOMES},
+    "Total number of ended processes, by the program they executed last.",
+    path=ANY,
+    outcome=OUTCOMES,
 )
-LIFETIME = Metric(
+LIFETIME = _histogram(
     "exec_lifetime_seconds",
-    "histogram",
     "Time from an execution to the end of its process.",
-    ("path",),
-    bounds=tuple(bound / US_PER_SECOND for bound in bounds("lifetime")),
-    question="Is it a command, a job or a service?",
+    "Is the program a command, a job or a service?",
+    (bound / US_PER_SECOND for bound in bounds("lifetime")),
+    path=ANY,
 )
-RUNNING = Metric(
-    "exec_running_processes", "gauge", "Processes that run a program; a forked child runs its parent's.", ("path",)
+RUNNING = _gauge(
+    "exec_running_processes",
+    "Current number of processes, by the program they executed last; a forked child counts as its parent's program.",
+    path=ANY,
 )
-ARGUMENTS = Metric(
+ARGUMENTS = _histogram(
     "exec_arguments",
-    "histogram",
-    "Number of arguments of executions.",
-    ("format",),
-    {"format": FORMATS},
-    tuple(map(float, bounds("arguments"))),
+    "Number of arguments per execution.",
     "How long are command lines?",
+    map(float, bounds("arguments")),
+    format=FORMATS,
 )
-ARGUMENTS_BYTES = Metric(
+ARGUMENTS_BYTES = _histogram(
     "exec_arguments_bytes",
-    "histogram",
-    "Size of the arguments of executions.",
-    ("format",),
-    {"format": FORMATS},
-    tuple(map(float, bounds("arguments_bytes"))),
-    "Which come near the limits, 128 KiB of one argument and usually 2 MiB of all?",
+    "Size of the arguments per execution.",
+    "Do arguments approach the limits, 128 KiB for one and usually 2 MiB for all?",
+    map(float, bounds("arguments_bytes")),
+    format=FORMATS,
 )
-ENVIRONMENT_BYTES = Metric(
+ENVIRONMENT_BYTES = _histogram(
     "exec_environment_bytes",
-    "histogram",
-    "Size of the environment of executions.",
-    ("format",),
-    {"format": FORMATS},
-    tuple(map(float, bounds("environment_bytes"))),
-    "Is it an ordinary one of 1 to 4 KiB, or near the limits?",
+    "Size of the environment per execution.",
+    "Is the environment of ordinary size, 1 to 4 KiB, or near the limits?",
+    map(float, bounds("environment_bytes")),
+    format=FORMATS,
 )
-BINARY_AGE = Metric(
+BINARY_AGE = _histogram(
     "exec_binary_age_seconds",
-    "histogram",
     "Time from the last change of a program's file (ctime) to its execution.",
-    ("format",),
-    {"format": FORMATS},
-    tuple(bound / MS_PER_SECOND for bound in bounds("binary_age")),
-    "Was the program changed just now, today, this month, ever?",
+    "Was the file changed in the last seconds, hours, days or months?",
+    (bound / MS_PER_SECOND for bound in bounds("binary_age")),
+    format=FORMATS,
 )
-FAILURES = Metric(
-    "exec_failures_total",
-    "counter",
-    "Failed execve and execveat calls, by error.",
-    ("error",),
-    {"error": (*ERRORS, "other")},
-)
-FORKS = Metric(
+FORKS = _counter(
     "exec_forks_total",
-    "counter",
-    "Processes and threads started by fork, vfork and clone; kernel threads are processes.",
-    ("task",),
-    {"task": ("process", "thread")},
+    "Total number of processes and threads started by fork, vfork or clone; a kernel thread counts as a process.",
+    task=("process", "thread"),
 )
-TRAITS_SEEN = Metric(
-    "exec_traits_total",
-    "counter",
-    "Executions that have a trait worth a look; an execution may have several.",
-    ("trait",),
-    {"trait": tuple(TRAITS)},
+FAILURES = _counter(
+    "exec_failures_total", "Total number of failed execve and execveat calls, by error.", error=(*ERRORS, "other")
 )
-TRAIT_LAST_SEEN = Metric(
+TRAITS_SEEN = _counter(
+    "exec_traits_total", "Total number of executions with a trait; an execution can have several.", trait=TRAITS
+)
+TRAIT_LAST_SEEN = _gauge(
     "exec_trait_last_seen_timestamp_seconds",
-    "gauge",
-    "When a program was last executed with a trait; of the newest 100.",
-    ("trait", "path", "interpreter", "stdin_type"),
-    {"trait": tuple(TRAITS), "stdin_type": tuple(STDIN_TYPES.values())},
+    "Unix time of a program's last execution with a trait; the 100 most recent are exposed.",
+    trait=TRAITS,
+    path=ANY,
+    interpreter=ANY,
+    stdin_type=STDIN_TYPES.values(),
 )
-PROBE_RUNS = Metric("exec_exporter_probe_runs_total", "counter", "Executions that the probe has seen.")
-LOST = Metric(
-    "exec_exporter_executions_lost_total",
-    "counter",
-    "Executions that the probe has seen and could not count, by cause.",
-    ("cause",),
-    {"cause": tuple(LOSS_CAUSES)},
-)
-DEFERRED = Metric(
-    "exec_exporter_introductions_deferred_total",
-    "counter",
-    "Times that the ring buffer was full and the name of a program had to wait for its next execution.",
-)
-UNDECODABLE = Metric(
-    "exec_exporter_introductions_undecodable_total",
-    "counter",
-    "Records from the probe that made no sense to the exporter.",
-)
-PROBE_RUN_SECONDS = Metric(
-    "exec_exporter_probe_run_seconds_total",
-    "counter",
-    "Time spent in a program of the probe; counted by the kernel while kernel.bpf_stats_enabled=1.",
-    ("program",),
-    {"program": ("exec", "exit", "fork")},
-)
-PROCESSES_UNTRACKED = Metric(
-    "exec_exporter_processes_untracked_total",
-    "counter",
-    "Times that a process could not be followed: the map of processes was full, or the kernel did not show it.",
-)
-EXITS_LOST = Metric(
-    "exec_exporter_exits_lost_total",
-    "counter",
-    "Exits that could not be counted: the map of exits was full, or the kernel did not show them.",
-)
-MAP_ENTRIES = Metric("exec_exporter_map_entries", "gauge", "Entries in a map of the probe.", ("map",), {"map": MAPS})
-MAP_CAPACITY = Metric(
-    "exec_exporter_map_capacity", "gauge", "Entries that a map of the probe can have.", ("map",), {"map": MAPS}
-)
-SERIES = Metric("exec_exporter_series", "gauge", "Label sets of the metrics that have a path, but for path=other.")
-SERIES_LIMIT = Metric("exec_exporter_series_limit", "gauge", "How many label sets those metrics may have.")
-FOLDED = Metric(
-    "exec_exporter_executions_folded_total",
-    "counter",
-    "Executions counted with path=other because the limit of series was reached.",
-)
-EXPIRED = Metric(
-    "exec_exporter_executions_expired_total",
-    "counter",
-    "Executions that were counted in series which have ended because their programs were idle.",
-)
-PROBE_ATTACHED = Metric(
-    "exec_exporter_probe_attached", "gauge", "Whether the probe is attached to the kernel (1) or not (0)."
-)
-PINNED = Metric(
-    "exec_exporter_pinned",
-    "gauge",
-    "Whether the probe is pinned: it counts on while the exporter does not run (1), or ends with it (0).",
-)
-PROBE_INFO = Metric(
-    "exec_exporter_probe_info",
-    "gauge",
-    "Always 1; its labels say as what the probe is loaded (tp_btf costs less) and which hook sees scripts.",
-    ("program_type", "script_hook"),
-    {"program_type": PROGRAM_TYPES, "script_hook": (*script_hook.KINDS, "none")},
-)
-BUILD_INFO = Metric(
-    "exec_exporter_build_info",
-    "gauge",
-    "Always 1; its labels say which versions are running.",
-    ("version", "python_version", "bcc_version"),
-)
-FIELD_AVAILABLE = Metric(
-    "exec_exporter_field_available",
-    "gauge",
-    "Whether this kernel shows an argument of the sched_process_exec event (1) or not (0).",
-    ("field",),
-    {"field": tuple(FIELDS)},
-)
-NOVEL = Metric(
+NOVEL = _counter(
     "exec_novel_binaries_total",
-    "counter",
-    "Files that were executed here for the first time, by what is new about them.",
-    ("reason",),
-    {"reason": tuple(Reason)},
+    "Total number of files executed for the first time on this host, by reason.",
+    reason=Reason,
 )
-NOVEL_FIRST_SEEN = Metric(
+NOVEL_FIRST_SEEN = _gauge(
     "exec_novel_binary_first_seen_timestamp_seconds",
-    "gauge",
-    "When an open finding was first executed; of the newest (--findings.series).",
-    ("id", "reason", "path", "interpreter"),
-    {"reason": tuple(reason for reason in Reason if reason not in QUIET)},
+    "Unix time of the first execution of an open finding; the newest --findings.series are exposed.",
+    id=ANY,
+    reason=[reason for reason in Reason if reason not in QUIET],
+    path=ANY,
+    interpreter=ANY,
 )
-BASELINE_STATE = Metric(
+FINDINGS_OPEN = _gauge("exec_exporter_findings_open", "Current number of findings that are not accepted.")
+BASELINE_STATE = _gauge(
     "exec_exporter_baseline_state",
-    "gauge",
-    "What novel binaries are told by: 1 for the state that it is in.",
-    ("state",),
-    {"state": BASELINE_STATES},
+    "State of the novelty baseline; 1 for the current state, 0 for the others.",
+    state=BASELINE_STATES,
 )
-LEARNING_END = Metric(
+LEARNING_END = _gauge(
     "exec_exporter_learning_end_timestamp_seconds",
-    "gauge",
-    "When learning has ended, or will end if the exporter runs on; 0 if it is off.",
+    "Unix time at which learning ended, or will end if the exporter keeps running; 0 if novelty detection is off.",
 )
-FINDINGS_OPEN = Metric("exec_exporter_findings_open", "gauge", "Findings that nobody has accepted.")
-CATALOGUE_PROGRAMS = Metric("exec_exporter_catalogue_programs", "gauge", "Programs that the catalogue remembers.")
-CATALOGUE_EVICTIONS = Metric(
+CATALOGUE_PROGRAMS = _gauge("exec_exporter_catalogue_programs", "Current number of programs in the catalogue.")
+CATALOGUE_EVICTIONS = _counter(
     "exec_exporter_catalogue_evictions_total",
-    "counter",
-    "Programs and findings that the catalogue has forgotten because it was full (--catalogue.max-entries).",
+    "Total number of programs and findings evicted from the catalogue because of --catalogue.max-entries.",
 )
-CATALOGUE_ERRORS = Metric(
-    "exec_exporter_catalogue_errors_total", "counter", "Times that the catalogue could not be read or written."
+CATALOGUE_ERRORS = _counter(
+    "exec_exporter_catalogue_errors_total", "Total number of failed reads and writes of the catalogue."
 )
-NOVELTY_DEFERRED = Metric(
+NOVELTY_DEFERRED = _counter(
     "exec_exporter_novelty_deferred_total",
-    "counter",
-    "Introductions that novelty had no room for; their programs are looked at later, without their records.",
+    "Total number of introductions deferred because the novelty queue was full; "
+    "their programs are checked later, without the details of the first execution.",
 )
-COLLECTOR_SUCCESS = Metric(
+PROBE_RUNS = _counter("exec_exporter_probe_runs_total", "Total number of executions seen by the probe.")
+LOST = _counter(
+    "exec_exporter_executions_lost_total",
+    "Total number of executions that the probe saw but could not count, by cause.",
+    cause=LOSS_CAUSES,
+)
+FOLDED = _counter(
+    "exec_exporter_executions_folded_total",
+    'Total number of executions counted as path="other" because the series limit was reached.',
+)
+EXPIRED = _counter(
+    "exec_exporter_executions_expired_total",
+    "Total number of executions counted in series that were removed because they were idle.",
+)
+EXITS_LOST = _counter(
+    "exec_exporter_exits_lost_total",
+    "Total number of exits not counted because the exits map was full or the kernel did not report them.",
+)
+PROCESSES_UNTRACKED = _counter(
+    "exec_exporter_processes_untracked_total",
+    "Total number of times a process could not be tracked because the processes map was full "
+    "or the kernel did not report it.",
+)
+DEFERRED = _counter(
+    "exec_exporter_introductions_deferred_total",
+    "Total number of times the ring buffer was full and a new program's introduction was deferred to its next "
+    "execution.",
+)
+UNDECODABLE = _counter(
+    "exec_exporter_introductions_undecodable_total", "Total number of records from the probe that could not be decoded."
+)
+MAP_ENTRIES = _gauge("exec_exporter_map_entries", "Current number of entries in a BPF map of the probe.", map=MAPS)
+MAP_CAPACITY = _gauge("exec_exporter_map_capacity", "Maximum number of entries in a BPF map of the probe.", map=MAPS)
+SERIES = _gauge(
+    "exec_exporter_series", 'Current number of label sets of all metrics with a path label, without path="other".'
+)
+SERIES_LIMIT = _gauge("exec_exporter_series_limit", "Maximum number of label sets of all metrics with a path label.")
+PROBE_ATTACHED = _gauge("exec_exporter_probe_attached", "Whether the probe is attached to the kernel (1) or not (0).")
+PINNED = _gauge(
+    "exec_exporter_pinned",
+    "Whether the probe is pinned and keeps counting while the exporter is down (1), or ends with the exporter (0).",
+)
+PROBE_RUN_SECONDS = _counter(
+    "exec_exporter_probe_run_seconds_total",
+    "Total time spent in a program of the probe; measured by the kernel only while kernel.bpf_stats_enabled=1.",
+    program=("exec", "exit", "fork"),
+)
+PROBE_INFO = _gauge(
+    "exec_exporter_probe_info",
+    "BPF program type of the probe (tp_btf costs less) and the hook that captures scripts; always 1.",
+    program_type=PROGRAM_TYPES,
+    script_hook=(*script_hook.KINDS, "none"),
+)
+FIELD_AVAILABLE = _gauge(
+    "exec_exporter_field_available",
+    "Whether this kernel provides an argument of the sched_process_exec event (1) or not (0).",
+    field=FIELDS,
+)
+COLLECTOR_SUCCESS = _gauge(
     "exec_exporter_collector_success",
-    "gauge",
     "Whether a collector succeeded (1) or failed (0) in this scrape.",
-    ("collector",),
-    {"collector": tuple(COLLECTORS)},
+    collector=COLLECTORS,
 )
-COLLECTOR_DURATION = Metric(
-    "exec_exporter_collector_duration_seconds",
-    "gauge",
-    "How long a collector took in this scrape, in seconds.",
-    ("collector",),
-    {"collector": tuple(COLLECTORS)},
+COLLECTOR_DURATION = _gauge(
+    "exec_exporter_collector_duration_seconds", "Duration of a collector in this scrape.", collector=COLLECTORS
+)
+BUILD_INFO = _gauge(
+    "exec_exporter_build_info",
+    "Versions of the exporter, Python and BCC; always 1.",
+    version=ANY,
+    python_version=ANY,
+    bcc_version=ANY,
 )
 
-METRICS = (
-    EXECUTIONS,
-    EXITS,
-    LIFETIME,
-    RUNNING,
-    ARGUMENTS,
-    ARGUMENTS_BYTES,
-    ENVIRONMENT_BYTES,
-    BINARY_AGE,
-    FORKS,
-    FAILURES,
-    TRAITS_SEEN,
-    TRAIT_LAST_SEEN,
-    LOST,
-    FOLDED,
-    EXPIRED,
-    PROBE_RUNS,
-    PROBE_RUN_SECONDS,
-    PROBE_ATTACHED,
-    PINNED,
-    DEFERRED,
-    UNDECODABLE,
-    PROCESSES_UNTRACKED,
-    EXITS_LOST,
-    MAP_ENTRIES,
-    MAP_CAPACITY,
-    SERIES,
-    SERIES_LIMIT,
-    FIELD_AVAILABLE,
-    COLLECTOR_SUCCESS,
-    COLLECTOR_DURATION,
-    PROBE_INFO,
-    BUILD_INFO,
-    NOVEL,
-    NOVEL_FIRST_SEEN,
-    BASELINE_STATE,
-    LEARNING_END,
-    FINDINGS_OPEN,
-    CATALOGUE_PROGRAMS,
-    CATALOGUE_EVICTIONS,
-    CATALOGUE_ERRORS,
-    NOVELTY_DEFERRED,
-)
+# In the order of the definitions, which is the order of the documentation.
+METRICS = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))

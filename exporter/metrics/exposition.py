@@ -1,4 +1,4 @@
-"""The exposition for scrapes: read, rendered and compressed once for all scrapes that overlap."""
+"""The exposition for scrapes: collected, rendered and compressed once for all overlapping scrapes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from exporter.metrics.family import AnyFamily
 from exporter.metrics.render import FORMATS, Format, Renderer
 
-GZIP_LEVEL = 1  # a tenth of the time of level 9, for a body that is a fifth larger
+GZIP_LEVEL = 1  # takes a tenth of the time of level 9 for a body that is a fifth larger
 
 
 class Exposition:
-    """What `families` gives, rendered. Reading and compressing have a thread each: neither holds up other requests."""
+    """The rendered result of `families`.
+
+    Belongs to one event loop. Rendering and compressing run in one thread each, so neither blocks other requests.
+    """
 
     def __init__(self, families: Callable[[], Iterable[AnyFamily]]) -> None:
         self._families = families
@@ -24,11 +27,11 @@ class Exposition:
         self._gzip_thread = ThreadPoolExecutor(1, "gzip")
 
     def render(self, text_format: Format) -> bytes:
-        """Reads and renders now. One caller at a time."""
+        """Collect and render in the calling thread. Not thread-safe: one caller at a time."""
         return self._renderers[text_format].render(self._families())
 
     async def body(self, text_format: Format, compressed: bool) -> bytes:
-        """The exposition that is being made for someone else already, or a new one."""
+        """Return the body that a concurrent request is already waiting for, or a new one."""
         key = text_format, compressed
         task = self._running.get(key)
         if task is None:
@@ -44,6 +47,6 @@ class Exposition:
         return await loop.run_in_executor(self._gzip_thread, lambda: gzip.compress(body, GZIP_LEVEL, mtime=0))
 
     def close(self) -> None:
-        """Ends the threads."""
+        """End both threads."""
         self._render_thread.shutdown()
         self._gzip_thread.shutdown()

@@ -1,4 +1,4 @@
-"""Families of many samples, which are kept as plain numbers until somebody asks for samples."""
+"""Metric families that hold plain numbers and create samples only on demand."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from exporter.metrics.definitions import Metric
 
 @dataclass(frozen=True)
 class RowFamily:
-    """A family of one sample per label set; `rows` are values by tuples of label values, in the order of its labels.
+    """A family with one sample per label set: `rows` maps tuples of label values, in the metric's order, to values.
 
-    To prometheus_client it looks like one of its own families. Rendering reads the rows: 10,000 Samples cost more
-    to make than all the rest of a scrape.
+    It has the interface of a prometheus_client family. The renderer reads the rows directly, because creating 10,000
+    Sample objects takes longer than the rest of a scrape.
     """
 
     metric: Metric
@@ -28,43 +28,43 @@ class RowFamily:
 
     @property
     def name(self) -> str:
-        """The family's name: a counter's is without its `_total`."""
+        """Name of the family: for a counter, without `_total`."""
         return self.metric.name.removesuffix("_total") if self.type == "counter" else self.metric.name
 
     @property
     def documentation(self) -> str:
-        """The help text."""
+        """Help text."""
         return self.metric.help
 
     @property
     def type(self) -> str:
-        """`counter`, `gauge` or `histogram`."""
+        """Type: `counter`, `gauge` or `histogram`."""
         return self.metric.type
 
     def points(self, value: Any) -> Sequence[float]:
-        """The values of the samples that a row has."""
+        """Return the sample values of a row."""
         return (value,)
 
     @property
     def samples(self) -> list[Sample]:
-        """The rows as samples."""
+        """Samples of all rows."""
         name, labels = self.metric.name, self.metric.labels
         return [Sample(name, dict(zip(labels, values, strict=True)), value) for values, value in self.rows.items()]
 
 
 @dataclass(frozen=True)
 class HistogramRows(RowFamily):
-    """A family of histograms: the value of a row is the number in each of its buckets, and then the sum."""
+    """A family of histograms: a row holds the count of each bucket, not cumulative, followed by the sum."""
 
     def points(self, value: Any) -> Sequence[float]:
-        """The number up to each bound, the number of all, and the sum."""
+        """Return the cumulative count of each bucket, the total count and the sum."""
         *buckets, total = value
         up_to = list(accumulate(buckets))
         return [*up_to, up_to[-1], total]
 
     @property
     def samples(self) -> list[Sample]:
-        """The rows as samples, as HistogramMetricFamily has them."""
+        """Samples of all rows, as HistogramMetricFamily would create them."""
         name, bounds = self.metric.name, [floatToGoString(bound) for bound in (*self.metric.bounds, INF)]  # type: ignore[no-untyped-call]
         found = []
         for values, row in self.rows.items():

@@ -1,4 +1,4 @@
-"""The tables of metrics, histograms and traits, as Markdown."""
+"""Tables of metrics, histogram buckets and traits, as Markdown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from exporter.metrics.definitions import METRICS
 
 
 def markdown() -> str:
-    """The tables as the README shows them: metrics, the buckets of histograms, traits."""
+    """Return the three tables as the documentation shows them."""
     lines = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
     for metric in METRICS:
         labels = ", ".join(f"`{label}`" for label in metric.labels)
@@ -25,7 +25,7 @@ def markdown() -> str:
 
 
 def _write(readme: Path) -> None:
-    """Puts the table into the README, between its marks."""
+    """Replace the tables in the README, between its marks."""
     text = readme.read_text("utf-8")
     begin, end = text.index("-->", text.index("<!-- metrics")) + 4, text.index("<!-- /metrics -->")
     readme.write_text(text[:begin] + markdown() + text[end:], "utf-8")

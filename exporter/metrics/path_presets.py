@@ -1,6 +1,6 @@
-"""Ready-made path rules, by name: names that are made anew for each build or container become a star.
+"""Predefined path rules, by name. They replace names that are unique to a build or container with a star.
 
-The results read as globs, so that `exec_exporter trace --path` takes them as they are.
+The results are valid globs, so `exec_exporter trace --path` accepts them.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ UUID = rf"\b{HEX}{{8}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{12}}\b"
 LAYER = rf"(?:{HEX}{{64}}|[0-9a-z]{{25}})(?:-init)?"
 
 PRESETS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    # Nix and Guix: a hash of what it was built from, without the letters e, o, u and t.
+    # Nix and Guix: a hash of the build inputs, in an alphabet without e, o, u and t.
     "nix": ((r"/(nix|gnu)/store/[0-9a-df-np-sv-z]{32}-", "/$1/store/"),),
-    # What the host sees of containers: layers, snapshots, root file systems, volumes of pods.
+    # Containers as seen from the host: layers, snapshots, root file systems, volumes of pods.
     "containers": (
         (rf"/(overlay|overlay2|overlayfs)/{LAYER}/", "/$1/*/"),
         (r"/(io\.containerd\.snapshotter\.v1\.[0-9a-z]+/snapshots)/[0-9]+/", "/$1/*/"),
         (r"/(io\.containerd\.runtime\.v[0-9]\.[a-z]+/[^/]+)/[^/]+/rootfs/", "/$1/*/rootfs/"),
         (rf"/pods/(?:{UUID}|{HEX}{{32}})/", "/pods/*/"),
     ),
-    # Directories and programs of builds and tests.
+    # Directories and programs created by builds and tests.
     "build": (
         (r"/tmp\.[0-9A-Za-z]{10}\b", "/tmp.*"),  # noqa: S108 - mktemp
         (r"/tmp/tmp[0-9a-z_]{8}\b", "/tmp/tmp*"),  # noqa: S108 - Python's tempfile

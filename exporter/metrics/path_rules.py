@@ -1,8 +1,8 @@
-"""Rules that rewrite paths before they become labels, and globs that say which paths get series of their own.
+"""Rules that rewrite paths before they become labels, and globs that select the paths with series of their own.
 
-Any user can execute a file with any name of up to 4096 bytes, so expressions run in RE2, which does not backtrack: one
-search takes time linear in the name, whatever the expression, and all searches of a rule its square at most (tens of
-milliseconds). Expressions see the bytes of the name and globs its characters, not how its label escapes them.
+Any user can execute a file with an arbitrary name of up to 4096 bytes. Expressions therefore run in RE2, which does not
+backtrack: one search is linear in the length of the name, all searches of a rule at most quadratic (tens of
+milliseconds). Expressions match the bytes of the name and globs its characters, both before escaping.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from exporter.metrics.series import OTHER
 
 MAX_BYTES = 4096  # PATH_MAX
 MAX_TEXT = 1024
-EXPRESSION_MEMORY = 1 << 20  # bytes; beyond it RE2 is slower, and still linear
+EXPRESSION_MEMORY = 1 << 20  # bytes; RE2 is slower above this limit, but still linear
 
 
 class _Replacement(Template):
-    """`$1` and `${name}` as in Prometheus' relabelling; `$$` is a dollar sign."""
+    """`$1` and `${name}` as in Prometheus relabelling; `$$` is a dollar sign."""
 
     idpattern = r"(?a:[0-9]+)"
     braceidpattern = r"(?a:[0-9]+|[A-Za-z_][A-Za-z0-9_]*)"
 
 
 class Rule(NamedTuple):
-    """Each match of `expression` becomes `replacement`. Both hold bytes, the latter as Latin-1."""
+    """Replaces each match of `expression` with `replacement`. Both hold bytes, the latter decoded as Latin-1."""
 
     expression: Any
     replacement: _Replacement
     groups: Mapping[str, int]
 
     def apply(self, name: bytes) -> bytes:
-        """The rewritten name, an absolute path again; the same where the result would be longer than a path."""
+        """Return the rewritten absolute path, or `name` unchanged if the result would exceed MAX_BYTES."""
         rewritten: bytes = self.expression.sub(self._expand, name)
         if not rewritten.startswith(b"/"):
             rewritten = b"/" + rewritten
@@ -49,9 +49,9 @@ class Rule(NamedTuple):
 
 
 def rule(expression: str, replacement: str) -> Rule:
-    """A rule of its texts. Raises ValueError, which says what is wrong with them."""
+    """Compile a rule. Raise ValueError if the expression or the replacement is invalid."""
     try:
-        import re2  # 3 MB, for those alone who have rules
+        import re2  # 3 MB of memory, needed only if there are rules
     except ImportError as error:
         raise ValueError("path rules need RE2 for Python, which is not installed: pip install google-re2") from error
     for text in (expression, replacement):
@@ -59,7 +59,7 @@ def rule(expression: str, replacement: str) -> Rule:
             raise ValueError(f"{text[:20]!r}... is longer than {MAX_TEXT} characters")
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
-    options.dot_nl = True  # names have newlines too
+    options.dot_nl = True  # names can contain newlines
     options.log_errors = False
     options.max_mem = EXPRESSION_MEMORY
     try:
@@ -69,21 +69,23 @@ def rule(expression: str, replacement: str) -> Rule:
         raise ValueError(f"{expression!r} is not an RE2 expression: {reason}") from error
     template = _Replacement(replacement.encode("utf-8").decode("latin-1"))
     if not template.is_valid():
-        raise ValueError(f"{replacement!r} has a $ that is no group: give $1 or ${{name}}, or $$ for a dollar sign")
+        raise ValueError(
+            f"{replacement!r} contains a $ that is not a group: write $1 or ${{name}}, or $$ for a dollar sign"
+        )
     groups = {str(number): number for number in range(compiled.groups + 1)}
     groups |= {name.decode("utf-8"): number for name, number in compiled.groupindex.items()}
     for group in template.get_identifiers():
         if group not in groups:
-            raise ValueError(f"{replacement!r} asks for the group {group}, which {expression!r} does not have")
+            raise ValueError(f"{replacement!r} refers to the group {group}, which {expression!r} does not define")
     return Rule(compiled, template, groups)
 
 
 class PathRules:
-    """All of them, applied to the labels of a series. What they return does not change: the caller keeps it.
+    """The configured path rules. Immutable, so callers may cache results.
 
-    `rules` are applied in their order, each to what the one before has made. What then matches no glob of `include`, if
-    there are any, or one of `exclude`, is `other`. What is no absolute path (`[memfd]`, `unknown`, an interpreter that
-    a script names relatively) is left alone, and nothing becomes such a value.
+    `rules` apply in order, each to the result of the one before. A resulting path that matches no glob of `include`
+    (if there are any) or matches one of `exclude` becomes `other`. Labels that are not absolute paths (`[memfd]`,
+    `unknown`, a relative interpreter of a script) are not rewritten, and no rule can produce such a label.
     """
 
     def __init__(self, rules: Sequence[Rule] = (), include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
@@ -94,7 +96,7 @@ class PathRules:
         return bool(self._rules or self._include or self._exclude)
 
     def apply(self, labels: Labels) -> Labels:
-        """The labels under which it is counted."""
+        """Return the labels under which an execution is counted."""
         path = self._rewrite(labels.path)
         if path.startswith("/") and self._folds(path):
             return Labels(OTHER, OTHER, labels.stdin_type)
@@ -104,8 +106,8 @@ class PathRules:
         if not self._rules or not label.startswith("/"):
             return label
         name = unescape(label)
-        for one in self._rules:
-            name = one.apply(name)
+        for each in self._rules:
+            name = each.apply(name)
         return escape(name)
 
     def _folds(self, path: str) -> bool:
@@ -118,5 +120,5 @@ class PathRules:
 
 
 def _any(globs: Sequence[str]) -> re.Pattern[str] | None:
-    """One expression for several globs. Those of fnmatch do not backtrack into what a star has matched."""
+    """Return one expression for all globs. Those of fnmatch do not backtrack into the match of a star."""
     return re.compile("|".join(map(fnmatch.translate, globs))) if globs else None

@@ -1,7 +1,7 @@
-"""The exposition as bytes: what prometheus_client's generate_latest writes, at a tenth of its cost.
+"""The exposition as bytes: the output of prometheus_client's generate_latest at a tenth of its cost.
 
-Families that are no RowFamily are rendered by generate_latest itself. It also renders each label set of a RowFamily
-once; after that only the value is written.
+generate_latest renders all families but RowFamily, and each label set of a RowFamily once. The renderer caches the text
+before each value and afterwards writes only the values.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.family import AnyFamily, RowFamily
 
-EXACT = 1_000_000  # generate_latest writes integers below it plainly, the others with an exponent
+EXACT = 1_000_000  # generate_latest writes larger integers with an exponent
 
 
 @dataclass(frozen=True)
 class Format:
-    """A text format: its content type, the function that writes it, and what ends it."""
+    """A text format: content type, encoder and final line."""
 
     content_type: str
     encode: Callable[[Collector], bytes]
@@ -36,33 +36,33 @@ FORMATS = (TEXT, OPENMETRICS)
 
 
 def negotiate(accept: str) -> Format:
-    """The format for a request's Accept header, as prometheus_client chooses. Never fails: the default is TEXT."""
+    """Return the format for an Accept header, as prometheus_client chooses; TEXT if the header is malformed."""
     try:
         _, content_type = choose_encoder(accept)
-    except (TypeError, ValueError):  # a version that is no number
+    except (TypeError, ValueError):  # a version that is not a number
         return TEXT
     return OPENMETRICS if content_type.startswith("application/openmetrics-text") else TEXT
 
 
 class _Families(Collector):
-    """What generate_latest takes for a registry."""
+    """A registry of fixed families, for generate_latest."""
 
     def __init__(self, *families: AnyFamily) -> None:
         self._families = families
 
-    def collect(self) -> Iterable[AnyFamily]:  # type: ignore[override] # a RowFamily has what is asked of a family
+    def collect(self) -> Iterable[AnyFamily]:  # type: ignore[override] # a RowFamily has the interface of a family
         return self._families
 
 
 class Renderer:
-    """Renders families in one format. One caller at a time."""
+    """Renders families in one format. Not thread-safe: one caller at a time."""
 
     def __init__(self, text_format: Format) -> None:
         self._format = text_format
         self._prefixes: dict[str, dict[Any, list[str]]] = {}
 
     def render(self, families: Iterable[AnyFamily]) -> bytes:
-        """The exposition of the families, byte for byte as generate_latest would write it."""
+        """Return the exposition, byte for byte as generate_latest would write it."""
         parts = []
         for family in families:
             if isinstance(family, RowFamily):
@@ -85,7 +85,7 @@ class Renderer:
         ]
 
     def _prefixes_of(self, table: RowFamily) -> Mapping[Any, list[str]]:
-        """The texts before the values of each row. Those of rows that are gone are dropped once they are the most."""
+        """Return the text before each value of each row. Drop those of removed rows once they are the majority."""
         prefixes = self._prefixes.setdefault(table.metric.name, {})
         new = {labels: row for labels, row in table.rows.items() if labels not in prefixes}
         if new:

@@ -1,4 +1,4 @@
-"""The exposition as a file for node_exporter's textfile collector: whole or not there, never half."""
+"""The exposition as a file for node_exporter's textfile collector, replaced atomically."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from exporter.errors import USAGE, ExporterError
 
 log = logging.getLogger(__name__)
 
-SUFFIX = ".prom"  # the only one that node_exporter reads
+SUFFIX = ".prom"  # node_exporter reads no other
 
 
 def check_path(path: Path, origin: str) -> None:
-    """Raises ExporterError for a path where no such file can be; `origin` gave it."""
+    """Raise ExporterError if the file cannot be written at this path; `origin` names the flag."""
     if path.suffix != SUFFIX:
         raise ExporterError(f"{origin}={path} does not end in {SUFFIX}", "node_exporter reads no other", status=USAGE)
     if not path.parent.is_dir():
         raise ExporterError(
-            f"{origin}={path}: {path.parent} is no directory",
-            "give the directory that node_exporter's --collector.textfile.directory names",
+            f"{origin}={path}: {path.parent} is not a directory",
+            "use the directory given to node_exporter as --collector.textfile.directory",
             status=USAGE,
         )
 
 
 def write(path: Path, exposition: bytes) -> None:
-    """Replaces the file at once; who reads it sees the old or the new. Raises OSError."""
+    """Replace the file atomically: readers see the old or the new content. Raise OSError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o644)  # whatever the umask: node_exporter is another user
+            os.fchmod(descriptor, 0o644)  # regardless of the umask: node_exporter runs as another user
             file.write(exposition)
         temporary.replace(path)
     except OSError:
@@ -44,9 +44,9 @@ def write(path: Path, exposition: bytes) -> None:
 
 
 def keep_writing(path: Path, render: Callable[[], bytes], interval_seconds: float, stop: threading.Event) -> None:
-    """Writes at each interval until `stop`; then removes the file, so that its series end with the exporter.
+    """Write at each interval until `stop` is set, then remove the file so that its series end with the exporter.
 
-    Failures are logged once, until it works again.
+    Log a failure once, until a write succeeds again.
     """
     failing = False
     while not stop.wait(interval_seconds):

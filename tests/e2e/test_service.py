@@ -256,7 +256,7 @@ WRONG = {
     "--web.systemd-socket": "systemd has passed no socket",
     "--web.telemetry-path=/": "is not a path",
     "--textfile=/tmp/exec.txt": "does not end in .prom",
-    "--textfile=/nowhere/exec.prom": "/nowhere is no directory",
+    "--textfile=/nowhere/exec.prom": "/nowhere is not a directory",
     "--web.max-requests=many": "is not a number from 0",
     "--log.level=loud": "invalid choice",
 }

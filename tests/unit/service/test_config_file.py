@@ -75,10 +75,14 @@ BAD = {
     "a group too many": (
         "paths: {rules: [{match: (a), replace: $2}]}",
         1,
-        "asks for the group 2, which '(a)' does not",
+        "refers to the group 2, which '(a)' does not",
     ),
-    "a name too many": ("paths: {rules: [{match: a, replace: '${b}'}]}", 1, "asks for the group b, which 'a' does not"),
-    "a lone dollar": ("paths: {rules: [{match: a, replace: $}]}", 1, "'$' has a $ that is no group"),
+    "a name too many": (
+        "paths: {rules: [{match: a, replace: '${b}'}]}",
+        1,
+        "refers to the group b, which 'a' does not",
+    ),
+    "a lone dollar": ("paths: {rules: [{match: a, replace: $}]}", 1, "'$' contains a $ that is not a group"),
     "a rule too long": (f"paths: {{rules: [{{match: a, replace: {'b' * 2000}}}]}}", 1, "longer than 1024 characters"),
     "half a rule": ("paths: {rules: [{match: a}]}", 1, "paths.rules[0].replace is missing"),
     "no rule": ("paths: {rules: [a]}", 1, "paths.rules[0] is not a mapping of keys to values"),

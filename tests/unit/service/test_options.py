@@ -26,7 +26,7 @@ def test_the_defaults_are_those_of_the_design():
         (["--web.idle-timeout=0"], "not a number from 1 to"),
         (["--log.format=xml"], "--log.format"),
         (["--textfile=/tmp/exec.txt"], "does not end in .prom"),
-        (["--textfile=/no/such/exec.prom"], "/no/such is no directory"),
+        (["--textfile=/no/such/exec.prom"], "/no/such is not a directory"),
         (["--bpf.map-entries=0"], "not a number from 1 to"),
         (["--bpf.map-entries=many"], "not a number from 1 to"),
         (["--bpf.ring-buffer-pages=3"], "not a power of two"),
