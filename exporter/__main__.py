@@ -34,7 +34,7 @@ def main() -> None:
             command(sys.argv[2:])
             return
         options = parse(sys.argv[1:])
-        set_up_logging(options.log_level, options.log_format)
+        set_up_logging(options.log.level, options.log.format)
         (config_check if options.config_check else check if options.check else serve)(options)
     except ExporterError as refusal:
         sys.exit(_say(f"exec_exporter: {refusal}", refusal.status))

@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import sys
 import time
+from dataclasses import dataclass
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 FORMATS = ("logfmt", "json")
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """Least level to log, and the format: names out of LEVELS and FORMATS."""
+
+    level: str
+    format: str
+
+
+def add_log_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags to a parser, in a group."""
+    log = parser.add_argument_group("logging")
+    log.add_argument(
+        "--log.level",
+        dest="log.level",
+        choices=tuple(LEVELS),
+        default="info",
+        help="least level to log (default %(default)s)",
+    )
+    log.add_argument(
+        "--log.format",
+        dest="log.format",
+        choices=FORMATS,
+        default="logfmt",
+        help="format of log lines (default %(default)s)",
+    )
 
 
 def set_up_logging(level: str, style: str = "logfmt") -> None:

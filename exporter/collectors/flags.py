@@ -1,16 +1,19 @@
-"""The flags for what is counted: collectors, and how many series they may have."""
+"""Flags for series, and one per collector."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from exporter.config.argument_types import duration, number
+from exporter.config.resolve import section
 from exporter.errors import USAGE, ExporterError
 from exporter.metrics.definitions import COLLECTORS
+from exporter.metrics.path_rules import PathRules
 
 ALWAYS = ("executions", "probe")
-PRELOAD = "preload"  # a part of the collector of traits, which costs more than all the rest
+PRELOAD = "preload"  # part of the traits collector; costs more than all the rest
 SWITCHES: Mapping[str, str] = {
     **COLLECTORS,
     PRELOAD: "the trait preload; reads the environment of every execution for LD_PRELOAD and LD_AUDIT",
@@ -18,53 +21,63 @@ SWITCHES: Mapping[str, str] = {
 OFF_BY_DEFAULT = (PRELOAD,)
 
 
-def add_data_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags to a parser, in groups."""
+@dataclass(frozen=True)
+class SeriesOptions:
+    """Maximum label sets, the age at which idle ones expire (0: never), and the rules that rewrite paths."""
+
+    limit: int = 4000
+    idle_seconds: float = 86_400.0
+    path_rules: PathRules = field(default_factory=PathRules)
+
+
+def add_series_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags to a parser, in a group."""
     series = parser.add_argument_group("series")
     series.add_argument(
         "--series.limit",
-        dest="series_limit",
+        dest="series.limit",
         metavar="N",
         type=number(1, 10_000_000),
-        default=4000,
-        help='label sets over all metrics that have a path; what comes after is counted in path="other"'
+        default=SeriesOptions.limit,
+        help='maximum label sets of all metrics with a path; new ones beyond it are counted as path="other"'
         " (default %(default)s)",
     )
     series.add_argument(
         "--series.idle",
-        dest="series_idle_seconds",
+        dest="series.idle_seconds",
         metavar="DURATION",
         type=duration(3650),
         default="24h",
-        help="a series that has not changed for so long is removed, such as 90s, 1h30m or 7d; 0 for never"
+        help="remove series that have not changed for this long, such as 90s, 1h30m or 7d; 0: never"
         " (default %(default)s)",
     )
+
+
+def add_collector_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags to a parser, in a group."""
     collectors = parser.add_argument_group("collectors")
     for name, what in SWITCHES.items():
         collectors.add_argument(
             f"--collector.{name}",
-            dest=_destination(name),
+            dest=f"collector.{name}",
             action=argparse.BooleanOptionalAction,
             help=f"{what} (default {'off' if name in OFF_BY_DEFAULT else 'on'})",
         )
 
 
-def gather_collectors(options: argparse.Namespace, origins: Mapping[str, str]) -> frozenset[str]:
-    """Takes the flags of the collectors out of `options`; returns those that are on. Raises ExporterError."""
-    found = set()
-    for name in SWITCHES:
-        destination = _destination(name)
-        on = vars(options).pop(destination)
-        if on is False and name in ALWAYS:
+def series_options(values: argparse.Namespace, path_rules: PathRules) -> SeriesOptions:
+    """Return the values of the flags for series, with the rules of the configuration file."""
+    return SeriesOptions(**section(values, "series"), path_rules=path_rules)
+
+
+def enabled_collectors(values: argparse.Namespace, origins: Mapping[str, str]) -> frozenset[str]:
+    """Return the names of the collectors that are on. Raise ExporterError if an essential one is off."""
+    switches = section(values, "collector")
+    for name in ALWAYS:
+        if switches[name] is False:
             raise ExporterError(
-                f"{origins[destination]}: the collector {name} cannot be switched off",
-                "take this out: the others stand on it",
+                f"{origins[f'collector.{name}']}: the collector {name} cannot be disabled",
+                "remove this setting: the other collectors depend on it",
                 status=USAGE,
             )
-        if on or (on is None and name not in OFF_BY_DEFAULT):
-            found.add(name)
-    return frozenset(found)
-
-
-def _destination(name: str) -> str:
-    return f"collector_{name}"
+    return frozenset(name for name, on in switches.items() if on or (on is None and name not in OFF_BY_DEFAULT))

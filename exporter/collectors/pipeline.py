@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from exporter.collectors import arguments
-from exporter.collectors.executions import Executions, no_rules
+from exporter.collectors.executions import Executions
 from exporter.collectors.failures import failures
+from exporter.collectors.flags import SeriesOptions
 from exporter.collectors.forks import forks
 from exporter.collectors.novelty import novelty_off
 from exporter.collectors.probe import ProbeCollector
@@ -29,15 +29,6 @@ from exporter.probe.probe import Probe
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class SeriesSettings:
-    """How many label sets there may be, how long idle ones are kept (0: for ever), and how labels are shown."""
-
-    limit: int = 4000
-    idle_seconds: float = 86_400.0
-    rules: Callable[[Labels], Labels] = no_rules
-
-
 class Pipeline:
     """The readers of a probe's maps, and the collectors that a scrape asks; `novelty` is one that has no map.
 
@@ -48,7 +39,7 @@ class Pipeline:
     def __init__(
         self,
         probe: Probe,
-        settings: SeriesSettings,
+        options: SeriesOptions,
         novelty: Callable[[], Iterable[AnyFamily]] = novelty_off,
         checkpoint: Checkpoint | None = None,
         *,
@@ -59,9 +50,9 @@ class Pipeline:
         self._probe, self._novelty = probe, novelty
         self.names = Names(decoder, probe.introductions)
         self._executions = Executions(
-            probe, self.names, decoder, Limit(settings.limit), settings.rules, settings.idle_seconds
+            probe, self.names, decoder, Limit(options.limit), options.path_rules.apply, options.idle_seconds
         )
-        seeds = _seeds(probe, settings.rules) if seeding and probe.collects("processes") else {}
+        seeds = _seeds(probe, options.path_rules.apply) if seeding and probe.collects("processes") else {}
         self._processes = Processes(probe, self._executions, seeds) if probe.collects("processes") else None
         self._others: dict[str, Changes] = {}  # what was saved of what is switched off now
         if saved:

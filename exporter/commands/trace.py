@@ -18,14 +18,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from exporter.config.argument_types import Parser, number, power_of_two
-from exporter.config.resolve import Formatter, settle
+from exporter.config.argument_types import Parser, number
+from exporter.config.resolve import Formatter, resolve, section
 from exporter.errors import USAGE, ExporterError
 from exporter.events.decode import DecodeError, Decoder
 from exporter.events.event_arguments import lacks_cgroup, not_asked, unavailable
 from exporter.events.event_json import as_json
-from exporter.events.flags import add_record_flags
+from exporter.events.flags import RecordOptions, add_record_flags, record_options
 from exporter.kernel import preflight
+from exporter.probe.flags import add_ring_buffer_pages
 from exporter.probe.probe import Tracer
 from exporter.probe.program import ProbeSettings
 
@@ -40,19 +41,13 @@ class TraceOptions:
     uid: int | None
     cgroup: str | None
     count: int | None
-    argv_bytes: int
-    env: str
-    env_bytes: int
     ring_buffer_pages: int
+    record: RecordOptions
 
     @property
     def settings(self) -> ProbeSettings:
         """What the kernel's side has to record."""
-        return ProbeSettings(
-            introductions_pages=self.ring_buffer_pages,
-            argv_bytes=self.argv_bytes,
-            env_bytes=0 if self.env == "none" else self.env_bytes,
-        )
+        return ProbeSettings(ring_buffer_pages=self.ring_buffer_pages, **self.record.sizes)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -74,21 +69,15 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--cgroup", metavar="ID|DIRECTORY", help="only processes of this cgroup (v2)")
     parser.add_argument("--count", type=number(1, 1 << 62), metavar="N", help="end after so many lines")
     add_record_flags(parser)
-    parser.add_argument(
-        "--bpf.ring-buffer-pages",
-        dest="ring_buffer_pages",
-        type=power_of_two(1 << 16),
-        default=2048,
-        metavar="N",
-        help="size of the ring buffer, in pages; a power of two (default %(default)s)",
-    )
+    add_ring_buffer_pages(parser, 2048)
     return parser
 
 
 def parse(arguments: list[str], environment: Mapping[str, str] = os.environ) -> TraceOptions:
     """Raises ExporterError for what cannot be meant."""
-    options, _ = settle(parser(), arguments, environment)
-    return TraceOptions(**vars(options))
+    values, _ = resolve(parser(), arguments, environment)
+    own = {name: value for name, value in vars(values).items() if "." not in name}
+    return TraceOptions(**own, **section(values, "probe"), record=record_options(values))
 
 
 def trace(arguments: list[str]) -> None:
@@ -117,7 +106,8 @@ def trace(arguments: list[str]) -> None:
 def _records(tracer: Tracer, options: TraceOptions, stopped: list[int]) -> Iterator[dict[str, Any]]:
     """Every execution, until told to stop; then what has come before that."""
     decoder = Decoder(tracer.layouts)
-    lacking = {**not_asked(options.argv_bytes, options.env), **unavailable(tracer.missing), **lacks_cgroup()}
+    not_recorded = not_asked(options.record.argv_bytes, options.record.env)
+    lacking = {**not_recorded, **unavailable(tracer.missing), **lacks_cgroup()}
     boot_time = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     last = False
     while not last:
@@ -132,7 +122,7 @@ def _records(tracer: Tracer, options: TraceOptions, stopped: list[int]) -> Itera
             except DecodeError as error:
                 print(f"exec_exporter trace: {error}", file=sys.stderr)
                 continue
-            yield as_json(key, introduction, lacking, boot_time_ns=boot_time, env=options.env)
+            yield as_json(key, introduction, lacking, boot_time_ns=boot_time, env=options.record.env)
 
 
 def _print(

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from exporter.config.argument_types import Parser
-from exporter.config.resolve import Formatter, settle
+from exporter.config.resolve import Formatter, resolve, section
 from exporter.errors import USAGE, ExporterError
 from exporter.kernel.bpffs import Pins, PinsUnavailable
 from exporter.probe.flags import add_pin_path
@@ -29,8 +29,8 @@ def parser() -> argparse.ArgumentParser:
 
 def unpin(arguments: list[str], environment: Mapping[str, str] = os.environ) -> None:
     """The command. Raises ExporterError."""
-    options, _ = settle(parser(), arguments, environment)
-    path = Path(options.pin_path)
+    values, _ = resolve(parser(), arguments, environment)
+    path = Path(section(values, "pin")["path"])
     if not path.is_dir():
         print(f"nothing is pinned in {path}")
         return

@@ -1,4 +1,4 @@
-"""What the commands' parsers have in common: one line for what is wrong, and types that say what they take."""
+"""The parser of all commands, and types of arguments whose errors name the accepted values."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from exporter.errors import USAGE, ExporterError
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises ExporterError where argparse prints a page and ends."""
+    """Raise ExporterError where argparse prints its usage and exits."""
 
     def error(self, message: str) -> NoReturn:
-        """One line, and where to read on."""
+        """Raise the message in one line, with the help to read."""
         raise ExporterError(message, f"see {self.prog} --help", status=USAGE)
 
 
 def number(least: int, most: int) -> Callable[[str], int]:
-    """A type of argument: a decimal number between two others."""
+    """Return a type of argument: a decimal number in this range, ends included."""
 
     def parse(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) <= most:
@@ -30,7 +30,7 @@ def number(least: int, most: int) -> Callable[[str], int]:
 
 
 def power_of_two(most: int) -> Callable[[str], int]:
-    """A type of argument: 1, 2, 4, 8 and so on."""
+    """Return a type of argument: 1, 2, 4, 8 and so on."""
 
     def parse(text: str) -> int:
         found = number(1, most)(text)
@@ -42,7 +42,7 @@ def power_of_two(most: int) -> Callable[[str], int]:
 
 
 def duration(most_days: int) -> Callable[[str], float]:
-    """A type of argument: a duration from 0 on, as Go and Prometheus write it, in seconds."""
+    """Return a type of argument: a duration of 0 or more in the notation of Prometheus; its value is in seconds."""
     most_seconds = most_days * durations.PROMETHEUS["d"]
 
     def parse(text: str) -> float:
@@ -58,8 +58,22 @@ def duration(most_days: int) -> Callable[[str], float]:
 
 
 def boolean(text: str) -> bool:
-    """A type of argument: what switches a flag on or off elsewhere than on the command line."""
+    """Parse the value of a switch in the environment or in a file: true, false, 1 or 0."""
     try:
         return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
     except KeyError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false") from error
+
+
+def absolute(text: str) -> str:
+    """Parse an absolute path; empty is allowed."""
+    if text and not text.startswith("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an absolute path: start it with /")
+    return text
+
+
+def absolute_file(text: str) -> str:
+    """Parse the absolute path of a file; empty is allowed."""
+    if text.endswith("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} is a directory: give a file in it")
+    return absolute(text)

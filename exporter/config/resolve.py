@@ -1,6 +1,6 @@
-"""Where a flag has its value from: the command line, else the environment, else a file, else its default.
+"""Resolve the value of each flag: command line, else environment, else configuration file, else default.
 
-All of it is derived from the parser: a flag that is added there can be given everywhere.
+Everything is derived from the parser: a new flag works in all of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CONFIG_FILE = "config.file"
 
 
 class Setting(NamedTuple):
-    """A value, and what it was given by, as a message names it."""
+    """A value and its origin, as error messages name it: a flag, a variable, or a line of a file."""
 
     value: Any
     origin: str
@@ -27,7 +27,7 @@ Settings = Mapping[str, Setting]  # by name of the flag
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help that says each flag's environment variable."""
+    """Append the environment variable to the help of each flag."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         shown = f" [{variable(self._prog, name(action))}]" if is_flag(action) else ""
@@ -35,32 +35,32 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def is_flag(action: argparse.Action) -> bool:
-    """Whether it has a value: --help and --version have none, and arguments in order have no name."""
+    """Return True for a named argument with a value: not for --help, --version and positional arguments."""
     return bool(action.option_strings) and action.default is not argparse.SUPPRESS
 
 
 def name(action: argparse.Action) -> str:
-    """`log.level` for --log.level."""
+    """Return `log.level` for --log.level."""
     return next(one for one in action.option_strings if one.startswith("--"))[2:]
 
 
 def flags(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
-    """The flags that have a value, by name."""
+    """Return the flags that have a value, by name."""
     return {name(action): action for action in parser._actions if is_flag(action)}
 
 
 def variable(program: str, flag: str) -> str:
-    """The environment variable of a flag: EXEC_EXPORTER_LOG_LEVEL, EXEC_EXPORTER_TRACE_FORMAT."""
+    """Return the environment variable of a flag: EXEC_EXPORTER_LOG_LEVEL, EXEC_EXPORTER_TRACE_FORMAT."""
     return re.sub(r"[^A-Z0-9]", "_", f"{program} {flag}".upper())
 
 
 def repeatable(action: argparse.Action) -> bool:
-    """Whether the flag may be given more than once."""
+    """Return True if the flag may be given more than once."""
     return isinstance(action, argparse._AppendAction)
 
 
 def value_of(action: argparse.Action, text: str) -> Any:
-    """What the flag makes of a text. Raises ValueError, in words for who gave it."""
+    """Parse the text of a flag's value. Raise ValueError with a message for the user."""
     parse = boolean if action.nargs == 0 else action.type
     try:
         found = parse(text) if callable(parse) else text
@@ -72,7 +72,7 @@ def value_of(action: argparse.Action, text: str) -> Any:
 
 
 def from_environment(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> dict[str, Setting]:
-    """What the variables say. An empty one says nothing. Raises ExporterError."""
+    """Return the flags set by environment variables; empty variables are ignored. Raise ExporterError."""
     found = {}
     for flag, action in flags(parser).items():
         origin = variable(parser.prog, flag)
@@ -90,22 +90,22 @@ def from_environment(parser: argparse.ArgumentParser, environment: Mapping[str, 
     return found
 
 
-def settle(
+def resolve(
     parser: argparse.ArgumentParser,
     arguments: list[str],
     environment: Mapping[str, str],
     file: Callable[[Setting], Settings] = lambda _: {},
 ) -> tuple[argparse.Namespace, dict[str, str]]:
-    """The values of all flags, and what gave those that are not at their defaults, both by destination.
+    """Return the values of all flags, and the origins of those not at their defaults, both by destination.
 
-    `file` reads the file that --config.file names. Raises ExporterError.
+    `file` reads the file that --config.file names. Raise ExporterError.
     """
     known = flags(parser)
-    options = parser.parse_args(arguments, argparse.Namespace(**{action.dest: None for action in known.values()}))
+    values = parser.parse_args(arguments, argparse.Namespace(**{action.dest: None for action in known.values()}))
     given: dict[str, Setting] = {
-        flag: Setting(getattr(options, action.dest), f"--{flag}")
+        flag: Setting(getattr(values, action.dest), f"--{flag}")
         for flag, action in known.items()
-        if getattr(options, action.dest) is not None
+        if getattr(values, action.dest) is not None
     }
     given = {**from_environment(parser, environment), **given}
     if CONFIG_FILE in given:
@@ -114,5 +114,11 @@ def settle(
         value = given[flag].value if flag in given else action.default
         if flag not in given and isinstance(value, str):
             value = value_of(action, value)
-        setattr(options, action.dest, value)
-    return options, {known[flag].dest: setting.origin for flag, setting in given.items()}
+        setattr(values, action.dest, value)
+    return values, {known[flag].dest: setting.origin for flag, setting in given.items()}
+
+
+def section(values: argparse.Namespace, name: str) -> dict[str, Any]:
+    """Return the values whose destination is `name.FIELD`, by FIELD: the arguments of a room's options."""
+    prefix = f"{name}."
+    return {to.removeprefix(prefix): value for to, value in vars(values).items() if to.startswith(prefix)}

@@ -24,6 +24,7 @@ from exporter.probe.attachments import Attachments
 from exporter.probe.bpf_object import BPFObject
 from exporter.probe.exec_header import BPF_DIRECTORY, Layouts, vocabulary
 from exporter.probe.features import FEATURES
+from exporter.probe.flags import ProbeOptions
 from exporter.probe.record_queue import RecordQueue
 
 log = logging.getLogger(__name__)
@@ -35,8 +36,8 @@ TYPED = bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_RAW_TP
 
 
 @dataclass(frozen=True)
-class ProbeSettings:
-    """Sizes of the kernel's side.
+class ProbeSettings(ProbeOptions):
+    """Sizes and features of the probe.
 
     `hash_key` is 16 secret bytes, without which names cannot be made to collide; made anew if empty.
     `argv_bytes` and `env_bytes` of each record's arguments and environment are recorded: they hold secrets.
@@ -46,9 +47,6 @@ class ProbeSettings:
     `typed_loads` are used where the kernel has them; without them a program counts the same and costs more.
     """
 
-    executions_entries: int = 32768
-    processes_entries: int = 32768
-    introductions_pages: int = 256
     hash_key: bytes = b""
     argv_bytes: int = 0
     env_bytes: int = 0
@@ -261,9 +259,9 @@ def _shared(compiled: Compiled, before: Loaded) -> dict[str, Map]:
 def definitions(settings: ProbeSettings, hash_key: bytes) -> dict[str, object]:
     """What a source is compiled with."""
     return {
-        "EXECS_ENTRIES": settings.executions_entries,
-        "PROCESSES_ENTRIES": settings.processes_entries,
-        "RING_PAGES": settings.introductions_pages,
+        "EXECS_ENTRIES": settings.map_entries,
+        "PROCESSES_ENTRIES": settings.process_entries,
+        "RING_PAGES": settings.ring_buffer_pages,
         "CPUS": possible_cpus(),
         "HASH_KEY_0": f"{int.from_bytes(hash_key[:8], 'little')}ULL",
         "HASH_KEY_1": f"{int.from_bytes(hash_key[8:], 'little')}ULL",

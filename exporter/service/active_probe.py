@@ -8,7 +8,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.collectors.pipeline import Pipeline, SeriesSettings
+from exporter.collectors.flags import SeriesOptions
+from exporter.collectors.pipeline import Pipeline
 from exporter.kernel.bpffs import Pins, PinsUnavailable
 from exporter.metrics.checkpoint import Checkpoint
 from exporter.metrics.family import AnyFamily
@@ -32,7 +33,7 @@ class ActiveProbe:
 def counting(
     path: str,
     settings: ProbeSettings,
-    series: SeriesSettings,
+    series: SeriesOptions,
     novelty: Callable[[], Iterable[AnyFamily]],
     *,
     unpin: bool,
@@ -72,7 +73,7 @@ def _pins(path: str) -> Pins | None:
 
 
 def _pinned(
-    pins: Pins, settings: ProbeSettings, series: SeriesSettings, novelty: Callable[[], Iterable[AnyFamily]]
+    pins: Pins, settings: ProbeSettings, series: SeriesOptions, novelty: Callable[[], Iterable[AnyFamily]]
 ) -> ActiveProbe | None:
     def readers(probe: Probe, checkpoint: Checkpoint, seeding: bool) -> Pipeline:
         return Pipeline(probe, series, novelty, checkpoint, seeding=seeding)

@@ -15,32 +15,32 @@ from exporter.kernel import preflight
 from exporter.kernel.bpffs import pinned_in
 from exporter.probe.attachments import cost_of
 from exporter.probe.probe import Probe
-from exporter.service.options import Options, probe_settings, series_settings
+from exporter.service.options import Options
 from exporter.web.config_reloader import WebFile
 
 
 def config_check(options: Options) -> None:
     """Says that the configuration is good: what is not has been refused on the way here."""
     _check_files(options)
-    given = options.config_file, options.web_config_file, options.accepted_file
+    given = options.config_file, options.web.config_file, options.novelty.accepted_file
     files = ", ".join(str(file) for file in given if file)
     print(f"the configuration is valid: flags, environment{files and ', '}{files}")
 
 
 def _check_files(options: Options) -> None:
     """Raises ExporterError for a file that serving would refuse."""
-    WebFile(options.web_config_file)
-    AcceptedFile(options.accepted_file)
+    WebFile(options.web.config_file)
+    AcceptedFile(options.novelty.accepted_file)
 
 
 def check(options: Options) -> None:
     """Does everything but serving, and says what this kernel lacks."""
     _check_files(options)
     preflight.check()
-    with closing(Probe(probe_settings(options))) as probe:
+    with closing(Probe(options.probe_settings())) as probe:
         probe.refresh_settings()
         probe.attach()
-        pipeline = Pipeline(probe, series_settings(options))
+        pipeline = Pipeline(probe, options.series)
         os.waitpid(os.posix_spawn("/proc/self/exe", [sys.executable, "-c", ""], {}), 0)
         families = {family.name: family for family in pipeline.scrape.collect()}
         runs = families["exec_exporter_probe_runs"].samples[0].value if "exec_exporter_probe_runs" in families else 0
@@ -65,9 +65,9 @@ def check(options: Options) -> None:
 
 def _pinned(options: Options) -> str:
     """What is pinned, and what it costs as far as the kernel counts that."""
-    path = Path(options.pin_path)
+    path = Path(options.pins.path)
     try:
-        found = pinned_in(path) if options.pin_path else ""
+        found = pinned_in(path) if options.pins.path else ""
         cost = cost_of(path) if found else ""
     except OSError as error:
         return f"{path} cannot be read ({error.strerror})"

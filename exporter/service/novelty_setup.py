@@ -31,10 +31,12 @@ class NoveltySetup:
     """Finds novel binaries, or, if the options switch that off, says that it does not. Raises ExporterError."""
 
     def __init__(self, options: Options) -> None:
-        self._options = options
-        self._accepted = AcceptedFile(options.accepted_file)
-        on = options.catalogue_path and "novelty" in options.collectors and not options.once
-        self._recovering = RecoveringCatalogue(Path(options.catalogue_path)) if on else None
+        self._options, self._record = options.novelty, options.record
+        self._known = options.probe.map_entries
+        self._accepted = AcceptedFile(options.novelty.accepted_file)
+        path = options.novelty.catalogue_path
+        on = path and "novelty" in options.collectors and not options.output.once
+        self._recovering = RecoveringCatalogue(Path(path)) if on else None
         self._novelty: Novelty | None = None
 
     @property
@@ -53,14 +55,14 @@ class NoveltySetup:
         if self._recovering is None:
             names.observe(None)
             return
-        options = self._options
+        options, record_options = self._options, self._record
         packages = Packages((Dpkg(Path(options.rootfs)), Rpm(Path(options.rootfs))))
         limits = Limits(options.content_bytes, options.content_rate) if options.content_hash else None
-        lacking = {**not_asked(options.argv_bytes, options.env), **unavailable(missing), **lacks_cgroup()}
+        lacking = {**not_asked(record_options.argv_bytes, record_options.env), **unavailable(missing), **lacks_cgroup()}
 
         def record(key: ExecKey, introduction: Introduction) -> dict[str, Any]:
             boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-            return as_json(key, introduction, lacking, boot_time_ns=boot, env=options.env)
+            return as_json(key, introduction, lacking, boot_time_ns=boot, env=record_options.env)
 
         self._novelty = Novelty(
             self._recovering,
@@ -75,7 +77,7 @@ class NoveltySetup:
             options.learning_packages,
         )
         if self._recovering.catalogue:
-            names.preload(self._recovering.catalogue.meanings(options.map_entries))
+            names.preload(self._recovering.catalogue.meanings(self._known))
         names.observe(self._novelty.observe)
         self._novelty.start()
 

@@ -11,10 +11,11 @@ from typing import Protocol
 from exporter.errors import ExporterError
 from exporter.metrics import textfile
 from exporter.metrics.exposition import Exposition
+from exporter.metrics.flags import OutputOptions
 from exporter.metrics.render import TEXT
-from exporter.service.options import Options
 from exporter.web.app import Site
 from exporter.web.config_reloader import WebFile
+from exporter.web.flags import WebOptions
 from exporter.web.server import Server
 from exporter.web.sockets import listen, name, systemd_sockets
 
@@ -35,21 +36,21 @@ class Output(Protocol):
         ...
 
 
-def output(options: Options) -> Output:
+def output(options: OutputOptions, web: WebOptions) -> Output:
     """The output that is asked for. Raises ExporterError."""
     if options.once:
         return Once(options.textfile)
     if options.textfile:
-        return Textfile(options.textfile, options.textfile_seconds)
-    return HTTP(options)
+        return Textfile(options.textfile, options.interval_seconds)
+    return HTTP(web)
 
 
 class HTTP:
     """Serves it. Listens from when it is made."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: WebOptions) -> None:
         self._options = options
-        self._web = WebFile(options.web_config_file)
+        self._web = WebFile(options.config_file)
         self._sockets = systemd_sockets() if options.systemd_socket else listen(options.listen_addresses)
         self._site: Site | None = None
         self._server: Server | None = None

@@ -21,7 +21,7 @@ from exporter.probe.probe import Probe
 from exporter.probe.program import TRACEPOINT
 from exporter.service.active_probe import ActiveProbe, counting
 from exporter.service.novelty_setup import NoveltySetup
-from exporter.service.options import Options, probe_settings, series_settings
+from exporter.service.options import Options
 from exporter.service.outputs import output
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def serve(options: Options) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with closing(output(options)) as out:
+    with closing(output(options.output, options.web)) as out:
         preflight.check()
         with closing(NoveltySetup(options)) as watch, _counting(options, watch) as counts:
             probe, pipeline = counts.probe, counts.pipeline
@@ -73,6 +73,6 @@ def _unready(probe: Probe, pipeline: Pipeline) -> str:
 
 def _counting(options: Options, watch: NoveltySetup) -> AbstractContextManager[ActiveProbe]:
     """ActiveProbe as the options ask for it. What ends after one reading leaves nothing pinned."""
-    path = "" if options.once else options.pin_path
-    settings = probe_settings(options, watch.hash_key)
-    return counting(path, settings, series_settings(options), watch.collect, unpin=options.unpin_on_stop)
+    path = "" if options.output.once else options.pins.path
+    settings = options.probe_settings(watch.hash_key)
+    return counting(path, settings, options.series, watch.collect, unpin=options.pins.unpin_on_stop)

@@ -11,7 +11,8 @@ from collections import defaultdict
 from contextlib import ExitStack, closing
 from functools import partial
 
-from exporter.collectors.pipeline import Pipeline, SeriesSettings
+from exporter.collectors.flags import SeriesOptions
+from exporter.collectors.pipeline import Pipeline
 from exporter.kernel.bpf_syscall import attach
 from exporter.kernel.dispatcher import create_slot, load_dispatcher
 from exporter.kernel.dispatcher import fill as fill_slot
@@ -109,7 +110,7 @@ def probe_programs(stack, name, settings, kind=KeptProbe):
     probe = stack.enter_context(closing(kind(settings)))
     probe.refresh_settings()
     probe.attach()
-    Pipeline(probe, SeriesSettings())  # knows what runs, so that each fork finds its parent
+    Pipeline(probe, SeriesOptions())  # knows what runs, so that each fork finds its parent
     probe.detach()
     programs = {f"{name}: {program}": probe.dispatchers[program] for _, program in probe._beside}
     return probe, Attached({name: probe.dispatchers[PROGRAM], **programs}, probe.attach, probe.detach)
@@ -185,7 +186,7 @@ def growth(directory, quick):
     for cpus in sorted({1, 2, os.cpu_count() // 2, os.cpu_count()} - {0}):
         cases[f"{cpus} CPUs at once"] = partial(_at_once, program, cpus)
     blocks, executions = (6, 50) if quick else (24, 100)
-    settings = ProbeSettings(collect=NOTHING_ELSE, executions_entries=1 << 19)
+    settings = ProbeSettings(collect=NOTHING_ELSE, map_entries=1 << 19)
     with ExitStack() as stack:
         probe = probe_programs(stack, "probe", settings)[1]
         found, ratios = timed(stack, [probe], cases, blocks, executions, "growth with depth and CPUs")

@@ -12,7 +12,8 @@ from contextlib import closing, contextmanager
 import psutil
 from prometheus_client import generate_latest
 
-from exporter.collectors.pipeline import Pipeline, SeriesSettings
+from exporter.collectors.flags import SeriesOptions
+from exporter.collectors.pipeline import Pipeline
 from exporter.events.labels import Labels
 from exporter.metrics.exposition import GZIP_LEVEL, Exposition
 from exporter.metrics.render import TEXT, Renderer
@@ -32,8 +33,8 @@ DEADLINE_SECONDS = 30
 @contextmanager
 def filled(entries, room):
     """A probe that is not attached, with so many programs, each in a series of its own, and room for so many in all."""
-    with closing(Probe(ProbeSettings(collect=frozenset(), executions_entries=room))) as probe:
-        pipeline = Pipeline(probe, SeriesSettings(limit=room))
+    with closing(Probe(ProbeSettings(collect=frozenset(), map_entries=room))) as probe:
+        pipeline = Pipeline(probe, SeriesOptions(limit=room))
         fill(probe, entries)
         for number, (key, _) in enumerate(probe.entries("execs")):
             path = f"/usr/lib/some-package/program-{number:06}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.collectors.pipeline import SeriesSettings
+from exporter.collectors.flags import SeriesOptions
 from exporter.probe.probe import Tracer
 from exporter.probe.program import ProbeSettings
 from tests.alone import alone
@@ -47,7 +47,7 @@ def typed_loads(request):
 @pytest.fixture(scope="session")
 def compiled(typed_loads):
     """One probe for all tests that can share it; it is detached until they attach it."""
-    with running(SeriesSettings(limit=NO_LIMIT), typed_loads=typed_loads) as exporter:
+    with running(SeriesOptions(limit=NO_LIMIT), typed_loads=typed_loads) as exporter:
         exporter.probe.detach()
         yield exporter
 
@@ -62,7 +62,7 @@ def exporter(compiled):
 
 @pytest.fixture(scope="session")
 def tracer(typed_loads):
-    settings = ProbeSettings(introductions_pages=2048, argv_bytes=RECORDED, env_bytes=RECORDED, typed_loads=typed_loads)
+    settings = ProbeSettings(ring_buffer_pages=2048, argv_bytes=RECORDED, env_bytes=RECORDED, typed_loads=typed_loads)
     with closing(Tracer(settings)) as tracer:
         yield tracer
 

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.collectors.pipeline import Pipeline, SeriesSettings
+from exporter.collectors.flags import SeriesOptions
+from exporter.collectors.pipeline import Pipeline
 from exporter.events.labels import Labels
 from exporter.probe.probe import Probe
 from exporter.probe.program import ProbeSettings
@@ -49,7 +50,7 @@ class Scraped:
         return self.value("exec_executions_total") + lost + expired == self.value("exec_exporter_probe_runs_total")
 
 
-DEFAULTS = SeriesSettings()
+DEFAULTS = SeriesOptions()
 
 
 @contextmanager

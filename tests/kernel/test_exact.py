@@ -38,7 +38,7 @@ def test_every_execution_of_a_storm_is_counted(compiled, programs, tmp_path):
 
 def test_a_full_map_loses_by_name_and_the_sum_stays_exact(programs, tmp_path):
     # without traits: a program that was just made has another key a minute later, and a storm may take as long
-    with running(executions_entries=8, collect=frozenset()) as exporter:
+    with running(map_entries=8, collect=frozenset()) as exporter:
         storm(programs, TIMES, WORKERS)
         exporter.probe.detach()
         scraped = exporter.scrape()
@@ -56,7 +56,7 @@ def test_a_full_map_loses_by_name_and_the_sum_stays_exact(programs, tmp_path):
 
 def test_with_a_ring_buffer_of_one_page_names_come_late_and_nothing_is_lost(tmp_path):
     programs = [static_elf(tmp_path / f"elf-{number}", salt=bytes([number])) for number in range(60)]
-    with running(introductions_pages=1) as exporter:
+    with running(ring_buffer_pages=1) as exporter:
         rounds, named, before = 0, 0, {}
         while named < len(programs):
             rounds += 1
@@ -83,7 +83,7 @@ def test_with_a_ring_buffer_of_one_page_names_come_late_and_nothing_is_lost(tmp_
 @pytest.mark.native
 def test_names_that_came_late_but_before_the_scrape_are_complete(tmp_path):
     programs = [static_elf(tmp_path / f"elf-{number}", salt=bytes([number])) for number in range(60)]
-    with running(introductions_pages=1) as exporter:
+    with running(ring_buffer_pages=1) as exporter:
         for _ in range(60):
             for program in programs:
                 execute(program)

@@ -11,8 +11,8 @@ import psutil
 import pytest
 import yaml
 
+from exporter.collectors.flags import SeriesOptions
 from exporter.collectors.housekeeping import Housekeeping, in_background
-from exporter.collectors.pipeline import SeriesSettings
 from exporter.compiler.ctypes_layout import u64_reader
 from tests.kernel.programs import execute, execute_as_new, static_elf
 from tests.kernel.running import running
@@ -107,7 +107,7 @@ def executed_by_workers(directory, program, allowed, allow):
 def test_fifty_thousand_programs(tmp_path):
     """More than the map has room for, each gone after it was executed, and no faster than there is room for them."""
     limit = 1000
-    with running(SeriesSettings(limit=limit)) as exporter, pipe() as (allowed, allow):
+    with running(SeriesOptions(limit=limit)) as exporter, pipe() as (allowed, allow):
         me = psutil.Process()
         with in_background(Housekeeping(exporter.probe, exporter.pipeline), exporter.probe):
             children = executed_by_workers(tmp_path, static_elf(tmp_path / "program"), allowed, allow)
@@ -145,7 +145,7 @@ def test_fifty_thousand_programs(tmp_path):
 def test_programs_that_come_and_go_stay_exact(tmp_path):
     """Keys are taken out of the map while they are executed again, as fast as it can be done."""
     programs = [static_elf(tmp_path / f"elf-{number}", salt=bytes([number])) for number in range(7)]
-    with running(SeriesSettings(idle_seconds=0.01)) as exporter:
+    with running(SeriesOptions(idle_seconds=0.01)) as exporter:
         for turn in range(300):
             execute(programs[turn % 7])
             if turn % 3 == 0:
@@ -178,7 +178,7 @@ def test_what_is_taken_out_and_comes_back_says_when_it_began(tmp_path):
 
 def test_what_is_idle_is_taken_out_of_every_map(tmp_path):
     program = static_elf(tmp_path / "static")
-    with running(SeriesSettings(idle_seconds=0.001)) as exporter:
+    with running(SeriesOptions(idle_seconds=0.001)) as exporter:
         execute(program, 5)
         exporter.scrape()
         exporter.probe.detach()

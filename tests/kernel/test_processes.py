@@ -195,7 +195,7 @@ def test_what_ran_before_the_probe_is_seen_to_run_and_to_end(tmp_path):
 @pytest.mark.native
 def test_with_a_map_of_processes_that_is_full_they_are_counted_and_nothing_else_is_wrong(tmp_path):
     program = static_elf(tmp_path / "static")
-    with running(processes_entries=1) as exporter:
+    with running(process_entries=1) as exporter:
         before = exporter.scrape()
         execute(program, 13)
         exporter.probe.detach()

@@ -9,7 +9,7 @@ from exporter.commands import trace
 from exporter.events.labels import Labels
 from exporter.metrics.markdown import markdown
 from exporter.metrics.path_presets import PRESETS
-from exporter.service import options as cli
+from exporter.service import options as service
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
@@ -21,7 +21,7 @@ def test_the_table_of_metrics_is_the_one_in_the_code():
 
 
 def test_every_flag_that_it_names_exists():
-    flags = {flag for of in (cli, trace) for action in of.parser()._actions for flag in action.option_strings}
+    flags = {flag for of in (service, trace) for action in of.parser()._actions for flag in action.option_strings}
     assert set(re.findall(r"--[a-z]+(?:\.[a-z-]+)+|--(?:check|path|format|once|textfile)\b", README)) <= flags
 
 
@@ -30,11 +30,11 @@ def test_the_example_of_a_configuration_file_is_taken_and_does_what_it_says(tmp_
     assert found
     file = tmp_path / "exec_exporter.yml"
     file.write_text(textwrap.dedent(found[1]))
-    options = cli.parse([f"--config.file={file}"], {})
-    assert options.listen_addresses == ("127.0.0.1:10042", "[::1]:10042")
-    assert options.web_config_file == tmp_path / "web.yml"
-    assert (options.map_entries, options.series_limit, options.series_idle_seconds) == (65536, 4000, 86_400)
-    assert options.collectors == cli.parse([], {}).collectors - {"forks"}
+    options = service.parse([f"--config.file={file}"], {})
+    assert options.web.listen_addresses == ("127.0.0.1:10042", "[::1]:10042")
+    assert options.web.config_file == tmp_path / "web.yml"
+    assert (options.probe.map_entries, options.series.limit, options.series.idle_seconds) == (65536, 4000, 86_400)
+    assert options.collectors == service.parse([], {}).collectors - {"forks"}
     for path, label in {
         "/opt/releases/20261124-1f3a/bin/app": "/opt/releases/*/bin/app",
         "/tmp/go-build81236/b001/exe/main": "/tmp/go-build*/b*/exe/main",
@@ -42,7 +42,7 @@ def test_the_example_of_a_configuration_file_is_taken_and_does_what_it_says(tmp_
         "/usr/lib/git-core/git": "other",
         "/srv/app": "other",
     }.items():
-        assert options.path_rules.apply(Labels(path, "", "null")).path == label
+        assert options.series.path_rules.apply(Labels(path, "", "null")).path == label
 
 
 def test_it_names_every_preset():

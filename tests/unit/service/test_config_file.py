@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,7 @@ BAD = {
     "no rule": ("paths: {rules: [a]}", 1, "paths.rules[0] is not a mapping of keys to values"),
     "no preset": ("paths: {presets: [nix, snap]}", 1, "paths.presets[1]: 'snap' is none of nix, containers, build"),
     "no glob": ("paths: {include: [{a: b}]}", 1, "paths.include[0] is a list or a mapping: give one value"),
-    "switched off": ("collector:\n  executions: false", 2, "the collector executions cannot be switched off"),
+    "switched off": ("collector:\n  executions: false", 2, "the collector executions cannot be disabled"),
 }
 
 
@@ -124,16 +125,17 @@ def test_deep_nesting_is_refused(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "web:\n", "paths:\n", "\ufefflog: {level: info}\n"])
 def test_what_says_nothing_changes_nothing(tmp_path, text):
-    found, default = vars(read(tmp_path, text)), vars(parse([], {}))
-    assert {name for name in found if found[name] != default[name]} <= {"config_file", "path_rules"}
-    assert not found["path_rules"]
+    found, default = read(tmp_path, text), parse([], {})
+    assert not found.series.path_rules
+    assert replace(found, config_file=None, series=default.series) == default
+    assert replace(found.series, path_rules=default.series.path_rules) == default.series
 
 
 def test_names_of_files_are_relative_to_the_file(tmp_path):
     options = read(tmp_path, "web: {config: {file: web.yml}}\ntextfile: exec.prom\ntextfile.interval: 20\n")
-    assert (options.web_config_file, options.textfile) == (tmp_path / "web.yml", tmp_path / "exec.prom")
-    assert options.textfile_seconds == 20
-    assert read(tmp_path, "textfile: /tmp/exec.prom").textfile.parts == ("/", "tmp", "exec.prom")
+    assert (options.web.config_file, options.output.textfile) == (tmp_path / "web.yml", tmp_path / "exec.prom")
+    assert options.output.interval_seconds == 20
+    assert read(tmp_path, "textfile: /tmp/exec.prom").output.textfile.parts == ("/", "tmp", "exec.prom")
 
 
 def test_presets_go_before_rules_and_these_in_their_order(tmp_path):
@@ -147,14 +149,14 @@ paths:
   - {match: "^/nix/(?P<name>[a-z]+)/bin/", replace: "/nix/${name}/$$/"}
   exclude: ["/nix/zsh/*"]
 """,
-    ).path_rules
+    ).series.path_rules
     store = "/nix/store/0c1n2y9vzaklw3vx4dkg9mb7hm3l3wzc"
     assert rules.apply(Labels(f"{store}-bash-5.2/bin/bash", "", "tty")).path == "/nix/bash/$/bash"
     assert rules.apply(Labels(f"{store}-zsh-5.9/bin/zsh", "/ld", "tty")) == ("other", "other", "tty")
 
 
 def test_one_value_may_stand_without_its_list(tmp_path):
-    rules = read(tmp_path, "paths: {presets: build, include: /a/*}\nweb.listen-address: ':1'").path_rules
+    rules = read(tmp_path, "paths: {presets: build, include: /a/*}\nweb.listen-address: ':1'").series.path_rules
     assert rules.apply(Labels("/b", "", "tty")).path == "other"
 
 
@@ -232,4 +234,4 @@ def test_config_check_reads_the_file_of_accepted_findings(readable):
 
 
 def test_every_preset_is_made_of_rules_that_are_taken(tmp_path):
-    assert read(tmp_path, f"paths: {{presets: [{', '.join(PRESETS)}]}}").path_rules
+    assert read(tmp_path, f"paths: {{presets: [{', '.join(PRESETS)}]}}").series.path_rules

@@ -7,7 +7,7 @@ from exporter.web.sockets import parse_address
 
 def test_the_defaults_are_those_of_the_design():
     options = parse([])
-    assert (options.listen_addresses, options.telemetry_path, options.check) == ((":10042",), "/metrics", False)
+    assert (options.web.listen_addresses, options.web.telemetry_path, options.check) == ((":10042",), "/metrics", False)
 
 
 @pytest.mark.parametrize(
