@@ -1,5 +1,6 @@
-# `make run` and `make test` install what is missing and do their job; see README.md.
-# ARGS are passed on: make run ARGS=--web.listen-address=127.0.0.1:10042
+# `make` prints the targets. Each target installs what it is missing, and passes ARGS on:
+#   make run ARGS=--web.listen-address=127.0.0.1:10042
+# A line that begins with ## describes the target below it, ##@ begins a group.
 
 PYTHON := /usr/bin/python3
 VENV := .venv
@@ -8,36 +9,42 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 PYTEST := $(SUDO) $(VENV)/bin/python -m pytest
 CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 
-.PHONY: run test bench test-guests test-kernels test-debian13 unit lint format readme dashboards clean install uninstall
-.DEFAULT_GOAL := run
+.PHONY: help run test bench test-guests test-kernels test-debian13 unit lint format docs dashboards clean install uninstall
+.DEFAULT_GOAL := help
 
+help:
+	@awk '/^##@ / { print "\n" substr($$0, 5) ":" } /^## / { text = substr($$0, 4) } \
+	    text && /^[a-z][a-z0-9-]*:/ { sub(/:.*/, ""); printf "  make %-14s %s\n", $$0, text; text = "" }' Makefile
+
+##@ Run
+## serve http://localhost:10042/metrics
 run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
+##@ Test
+## lint, unit tests, and the tests that need root, on this kernel and on others
 test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager alertmanager-templates test-ready vm-ready image-ready) chart-tools
 	$(PYTEST) tests/unit tests/chart tests/kernel tests/vm tests/e2e tests/image $(ARGS)
 
-# Other kernels alone: the types of all, and the oldest and the newest in emulated machines.
+## other kernels only: the types of all, and the oldest and the newest in emulated machines
 test-guests: lint $(CACHE)/vm-ready
 	$(PYTEST) tests/vm -v $(ARGS)
 
-# The whole matrix, and machines that lack something; writes the table in the README. Takes 40 minutes.
+## every kernel of docs/kernels.md, whose table it writes; 40 minutes
 test-kernels: lint $(CACHE)/vm-ready $(CACHE)/ports-ready
 	$(SUDO) env KERNELS=all $(VENV)/bin/python -m pytest tests/vm -v $(ARGS)
 
-# The commands of the README, in Debian 13's user space on this machine's kernel.
+## make run and make test in Debian 13's user space
 test-debian13: $(VENV)/test-ready $(CACHE)/ports-ready
 	$(SUDO) $(VENV)/bin/python -m tests.vm.debian13
 
-# What an execution and a scrape cost, beside others that do the like. A quarter of an hour; ARGS=--quick takes four
-# minutes, and ARGS='storm scrape' runs some sections again.
+## the tables of docs/performance.md; 15 minutes, or 4 with ARGS=--quick, or some sections with ARGS='storm scrape'
 bench: $(VENV)/test-ready $(CACHE)/bench-ready
 	$(SUDO) $(VENV)/bin/python -m tests.bench $(ARGS)
 
 .PHONY: test-cluster chart-tools image
 
-# The chart on a real Kubernetes with a real Prometheus Operator, in namespaces of their own. Compiles them the first time,
-# which takes a quarter of an hour.
+## the chart on a real Kubernetes, compiled at the first run, which takes 15 minutes more
 test-cluster: $(VENV)/test-ready chart-tools $(CACHE)/image-ready $(CACHE)/cluster-ready
 	$(SUDO) $(VENV)/bin/python -m tests.cluster.compile
 	$(PYTEST) tests/cluster -v -s $(ARGS)
@@ -46,27 +53,40 @@ test-cluster: $(VENV)/test-ready chart-tools $(CACHE)/image-ready $(CACHE)/clust
 chart-tools: $(VENV)/test-ready
 	@$(SUDO) $(VENV)/bin/python -m tests.tools helm crds seccomp-profile
 
-# No root, no BCC, no kernel.
+## tests that need neither root nor BCC
 unit: $(VENV)/test-ready $(CACHE)/promtool
 	$(VENV)/bin/python -m pytest tests/unit $(ARGS)
 
+##@ Develop
+## ruff, mypy and clang-format; change nothing
 lint: $(VENV)/test-ready
 	$(VENV)/bin/ruff check --quiet .
 	$(VENV)/bin/ruff format --check --quiet .
 	$(VENV)/bin/mypy --no-error-summary
 	$(CLANG_FORMAT) --dry-run --Werror bpf/*.c bpf/*.h
 
+## format Python and C
 format: $(VENV)/test-ready
 	$(VENV)/bin/ruff check --fix --quiet .
 	$(VENV)/bin/ruff format --quiet .
 	$(CLANG_FORMAT) -i bpf/*.c bpf/*.h
 
-# The tables of metrics and of the chart's values, from the code, and the plain manifest, from the chart.
-readme: $(VENV)/run-ready chart-tools
+## generate the tables of docs/ and of the chart's README, and the plain manifest
+docs: $(VENV)/run-ready chart-tools
 	$(VENV)/bin/python -m exporter.metrics.markdown
+	$(VENV)/bin/python -m exporter.service.flags_markdown
 	$(VENV)/bin/python helm/generate.py "$$($(SUDO) $(VENV)/bin/python -m tests.tools path helm)"
 
-# The container image localhost/exec-exporter:VERSION, with the first engine that is here.
+## generate the committed dashboards; with OUT, RUNBOOKS and JOB all of dashboards/ for your site
+dashboards: $(VENV)/test-ready
+	$(VENV)/bin/python -m dashboards $(if $(OUT),--output='$(OUT)') $(if $(RUNBOOKS),--runbooks='$(RUNBOOKS)') $(if $(JOB),--job='$(JOB)')
+
+## remove .venv and .cache
+clean:
+	rm -rf $(VENV) $(CACHE)
+
+##@ Install
+## build localhost/exec-exporter:VERSION with docker, podman or buildah
 image:
 	@for engine in docker podman buildah; do \
 	    command -v $$engine > /dev/null || continue; \
@@ -74,19 +94,12 @@ image:
 	    exec $$engine build $$format --tag localhost/exec-exporter:$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/__init__.py) .; \
 	done; echo "make: no docker, podman or buildah here" >&2; exit 1
 
-# The dashboards that are committed, from the code; with OUT, RUNBOOKS and JOB all of dashboards/ for a site of its own.
-dashboards: $(VENV)/test-ready
-	$(VENV)/bin/python -m dashboards $(if $(OUT),--output='$(OUT)') $(if $(RUNBOOKS),--runbooks='$(RUNBOOKS)') $(if $(JOB),--job='$(JOB)')
-
-clean:
-	rm -rf $(VENV) $(CACHE)
-
-# As a service of systemd, which is not enabled or started by this.
 APP := /opt/exec_exporter
 UNIT := /etc/systemd/system/exec_exporter.service
 MOUNT := /etc/systemd/system/run-exec_exporter_pins.mount
 PINS := /run/exec_exporter_pins
 
+## install as a systemd service, without enabling or starting it
 install: $(VENV)/bin/python
 	$(SUDO) $(PYTHON) -m venv --system-site-packages --clear $(APP)
 	$(SUDO) $(APP)/bin/python -m pip install --quiet .
@@ -100,7 +113,7 @@ install: $(VENV)/bin/python
 	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl daemon-reload; fi
 	@echo "installed; start it with: systemctl enable --now exec_exporter"
 
-# The user, /etc/exec_exporter and /var/lib/exec_exporter stay.
+## unpin and remove the service; the user, /etc/exec_exporter and /var/lib/exec_exporter stay
 uninstall:
 	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl disable --now exec_exporter; fi
 	-@if mountpoint -q $(PINS); then $(SUDO) $(APP)/bin/exec_exporter unpin --bpf.pin-path=$(PINS)/probe && \

@@ -18,13 +18,13 @@ HERE = Path(__file__).resolve().parent
 CHART = HERE / "exec-exporter"
 README = CHART / "README.md"
 MANIFEST = HERE / "exec-exporter.yaml"
-BEGIN = "<!-- values: made by make readme from the comments in values.yaml -->\n"
+BEGIN = "<!-- values: made by make docs from the comments in values.yaml -->\n"
 END = "<!-- /values -->\n"
 LONGEST_DEFAULT = 60
 
 NAMESPACE = """\
 # exec_exporter for clusters without Helm: kubectl apply -f exec-exporter.yaml
-# Made by make readme from the chart in exec-exporter/. Put your registry's name for the image in its place.
+# Made by make docs from the chart in exec-exporter/. Put your registry's name for the image in its place.
 apiVersion: v1
 kind: Namespace
 metadata:

@@ -1,35 +1,55 @@
-"""Tables of metrics, histogram buckets and traits, as Markdown."""
+"""The tables in docs/metrics.md: `python -m exporter.metrics.markdown` writes them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from exporter.events.traits import TRAITS
 from exporter.metrics.definitions import METRICS
 
 
-def markdown() -> str:
-    """Return the three tables as the documentation shows them."""
-    lines = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
-    for metric in METRICS:
-        labels = ", ".join(f"`{label}`" for label in metric.labels)
-        lines.append(f"| `{metric.name}` | {metric.type} | {labels} | {metric.help} |")
-    lines += ["", "| histogram | question | upper bounds of the buckets |", "|---|---|---|"]
-    for metric in METRICS:
-        if metric.bounds:
-            shown = ", ".join(f"{bound:g}" if bound < 1 else f"{bound:.0f}" for bound in metric.bounds)
-            lines.append(f"| `{metric.name}` | {metric.question} | {shown} |")
-    lines += ["", "| trait | meaning |", "|---|---|"]
-    lines += [f"| `{trait}` | {meaning} |" for trait, meaning in TRAITS.items()]
+def table(columns: str, rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table; `columns` is its first line without the outer bars."""
+    lines = [f"| {columns} |", "|---" * (columns.count("|") + 1) + "|"]
+    lines += [f"| {' | '.join(cells)} |" for cells in rows]
     return "\n".join(lines) + "\n"
 
 
-def _write(readme: Path) -> None:
-    """Replace the tables in the README, between its marks."""
-    text = readme.read_text("utf-8")
-    begin, end = text.index("-->", text.index("<!-- metrics")) + 4, text.index("<!-- /metrics -->")
-    readme.write_text(text[:begin] + markdown() + text[end:], "utf-8")
+def code(texts: Iterable[str]) -> str:
+    """Return the texts as inline code, separated by commas."""
+    return ", ".join(f"`{text}`" for text in texts)
+
+
+def replace_section(page: Path, name: str, text: str) -> None:
+    """Replace the text between the comments `<!-- NAME: ... -->` and `<!-- /NAME -->` of a page."""
+    old = page.read_text("utf-8")
+    begin, end = old.index("-->", old.index(f"<!-- {name}:")) + 4, old.index(f"<!-- /{name} -->")
+    page.write_text(old[:begin] + text + old[end:], "utf-8")
+
+
+def markdown() -> str:
+    """Return the tables of docs/metrics.md: metrics, histograms, traits."""
+    metrics = [(code([metric.name]), metric.type, code(metric.labels), metric.help) for metric in METRICS]
+    histograms = [
+        (code([metric.name]), metric.question, ", ".join(map(_bound, metric.bounds)))
+        for metric in METRICS
+        if metric.bounds
+    ]
+    traits = [(code([trait]), meaning) for trait, meaning in TRAITS.items()]
+    tables = (
+        table("metric | type | labels | meaning", metrics),
+        "### Histograms\n",
+        table("histogram | question | upper bounds of the buckets", histograms),
+        "### Traits\n",
+        table("trait | meaning", traits),
+    )
+    return "\n".join(tables)
+
+
+def _bound(bound: float) -> str:
+    return f"{bound:g}" if bound < 1 else f"{bound:.0f}"
 
 
 if __name__ == "__main__":
-    _write(Path("README.md"))
+    replace_section(Path("docs/metrics.md"), "metrics", markdown())

@@ -89,12 +89,12 @@ def _described(values, schema, prefix=""):
 def test_the_readme_has_every_value():
     generated = generate()
     text = generated.README.read_text("utf-8")
-    assert generated.readme(text) == text, "run make readme"
+    assert generated.readme(text) == text, "run make docs"
 
 
 def test_the_manifest_is_what_the_chart_gives():
     generated = generate()
-    assert generated.manifest(str(HELM)) == generated.MANIFEST.read_text("utf-8"), "run make readme"
+    assert generated.manifest(str(HELM)) == generated.MANIFEST.read_text("utf-8"), "run make docs"
     objects = list(yaml.safe_load_all(generated.MANIFEST.read_text("utf-8")))
     assert [one["kind"] for one in objects] == ["Namespace", "ServiceAccount", "Service", "DaemonSet"]
     assert "helm" not in generated.MANIFEST.read_text("utf-8").lower().replace("without helm", "")

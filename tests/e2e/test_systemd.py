@@ -143,8 +143,10 @@ def test_it_finds_novel_programs_and_reads_those_that_everybody_may_read(service
     assert contents(service, programs) == {everybodys: digest, roots: None}
 
 
-def test_with_the_drop_in_of_the_readme_it_reads_all_of_them(service, directory):
-    (drop_in,) = re.findall(r"^(    \[Service\]\n(?:    .+\n)+)", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+def test_with_the_drop_in_of_the_documentation_it_reads_all_of_them(service, directory):
+    (drop_in,) = re.findall(
+        r"^(    \[Service\]\n(?:    .+\n)+)", (REPOSITORY / "docs/novelty.md").read_text(), re.MULTILINE
+    )
     write = f"mkdir -p /etc/systemd/system/{UNIT}.d && printf '%s' \"$1\" > /etc/systemd/system/{UNIT}.d/override.conf"
     assert service.run("sh", "-c", write, "sh", textwrap.dedent(drop_in)) == (0, "")
     assert service.run("systemctl", "daemon-reload") == (0, "")

@@ -1,4 +1,4 @@
-"""The table of kernels in the README: what each of the matrix said when it passed, all with the same sources."""
+"""The table in docs/kernels.md: what each of the matrix said when it passed, all with the same sources."""
 
 import copy
 from dataclasses import dataclass
@@ -34,14 +34,14 @@ EXPECTED = """\
 
 def test_the_same_facts_make_the_same_table(tmp_path):
     facts = {"6.1": FACTS, "5.10": NOTHING}
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{BEGIN}{END}after\n")
+    page = tmp_path / "kernels.md"
+    page.write_text(f"before\n{BEGIN}{END}after\n")
     assert table(facts) == EXPECTED
-    write(facts, readme)
-    once = readme.read_text()
-    write(copy.deepcopy(facts), readme)
-    assert readme.read_text() == once == f"before\n{BEGIN}{EXPECTED}{END}after\n"
-    assert [cells[0] for cells in rows(readme)] == ["6.1.0-1", "5.10.0-1"]
+    write(facts, page)
+    once = page.read_text()
+    write(copy.deepcopy(facts), page)
+    assert page.read_text() == once == f"before\n{BEGIN}{EXPECTED}{END}after\n"
+    assert [cells[0] for cells in rows(page)] == ["6.1.0-1", "5.10.0-1"]
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,18 @@ def test_facts_of_other_sources_are_void(begun, tmp_path, source):
 
 def test_the_table_is_written_once_all_of_the_matrix_have_passed(begun, tmp_path, monkeypatch):
     monkeypatch.setattr(support, "MATRIX", (OLD, NEW))
-    readme = tmp_path / "README.md"
-    readme.write_text(f"{BEGIN}{END}")
+    page = tmp_path / "kernels.md"
+    page.write_text(f"{BEGIN}{END}")
     for name, facts in ((DEBIAN_13.name, {**FACTS, "release": DEBIAN_13.release}), (NEW.name, FACTS)):
         begun().keep(name, facts)
-        begun().publish(readme)
-        assert rows(readme) == []
+        begun().publish(page)
+        assert rows(page) == []
     begun().keep(OLD.name, NOTHING)
-    begun().publish(readme)
-    assert [cells[0] for cells in rows(readme)] == [OLD.release, NEW.release, DEBIAN_13.release]
+    begun().publish(page)
+    assert [cells[0] for cells in rows(page)] == [OLD.release, NEW.release, DEBIAN_13.release]
 
 
-def test_the_readme_has_every_kernel_of_the_matrix():
+def test_the_page_has_every_kernel_of_the_matrix():
     found = [(cells[0], PORTS[cells[1]]) for cells in rows()]
     assert all(len(cells) == len(COLUMNS) for cells in rows())
     assert len(found) in (len(MATRIX), len(MATRIX) + 1)  # Debian 13's user space has a row of its own

@@ -100,6 +100,6 @@ def result(boot, guests):
 
 
 def pytest_sessionfinish():
-    """The table of kernels in the README is what all of the matrix have shown, and nothing less."""
+    """The table in docs/kernels.md is what all of the matrix have shown, and nothing less."""
     if WHOLE_MATRIX:
         SUPPORT.publish()

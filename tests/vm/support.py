@@ -1,4 +1,4 @@
-"""The support table in the README: what each kernel said when the whole tier passed there, all with the same sources.
+"""The table in docs/kernels.md: what each kernel said when the whole tier passed there, all with the same sources.
 
 Facts are kept from run to run, so that a kernel can be run again alone; other sources make them void.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tests.vm.kernels import MATRIX
 from tests.vm.user_space import CHECKOUT
 
-README = CHECKOUT / "README.md"
+PAGE = CHECKOUT / "docs/kernels.md"
 KEPT = CHECKOUT / ".cache/support"
 BEGIN = "<!-- kernels: made by make test-kernels -->\n"
 END = "<!-- /kernels -->\n"
@@ -68,11 +68,11 @@ class Support:
         found = {kernel: json.loads(file.read_text("utf-8")) for kernel, file in files.items() if file.exists()}
         return {kernel.name: facts for kernel, facts in found.items() if facts["release"] == kernel.release}
 
-    def publish(self, readme=README):
+    def publish(self, page=PAGE):
         """Writes the table, once there are the facts of all the matrix."""
         found = self.of((*MATRIX, DEBIAN_13))
         if all(kernel.name in found for kernel in MATRIX):
-            write(found, readme)
+            write(found, page)
 
     def _file(self, name):
         return self._directory / f"{name}.json"
@@ -105,15 +105,15 @@ def row(texts):
     return f"| {' | '.join(texts)} |\n"
 
 
-def rows(readme=README):
-    """The rows that the README has, as lists of cells."""
-    text = readme.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+def rows(page=PAGE):
+    """The rows of the page, as lists of cells."""
+    text = page.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()[2:]]
 
 
-def write(support, readme=README):
-    """Puts the table into its place in the README."""
-    text = readme.read_text("utf-8")
+def write(support, page=PAGE):
+    """Puts the table into its place in the page."""
+    text = page.read_text("utf-8")
     pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    assert pattern.search(text), f"{readme} has no place for the table of kernels"
-    readme.write_text(pattern.sub(lambda _: BEGIN + table(support) + END, text), "utf-8")
+    assert pattern.search(text), f"{page} has no place for the table of kernels"
+    page.write_text(pattern.sub(lambda _: BEGIN + table(support) + END, text), "utf-8")
