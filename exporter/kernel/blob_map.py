@@ -11,7 +11,6 @@ import os
 import struct
 import zlib
 
-from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_map import HASH, NO_PREALLOC, Map
 from exporter.kernel.map_reader import read_entries
 
@@ -29,7 +28,7 @@ class BlobMap:
     @classmethod
     def create(cls, name: str, parts: int) -> BlobMap:
         """A new one that has room for so many parts; what is not used takes no memory. Raises OSError."""
-        return cls(Map.of(bpf_syscall.create_map(HASH, KEY.size, VALUE_BYTES, parts, NO_PREALLOC, name)))
+        return cls(Map.create(HASH, KEY.size, VALUE_BYTES, parts, NO_PREALLOC, name))
 
     def put(self, number: int, data: bytes) -> int:
         """Adds a string under a number that has none; returns how many parts it took.

@@ -1,4 +1,4 @@
-"""One entry of a BPF map at a time, by bpf(2): put in, looked up, taken out."""
+"""A BPF map and its entries, one at a time. map_reader.py reads whole maps."""
 
 from __future__ import annotations
 
@@ -10,37 +10,42 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from exporter.kernel.bpf_syscall import bpf, map_info
+from exporter.kernel.bpf_syscall import map_info
+from exporter.kernel.libbpf import libbpf
 
-LOOKUP, UPDATE, DELETE, LOOKUP_AND_DELETE = 1, 2, 3, 21
 ANY, NOEXIST = 0, 1
-HASH, ARRAY, PROG_ARRAY, PERCPU_ARRAY, ARRAY_OF_MAPS = 1, 2, 3, 6, 12
+HASH, ARRAY, PROG_ARRAY, PERCPU_ARRAY, ARRAY_OF_MAPS, RINGBUF = 1, 2, 3, 6, 12, 27
 NO_PREALLOC = 1
 POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 WORD_BYTES = 8
+ENOTSUPP = 524  # the kernel's own, for user space it has no name
+UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, ENOTSUPP})
 
 
-class _Element(ctypes.Structure):
-    """The part of union bpf_attr that BPF_MAP_*_ELEM take; include/uapi/linux/bpf.h."""
+class _CreateOptions(ctypes.Structure):
+    """The beginning of struct bpf_map_create_opts; libbpf/src/bpf.h."""
 
     _fields_ = (
-        ("map_fd", ctypes.c_uint32),
-        ("key", ctypes.c_uint64),
-        ("value", ctypes.c_uint64),
-        ("flags", ctypes.c_uint64),
+        ("sz", ctypes.c_size_t),
+        ("btf_fd", ctypes.c_uint32),
+        ("btf_key_type_id", ctypes.c_uint32),
+        ("btf_value_type_id", ctypes.c_uint32),
+        ("btf_vmlinux_value_type_id", ctypes.c_uint32),
+        ("inner_map_fd", ctypes.c_uint32),
+        ("map_flags", ctypes.c_uint32),
     )
 
 
 @cache
 def possible_cpus() -> int:
-    """How many CPUs this machine can have: '0-3,8-11' is 12, since numbers may be left out."""
+    """Return the highest CPU number this machine can have, plus 1: numbers may be left out, '0-3,8-11' is 12."""
     ranges = POSSIBLE_CPUS.read_text("ascii").strip().replace(",", "-").split("-")
     return int(ranges[-1]) + 1
 
 
 @dataclass(frozen=True)
 class Map:
-    """An open BPF map: its file descriptor, the sizes of keys and values in bytes, and what fits into it."""
+    """An open BPF map: its file descriptor, the sizes of keys and values in bytes, and its capacity in entries."""
 
     fd: int
     key_size: int
@@ -49,37 +54,80 @@ class Map:
     type: int = HASH
 
     @classmethod
+    def create(
+        cls,
+        map_type: int,
+        key_size: int,
+        value_size: int,
+        max_entries: int,
+        flags: int = 0,
+        name: str = "",
+        inner: int = 0,
+    ) -> Map:
+        """Create a map; `inner` is the descriptor of a map like those that a map of maps holds. Raises OSError."""
+        options = _CreateOptions(ctypes.sizeof(_CreateOptions), inner_map_fd=inner, map_flags=flags)
+        sizes = key_size, value_size, max_entries
+        descriptor = libbpf().bpf_map_create(map_type, name.encode("ascii"), *sizes, ctypes.byref(options))
+        return cls(descriptor, *sizes, map_type)
+
+    @classmethod
     def of(cls, descriptor: int) -> Map:
-        """A map of which there is a descriptor. Raises OSError."""
+        """Return the map of a descriptor. Raises OSError."""
         info = map_info(descriptor)
         return cls(descriptor, info.key_size, info.value_size, info.max_entries, info.type)
 
     def put(self, key: bytes, value: bytes, *, new: bool = False) -> bool:
-        """Sets an entry; with `new` only if there is none. Whether it was set. Raises OSError, as for a full map."""
+        """Set an entry, with `new` only if there is none; return True if it was set.
+
+        Raises OSError, as for a full map.
+        """
         try:
-            self._do(UPDATE, key, ctypes.create_string_buffer(value, self.value_size), NOEXIST if new else ANY)
+            self._call("update", key, _padded(value, self.value_size), NOEXIST if new else ANY)
         except FileExistsError:
             return False
         return True
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of a key; None: there is none. Of a per-CPU map, the values of all CPUs. Raises OSError."""
+        """Return the value of a key, or None; of a per-CPU map the values of all CPUs. Raises OSError."""
         value = ctypes.create_string_buffer(self._stride * self._cpus)
         with contextlib.suppress(FileNotFoundError):
-            self._do(LOOKUP, key, value)
+            self._call("lookup", key, value)
             return value.raw
         return None
 
     def at(self, index: int) -> list[bytes]:
-        """The element of an array: its value on each CPU, one alone if they share it. Raises OSError."""
+        """Return an element of an array: its value on each CPU, or the one that they share. Raises OSError."""
         raw = self.get(index.to_bytes(4, sys.byteorder))
         if raw is None:
             raise IndexError(index)
         return [raw[cpu * self._stride : cpu * self._stride + self.value_size] for cpu in range(self._cpus)]
 
     def set(self, index: int, value: bytes) -> None:
-        """Sets an element of an array. Raises OSError."""
+        """Set an element of an array. Raises OSError."""
         self.put(index.to_bytes(4, sys.byteorder), value)
+
+    def remove(self, key: bytes) -> None:
+        """Remove an entry, if it is there. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            self._call("delete", key)
+
+    def take(self, key: bytes) -> bytes | None:
+        """Remove an entry and return its value, or None. Raises OSError.
+
+        Before Linux 5.14 (3e87f192b405) these are two steps.
+        """
+        value = ctypes.create_string_buffer(self.value_size)
+        try:
+            self._call("lookup_and_delete", key, value)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+            found = self.get(key)
+            self.remove(key)
+            return found
+        return value.raw
 
     @property
     def _cpus(self) -> int:
@@ -90,30 +138,12 @@ class Map:
         """Bytes from one CPU's value to the next one's."""
         return -(-self.value_size // WORD_BYTES) * WORD_BYTES if self.type == PERCPU_ARRAY else self.value_size
 
-    def remove(self, key: bytes) -> None:
-        """Removes an entry, if it is there. Raises OSError."""
-        with contextlib.suppress(FileNotFoundError):
-            self._do(DELETE, key, None)
+    def _call(self, operation: str, key: bytes, *rest: object) -> None:
+        getattr(libbpf(hold_gil=True), f"bpf_map_{operation}_elem")(self.fd, _padded(key, self.key_size), *rest)
 
-    def take(self, key: bytes) -> bytes | None:
-        """Removes an entry and returns its value; None: there is none. Raises OSError.
 
-        Before Linux 5.14 (3e87f192b405) these are two steps.
-        """
-        value = ctypes.create_string_buffer(self.value_size)
-        try:
-            self._do(LOOKUP_AND_DELETE, key, value)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP, 524):
-                raise
-            found = self.get(key)
-            self.remove(key)
-            return found
-        return value.raw
-
-    def _do(self, command: int, key: bytes, value: ctypes.Array[ctypes.c_char] | None, flags: int = 0) -> None:
-        buffer = ctypes.create_string_buffer(key, self.key_size)
-        address = ctypes.addressof(value) if value is not None else 0
-        bpf(command, _Element(self.fd, ctypes.addressof(buffer), address, flags), hold_gil=True)
+def _padded(data: bytes, size: int) -> bytes:
+    """Return exactly as many bytes as the kernel reads."""
+    if len(data) > size:
+        raise ValueError(f"{len(data)} bytes, where the map has {size}")
+    return data.ljust(size, b"\0")

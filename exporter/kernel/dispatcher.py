@@ -21,17 +21,12 @@ TAIL_CALL = 12  # its arguments: the context, which is in R1 already, a map of p
 
 def create_slot() -> Map:
     """A map of one program. Raises OSError."""
-    return Map.of(bpf_syscall.create_map(PROG_ARRAY, 4, 4, 1, name="slot"))
+    return Map.create(PROG_ARRAY, 4, 4, 1, name="slot")
 
 
 def fill(slot: Map, program: int) -> None:
     """Puts the program with that descriptor into a slot. Raises OSError."""
     slot.set(0, program.to_bytes(4, sys.byteorder))
-
-
-def occupant(slot: Map) -> int:
-    """The kernel's id of the program in a slot; 0: there is none. Raises OSError."""
-    return int.from_bytes(slot.get(bytes(4)) or b"", sys.byteorder)
 
 
 def load_dispatcher(slot: Map, kind: ProgramKind, name: str) -> int:
@@ -52,12 +47,12 @@ def wait_until_unused() -> None:
 
     A map of maps may only be changed so: the system call waits for all programs that run (1ae80cf31938, Linux 4.19).
     """
-    inner = bpf_syscall.create_map(ARRAY, 4, 4, 1)
+    inner = Map.create(ARRAY, 4, 4, 1)
     try:
-        outer = Map.of(bpf_syscall.create_map(ARRAY_OF_MAPS, 4, 4, 1, inner=inner))
+        outer = Map.create(ARRAY_OF_MAPS, 4, 4, 1, inner=inner.fd)
         try:
-            outer.set(0, inner.to_bytes(4, sys.byteorder))
+            outer.set(0, inner.fd.to_bytes(4, sys.byteorder))
         finally:
             os.close(outer.fd)
     finally:
-        os.close(inner)
+        os.close(inner.fd)

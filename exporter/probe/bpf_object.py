@@ -29,7 +29,7 @@ class BPFObject:
             for name in compiled.maps.keys() - self.maps.keys():
                 info = compiled.maps[name].info
                 sizes = info.key_size, info.value_size, info.max_entries, info.flags
-                self.maps[name] = Map.of(bpf_syscall.create_map(info.type, *sizes, name))
+                self.maps[name] = Map.create(info.type, *sizes, name)
         except OSError:
             self.close()
             raise

@@ -60,7 +60,7 @@ class Generation:
         making = f"{MAKING}{self.number}"
         self._pins.remove(making)
         self._pins.make_directory(making)
-        description = Map.of(_text_map(_describe(loaded)))
+        description = _text_map(_describe(loaded))
         everything = {
             "description": description.fd,
             "intake": intake.map.fd,
@@ -105,10 +105,10 @@ class Generation:
         return self._pins.get(f"{self.number}/{name}")
 
 
-def _text_map(text: bytes) -> int:
-    descriptor = bpf_syscall.create_map(ARRAY, 4, len(text), 1, name="description")
-    Map.of(descriptor).set(0, text)
-    return descriptor
+def _text_map(text: bytes) -> Map:
+    made = Map.create(ARRAY, 4, len(text), 1, name="description")
+    made.set(0, text)
+    return made
 
 
 def _describe(loaded: Loaded) -> bytes:

@@ -5,14 +5,13 @@ import errno
 import os
 import time
 
-from exporter.kernel.bpf_syscall import SYS_BPF
-
-NEXT_ID_COMMANDS = {"program": 11, "map": 12, "link": 31}
+NEXT_ID = {"program": "bpf_prog_get_next_id", "map": "bpf_map_get_next_id", "link": "bpf_link_get_next_id"}
+libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
 
 
 def bpf_objects():
     """The ids of all BPF objects on this machine, by kind."""
-    return {(kind, number) for kind, command in NEXT_ID_COMMANDS.items() for number in _ids(command)}
+    return {(kind, number) for kind, function in NEXT_ID.items() for number in _ids(function)}
 
 
 def gone(before, deadline_seconds=10.0):
@@ -23,10 +22,8 @@ def gone(before, deadline_seconds=10.0):
     return bpf_objects() - before
 
 
-def _ids(command):
-    libc = ctypes.CDLL(None, use_errno=True)
-    attributes = (ctypes.c_uint32 * 4)()
-    while libc.syscall(SYS_BPF[os.uname().machine], command, attributes, ctypes.sizeof(attributes)) == 0:
-        yield attributes[1]
-        attributes[0] = attributes[1]
+def _ids(function):
+    number = ctypes.c_uint32()
+    while getattr(libbpf, function)(number, ctypes.byref(number)) == 0:
+        yield number.value
     assert ctypes.get_errno() == errno.ENOENT, os.strerror(ctypes.get_errno())

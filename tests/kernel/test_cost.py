@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from exporter.kernel.bpf_syscall import bpf
+from exporter.kernel.libbpf import libbpf
 from tests.kernel.command import served
 from tests.kernel.own_programs import compiled
 from tests.kernel.running import running
@@ -46,7 +46,6 @@ LIMITS = {
 SYSTEM_CALLS = (144, 180)
 
 # include/uapi/linux/bpf.h
-OBJ_GET_INFO_BY_FD = 15
 CALL = 0x85
 HELPERS = {
     1: "map lookups",
@@ -74,14 +73,10 @@ int on_system_call(struct bpf_raw_tracepoint_args *ctx)
 """
 
 
-class _Info(ctypes.Structure):
-    _fields_ = (("fd", ctypes.c_uint32), ("size", ctypes.c_uint32), ("info", ctypes.c_uint64))
-
-
 def loaded_bytes(descriptor):
     """Sizes of a program in the kernel, as machine code and as BPF: the beginning of struct bpf_prog_info."""
     info = (ctypes.c_uint32 * 64)()
-    bpf(OBJ_GET_INFO_BY_FD, _Info(descriptor, ctypes.sizeof(info), ctypes.addressof(info)))
+    libbpf().bpf_obj_get_info_by_fd(descriptor, info, ctypes.byref(ctypes.c_uint32(ctypes.sizeof(info))))
     return info[4], info[5]
 
 

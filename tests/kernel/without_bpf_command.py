@@ -9,8 +9,7 @@ import os
 import struct
 import sys
 
-from exporter.kernel.bpf_syscall import SYS_BPF
-
+SYS_BPF = {"x86_64": 321, "aarch64": 280}
 LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06  # classic BPF: ld [k], jeq k, ret k
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 NUMBER_OFFSET, FIRST_ARGUMENT_OFFSET = 0, 16  # of struct seccomp_data

@@ -1,0 +1,64 @@
+"""libbpf through ctypes. It makes the system call bpf(2) and hides what differs between kernels; BCC needs it as well.
+
+Before Linux 5.11, where BPF memory counts as locked memory, libbpf raises RLIMIT_MEMLOCK by itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import CFUNCTYPE, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+from functools import cache
+from typing import Any
+
+from exporter.errors import ExporterError
+
+NAME = "libbpf.so.1"
+
+Sample = CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
+
+# The functions that return a negative errno if they fail, and their parameters; libbpf/src/bpf.h.
+FUNCTIONS: dict[str, tuple[Any, ...]] = {
+    "bpf_map_create": (c_uint32, c_char_p, c_uint32, c_uint32, c_uint32, c_void_p),
+    "bpf_map_lookup_elem": (c_int, c_void_p, c_void_p),
+    "bpf_map_update_elem": (c_int, c_void_p, c_void_p, c_uint64),
+    "bpf_map_delete_elem": (c_int, c_void_p),
+    "bpf_map_lookup_and_delete_elem": (c_int, c_void_p, c_void_p),
+    "bpf_map_get_next_key": (c_int, c_void_p, c_void_p),
+    "bpf_map_lookup_batch": (c_int, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p),
+    "bpf_prog_load": (c_uint32, c_char_p, c_char_p, c_void_p, c_size_t, c_void_p),
+    "bpf_raw_tracepoint_open": (c_char_p, c_int),
+    "bpf_link_create": (c_int, c_int, c_uint32, c_void_p),
+    "bpf_obj_pin": (c_int, c_char_p),
+    "bpf_obj_get": (c_char_p,),
+    "bpf_obj_get_info_by_fd": (c_int, c_void_p, c_void_p),
+    "ring_buffer__consume": (c_void_p,),
+}
+
+
+@cache
+def libbpf(*, hold_gil: bool = False) -> ctypes.CDLL:
+    """Return the library, whose functions raise OSError. Raises ExporterError where it is not installed.
+
+    With `hold_gil` no other thread runs during a call: one that takes a microsecond would otherwise wait milliseconds
+    for the others.
+    """
+    try:
+        lib = (ctypes.PyDLL if hold_gil else ctypes.CDLL)(NAME, use_errno=True)
+    except OSError as error:
+        raise ExporterError(
+            f"libbpf is not installed ({NAME})", "install libbpf1 (Debian, Ubuntu) or libbpf (Fedora)"
+        ) from error
+    for name, parameters in FUNCTIONS.items():
+        function = getattr(lib, name)
+        function.argtypes, function.errcheck = parameters, _raise_error
+    lib.ring_buffer__new.restype, lib.ring_buffer__new.argtypes = c_void_p, (c_int, Sample, c_void_p, c_void_p)
+    lib.ring_buffer__free.restype, lib.ring_buffer__free.argtypes = None, (c_void_p,)
+    lib.libbpf_set_print(None)  # silence: errors are raised, and logged by their callers
+    return lib
+
+
+def _raise_error(result: int, _function: object, _arguments: object) -> int:
+    if result < 0:
+        raise OSError(-result, os.strerror(-result))
+    return result
