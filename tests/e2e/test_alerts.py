@@ -9,7 +9,7 @@ from tests.e2e.alertmanager import alertmanager, receiver
 from tests.e2e.prometheus import prometheus
 from tests.kernel.command import COMMAND, served
 from tests.kernel.programs import execute, static_elf
-from tests.unit.rules_world import RULES
+from tests.unit.dashboards.rules_world import RULES
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from tests.alone import alone
 from tests.e2e import workload
 from tests.e2e.prometheus import prometheus
 from tests.kernel.command import served
-from tests.unit.grafana import ANNOTATIONS, DASHBOARDS, TARGETS, filled_in, variables
-from tests.unit.rules_world import RULES
+from tests.unit.dashboards.grafana import ANNOTATIONS, DASHBOARDS, TARGETS, filled_in, variables
+from tests.unit.dashboards.rules_world import RULES
 
 BPF_STATISTICS = Path("/proc/sys/kernel/bpf_stats_enabled")
 RATE_INTERVAL, SHOWN = "8s", "40s"

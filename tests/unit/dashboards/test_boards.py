@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from dashboards.__main__ import HERE, RUNBOOKS, dashboards, rules
-from tests.unit.grafana import ANNOTATIONS, DASHBOARDS, PANELS, TARGETS, variables
-from tests.unit.promql import asked
+from tests.unit.dashboards.grafana import ANNOTATIONS, DASHBOARDS, PANELS, TARGETS, variables
+from tests.unit.dashboards.promql import asked
 
 UNITS = {"none", "short", "locale", "percentunit", "ops", "s", "bytes", "dateTimeAsIso"}
 PANEL_TYPES = {"timeseries", "stat", "table", "heatmap", "bargauge", "state-timeline"}

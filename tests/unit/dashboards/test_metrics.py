@@ -3,25 +3,21 @@
 import re
 
 import pytest
-import yaml
 
 from exporter.metrics import definitions
-from tests.unit.grafana import ANNOTATIONS, DASHBOARDS, TARGETS, variables
-from tests.unit.promql import asked
-from tests.unit.rules_world import ROOT, RULES
+from tests.unit.dashboards.grafana import ANNOTATIONS, DASHBOARDS, TARGETS, variables
+from tests.unit.dashboards.promql import asked
+from tests.unit.dashboards.rules_world import ALERTS, RECORDS, ROOT
 
 TABLE = {metric.name: metric for metric in definitions.METRICS}
 SUFFIXES = ("_bucket", "_count", "_sum")
 TARGET_LABELS = {"cluster", "job", "instance"}
 PROMETHEUS_OWN = {"up", "scrape_duration_seconds"}
-RULE_LIST = [
-    rule for file in RULES for group in yaml.safe_load(file.read_text("utf-8"))["groups"] for rule in group["rules"]
-]
-RECORDED = {rule["record"] for rule in RULE_LIST if "record" in rule}
+RECORDED = {rule["record"] for rule in RECORDS}
 EXPRESSIONS = sorted(
     {target["expr"] for _, _, target in TARGETS}
     | {annotation["expr"] for _, annotation in ANNOTATIONS}
-    | {rule["expr"] for rule in RULE_LIST}
+    | {rule["expr"] for rule in ALERTS + RECORDS}
     | {
         variable["query"].removeprefix("label_values(").rpartition(", ")[0]
         for dashboard in DASHBOARDS.values()
@@ -68,8 +64,8 @@ def test_what_texts_name_is_there():
         for metric in re.findall(r"\bexec_(?:[a-z]+_)*[a-z]+\b(?![.:])", text):
             is_beginning = any(known.startswith(metric) for known in TABLE)
             assert is_beginning or metric == "exec_exporter", (name, metric)
-    for rule in RULE_LIST:
-        for label in re.findall(r"\$labels\.(\w+)", " ".join(rule.get("annotations", {}).values())):
+    for rule in ALERTS:
+        for label in re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())):
             assert label in labels, (rule["alert"], label)
 
 

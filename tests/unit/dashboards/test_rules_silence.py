@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.rules_world import (
+from tests.unit.dashboards.rules_world import (
     END,
     EVENT,
     LOADER,

@@ -8,8 +8,15 @@ import json
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+import yaml
+
+ROOT = Path(__file__).parents[3]
 RULES = sorted((ROOT / "dashboards/rules").glob("*.yaml"))
+_RULES = [
+    rule for file in RULES for group in yaml.safe_load(file.read_text("utf-8"))["groups"] for rule in group["rules"]
+]
+ALERTS = [rule for rule in _RULES if "alert" in rule]
+RECORDS = [rule for rule in _RULES if "record" in rule]
 PROMTOOL = ROOT / ".cache/promtool"
 GAP = "_"
 

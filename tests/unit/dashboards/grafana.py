@@ -5,7 +5,7 @@ from pathlib import Path
 
 DASHBOARDS = {
     file.stem: json.loads(file.read_text("utf-8"))
-    for file in sorted((Path(__file__).parents[2] / "dashboards/grafana").glob("*.json"))
+    for file in sorted((Path(__file__).parents[3] / "dashboards/grafana").glob("*.json"))
 }
 PANELS = [(name, panel) for name, dashboard in DASHBOARDS.items() for panel in dashboard["panels"]]
 TARGETS = [(name, panel, target) for name, panel in PANELS for target in panel["targets"]]
