@@ -9,7 +9,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 PYTEST := $(SUDO) $(VENV)/bin/python -m pytest
 CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 
-.PHONY: help run test bench test-guests test-kernels test-debian13 unit lint format docs dashboards clean install uninstall
+.PHONY: help run test bench test-guests test-kernels test-debian13 unit lint ruff ruff-format mypy clang-format format docs dashboards clean install uninstall
 .DEFAULT_GOAL := help
 
 help:
@@ -59,10 +59,18 @@ unit: $(VENV)/test-ready $(CACHE)/promtool
 
 ##@ Develop
 ## ruff, mypy and clang-format; change nothing
-lint: $(VENV)/test-ready
+lint: ruff ruff-format mypy clang-format
+
+ruff: $(VENV)/test-ready
 	$(VENV)/bin/ruff check --quiet .
+
+ruff-format: $(VENV)/test-ready
 	$(VENV)/bin/ruff format --check --quiet .
+
+mypy: $(VENV)/test-ready
 	$(VENV)/bin/mypy --no-error-summary
+
+clang-format: $(VENV)/test-ready
 	$(CLANG_FORMAT) --dry-run --Werror bpf/*.c bpf/*.h
 
 ## format Python and C
