@@ -1,45 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/*
- * From an exec to its key: which file was executed, by which interpreter, with what on
- * standard input.
- *
- * Only exec.c may use maps: BCC rewrites the main file, and there alone.
- */
+/* From an exec to its key: the file that was executed, its interpreter, and the type of its standard input. */
 #pragma once
 
-#ifdef HAVE_PROGRAM_FILE
-/* What one of the two identities of a key is made from. What there is none of is NULL. */
-struct subject {
-	struct inode *inode;
-	struct path path;
-	const char *string; /* the name as written, of a script as invoked and of the interpreter of any */
-	u32 flags;	    /* those of exec_key that the path earned */
-};
-#endif
-
-/*
- * Room for what does not fit on the stack, and for what the verifier should not follow
- * value by value. What every exec changes lies together, from the end of the climb to
- * the key. Python learns the layout of an introduction from it.
- */
-struct scratch {
-#ifdef HAVE_PROGRAM_FILE
-	struct path paths[PATHS]; /* in the order of enum text */
-	struct climb climb;
-	struct subject subjects[2];
-	struct file *interpreter; /* the ELF interpreter */
-#endif
-	struct file *stdin;
-	struct file *script;		  /* what the earlier hook saw of this exec; NULL: nothing */
-	struct introduction introduction; /* its key is the key of this exec */
-};
+#include "elf_interpreter.h"
+#include "scratch.h"
+#include "script.h"
+#include "stdin.h"
+#include "task.h"
+#include "without.h"
 
 #ifdef HAVE_PROGRAM_FILE
-
-static __always_inline bool is_script(struct linux_binprm *bprm)
-{
-	return READ(bprm, interp) != READ(bprm, filename);
-}
 
 static __always_inline bool is_relative(struct linux_binprm *bprm)
 {
@@ -49,8 +19,8 @@ static __always_inline bool is_relative(struct linux_binprm *bprm)
 	return first != '/';
 }
 
-/* The working directory; where this kernel does not show it, its dentry is NULL. */
-static __always_inline struct path directory_of(struct task_struct *task)
+/* Its dentry is NULL if this kernel does not show it. */
+static __always_inline struct path working_directory(struct task_struct *task)
 {
 	struct path path = {};
 #ifdef HAVE_CWD
@@ -61,49 +31,48 @@ static __always_inline struct path directory_of(struct task_struct *task)
 	return path;
 }
 
-static __always_inline void identify_subject(struct subject *subject, struct identity *id, struct climb *climb)
+static __always_inline void identify_subject(struct subject *subject, struct identity *id, struct walk *walk)
 {
-	if (FRESH(subject->path.dentry) || FRESH(subject->string)) {
-		id->path_hash = hash_path(&subject->path, FRESH(subject->string), climb);
-		subject->flags = climb->flags;
+	if (READ_ONCE(subject->path.dentry) || READ_ONCE(subject->string)) {
+		id->path_hash = hash_path(&subject->path, READ_ONCE(subject->string), walk);
+		subject->flags = walk->flags;
 	}
-	if (FRESH(subject->inode))
+	if (READ_ONCE(subject->inode))
 		identify(subject->inode, id, &subject->flags);
 }
 
 /*
- * A program is told by its file with its path, and by its ELF interpreter, whose file
- * tells enough: it is not climbed from. A script's own file has been replaced by its
- * interpreter's when the tracepoint fires: without the earlier hook what is left of it is
- * the path as invoked, and the directory that a relative one started from.
+ * A program is identified by its file and path, and by the file of its ELF interpreter; the interpreter's path is not
+ * hashed. Without the earlier hook a script is identified by its path as invoked and, if that is relative, by the
+ * working directory.
  */
 static __always_inline void identify_program(struct task_struct *task, struct linux_binprm *bprm, struct exec_key *key,
-					     struct scratch *space)
+					     struct scratch *scratch)
 {
-	struct subject *subjects = space->subjects;
-	struct file *own, *interpreter;
+	struct subject *subjects = scratch->subjects;
+	struct file *program, *interpreter;
 
-	__builtin_memset(subjects, 0, sizeof(space->subjects));
-	space->interpreter = 0;
+	__builtin_memset(subjects, 0, sizeof(scratch->subjects));
+	scratch->interpreter = 0;
 	if (is_script(bprm)) {
 		key->flags |= KEY_SCRIPT;
-		own = FRESH(space->script);
+		program = READ_ONCE(scratch->script);
 		interpreter = READ(bprm, file);
 		subjects[1].string = READ(bprm, interp);
 	} else {
-		own = READ(bprm, file);
-		interpreter = interpreter_file(task, space->climb.string);
-		space->interpreter = interpreter;
+		program = READ(bprm, file);
+		interpreter = interpreter_file(task, scratch->walk.string);
+		scratch->interpreter = interpreter;
 	}
-	if (own) {
-		/* f_inode may be the one below an overlay */
-		subjects[0].path = user_path(own);
+	if (program) {
+		/* not f_inode, which may be the one below an overlay */
+		subjects[0].path = user_path(program);
 		subjects[0].inode = READ(subjects[0].path.dentry, d_inode);
 	} else {
 		key->flags |= KEY_AS_INVOKED;
 		subjects[0].string = READ(bprm, filename);
 		if (is_relative(bprm))
-			subjects[0].path = directory_of(task);
+			subjects[0].path = working_directory(task);
 	}
 	if (interpreter) {
 		struct path path = user_path(interpreter);
@@ -112,24 +81,33 @@ static __always_inline void identify_program(struct task_struct *task, struct li
 	}
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < 2; i++)
-		if (FRESH(subjects[i].inode) || FRESH(subjects[i].string))
-			identify_subject(&subjects[i], i ? &key->interpreter : &key->file, &space->climb);
-	key->flags |= FRESH(subjects[0].flags);
+		if (READ_ONCE(subjects[i].inode) || READ_ONCE(subjects[i].string))
+			identify_subject(&subjects[i], i ? &key->interpreter : &key->file, &scratch->walk);
+	key->flags |= READ_ONCE(subjects[0].flags);
 }
 
 #endif /* HAVE_PROGRAM_FILE */
 
 static __always_inline void identify_exec(struct task_struct *task, struct linux_binprm *bprm, struct exec_key *key,
-					  struct scratch *space)
+					  struct scratch *scratch)
 {
 	__builtin_memset(key, 0, sizeof(*key));
-	space->stdin = stdin_file(task);
-	key->stdin_type = stdin_type(space->stdin);
+	scratch->stdin = stdin_file(task);
+	key->stdin_type = stdin_type(scratch->stdin);
 	if (parent_is_kernel_thread(task))
 		key->flags |= KEY_FROM_KERNEL;
-#ifdef HAVE_PROGRAM_FILE
-	identify_program(task, bprm, key, space);
-#else
-	key->flags |= KEY_UNREADABLE;
-#endif
+	identify_program(task, bprm, key, scratch);
+}
+
+/* A 63-bit hash of a key. Ids with the highest bit set are the exporter's, for programs that ran before the probe. */
+static __always_inline u64 program_id(const struct exec_key *key)
+{
+	const u64 *words = (const u64 *)key;
+	struct siphash hash;
+
+	siphash_start(&hash);
+#pragma unroll
+	for (int word = 0; word < sizeof(*key) / sizeof(*words); word++)
+		siphash_word(&hash, words[word]);
+	return siphash_end(&hash) & ~(1ULL << 63);
 }

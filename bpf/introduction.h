@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* Everything about one exec, written down: the sixteen arguments of the event, and what makes them useful. */
+/* The record of one exec: the sixteen arguments of the event, and the context that makes them useful. */
 #pragma once
+
+#include "identity.h"
 
 #ifdef HAVE_PROGRAM_FILE
 
 static __always_inline void write_string(struct introduction *record, u32 text, const char *string)
 {
-	u64 used = FRESH(record->text_bytes);
+	u64 used = READ_ONCE(record->text_bytes);
 	s64 size;
 
 	if (used > TEXT_BYTES - TEXT_MAX)
@@ -24,27 +26,27 @@ static __always_inline void write_string(struct introduction *record, u32 text, 
 
 /* Writes the names of a path, leaf first. */
 static __always_inline void write_path(struct introduction *record, u32 text, const struct path *path,
-				       struct climb *climb)
+				       struct walk *walk)
 {
 	u32 start = record->text_bytes;
 
 	record->path_flags[text] = PATH_PRESENT;
-	record->truncated |= 1 << text; /* until it is seen that it is not */
-	climb->names = 0;
-	climb_start(climb, path);
+	record->truncated |= 1 << text; /* until the end is reached */
+	walk->names = 0;
+	walk_start(walk, path);
 #pragma clang loop unroll(disable)
 	for (u64 i = 0; i < WRITE_STEPS; i++) {
-		enum step step = climb_step(climb);
+		enum step step = walk_step(walk);
 
-		if (step == STEP_NAME || (step == STEP_ORPHAN && !FRESH(climb->names))) {
-			u64 used = FRESH(record->text_bytes);
+		if (step == STEP_NAME || (step == STEP_ORPHAN && !READ_ONCE(walk->names))) {
+			u64 used = READ_ONCE(record->text_bytes);
 			s64 size;
 
 			if (used > TEXT_BYTES - NAME_BYTES || used - start > TEXT_MAX)
 				break;
-			if (step == STEP_NAME && !FRESH(climb->names)++ && !PASSED(climb, d_hash.pprev))
+			if (step == STEP_NAME && !READ_ONCE(walk->names)++ && !NAME_MEMBER(walk, d_hash.pprev))
 				record->path_flags[text] |= PATH_DELETED;
-			size = READ_STRING(&record->text[used], NAME_BYTES, PASSED(climb, d_name.name));
+			size = READ_STRING(&record->text[used], NAME_BYTES, NAME_MEMBER(walk, d_name.name));
 			if (size <= 0) {
 				record->unreadable |= 1 << text;
 				break;
@@ -60,41 +62,41 @@ static __always_inline void write_path(struct introduction *record, u32 text, co
 			break;
 		}
 	}
-	record->text_size[text] = FRESH(record->text_bytes) - start;
+	record->text_size[text] = READ_ONCE(record->text_bytes) - start;
 }
 
-static __always_inline void write_files(struct task_struct *task, struct linux_binprm *bprm, struct scratch *space)
+static __always_inline void write_files(struct task_struct *task, struct linux_binprm *bprm, struct scratch *scratch)
 {
-	struct introduction *record = &space->introduction;
-	struct path *paths = space->paths;
+	struct introduction *record = &scratch->introduction;
+	struct path *paths = scratch->paths;
 	struct file *program = READ(bprm, file);
 
-	__builtin_memset(paths, 0, sizeof(space->paths));
+	__builtin_memset(paths, 0, sizeof(scratch->paths));
 	paths[TEXT_PATHNAME] = user_path(program);
 	describe_file(READ(paths[TEXT_PATHNAME].dentry, d_inode), &record->program);
-	if (is_script(bprm)) /* then the key had no need of it */
-		space->interpreter = interpreter_file(task, space->climb.string);
-	if (FRESH(space->interpreter)) {
-		paths[TEXT_INTERPRETER_PATHNAME] = user_path(space->interpreter);
+	if (is_script(bprm)) /* the key did not need it */
+		scratch->interpreter = interpreter_file(task, scratch->walk.string);
+	if (READ_ONCE(scratch->interpreter)) {
+		paths[TEXT_INTERPRETER_PATHNAME] = user_path(scratch->interpreter);
 		describe_file(READ(paths[TEXT_INTERPRETER_PATHNAME].dentry, d_inode), &record->interpreter);
 	}
-	paths[TEXT_CWD] = directory_of(task);
-	if (FRESH(space->script)) {
-		paths[TEXT_SCRIPT_PATH] = user_path(space->script);
+	paths[TEXT_CWD] = working_directory(task);
+	if (READ_ONCE(scratch->script)) {
+		paths[TEXT_SCRIPT_PATH] = user_path(scratch->script);
 		describe_file(READ(paths[TEXT_SCRIPT_PATH].dentry, d_inode), &record->script);
 	}
 #ifdef HAVE_STDIN
-	if (FRESH(space->stdin)) {
-		struct inode *inode = READ(space->stdin, f_inode);
+	if (READ_ONCE(scratch->stdin)) {
+		struct inode *inode = READ(scratch->stdin, f_inode);
 
 		record->stdin_inode = READ(inode, i_ino);
-		paths[TEXT_STDIN_PATH] = user_path(space->stdin);
+		paths[TEXT_STDIN_PATH] = user_path(scratch->stdin);
 	}
 #endif
 #pragma unroll
 	for (int text = 0; text < PATHS; text++)
-		if (FRESH(paths[text].dentry))
-			write_path(record, text, &paths[text], &space->climb);
+		if (READ_ONCE(paths[text].dentry))
+			write_path(record, text, &paths[text], &scratch->walk);
 	write_string(record, TEXT_CMDPATH, READ(bprm, filename));
 	write_string(record, TEXT_INTERP, READ(bprm, interp));
 }
@@ -103,10 +105,10 @@ static __always_inline void write_files(struct task_struct *task, struct linux_b
 
 #ifdef HAVE_ARGUMENTS
 
-/* Copies the first `limit` bytes of what lies between two addresses of the process; `limit` is a constant. */
+/* Copies up to `limit` bytes of the process's memory, which starts at `start`; `limit` is a constant. */
 static __always_inline void write_memory(struct introduction *record, u32 text, u64 start, u64 bytes, u32 limit)
 {
-	u64 used = FRESH(record->text_bytes), size = bytes;
+	u64 used = READ_ONCE(record->text_bytes), size = bytes;
 
 	if (!limit || !bytes)
 		return;
@@ -134,8 +136,8 @@ static __always_inline void write_arguments(struct task_struct *task, struct lin
 	record->envc = READ(bprm, envc);
 	record->argv_bytes = READ(mm, arg_end) - argv;
 	record->env_bytes = READ(mm, env_end) - env;
-	write_memory(record, TEXT_ARGV, argv, FRESH(record->argv_bytes), ARGV_BYTES);
-	write_memory(record, TEXT_ENV, env, FRESH(record->env_bytes), ENV_BYTES);
+	write_memory(record, TEXT_ARGV, argv, READ_ONCE(record->argv_bytes), ARGV_BYTES);
+	write_memory(record, TEXT_ENV, env, READ_ONCE(record->env_bytes), ENV_BYTES);
 }
 
 #endif
@@ -158,21 +160,17 @@ static __always_inline void write_process(struct task_struct *task, struct intro
 #endif
 }
 
-/* Completes the record in `space`, whose key is there already; returns its size in bytes. */
+/* Writes the record except for its key, which is there already. Returns the record's size in bytes. */
 static __always_inline u64 write_introduction(struct task_struct *task, struct linux_binprm *bprm,
-					      struct scratch *space)
+					      struct scratch *scratch)
 {
-	struct introduction *record = &space->introduction;
+	struct introduction *record = &scratch->introduction;
 
 	__builtin_memset(&record->text_bytes, 0,
 			 __builtin_offsetof(struct introduction, text) -
 				 __builtin_offsetof(struct introduction, text_bytes));
-#ifdef HAVE_PROGRAM_FILE
-	write_files(task, bprm, space);
-#endif
-#ifdef HAVE_ARGUMENTS
+	write_files(task, bprm, scratch);
 	write_arguments(task, bprm, record);
-#endif
 	write_process(task, record);
-	return __builtin_offsetof(struct introduction, text) + FRESH(record->text_bytes);
+	return __builtin_offsetof(struct introduction, text) + READ_ONCE(record->text_bytes);
 }

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * A script's own file. When the tracepoint fires, the kernel has put the interpreter's
- * file in its place. security_bprm_creds_for_exec() sees it before that, once for each
- * exec, since 5.8: b8bff599261c ("exec: Factor security_bprm_creds_for_exec out of
- * security_bprm_set_creds").
+ * A script's own file. At sched_process_exec the kernel has already replaced it by the interpreter's file.
+ * security_bprm_creds_for_exec() still sees it, once per exec, since 5.8: b8bff599261c ("exec: Factor
+ * security_bprm_creds_for_exec out of security_bprm_set_creds"). A hook there remembers the file for the tracepoint.
  *
- * A hook there remembers which file it was, and the tracepoint reads it. By then exec
- * has dropped its reference; but the last reference to a file that a task drops goes
- * only when the task returns to user space (fput() leaves it to task work), so the file
- * is still whole. Before 5.19 that was not so of a helper that the kernel itself starts
- * (343f4c49f243 "kthread: Don't allocate kthread_struct for init and umh"): if its file
- * is no longer what it was, the script is named as it was invoked.
+ * By then exec has dropped its reference; but the last reference that a task drops is released only when the task
+ * returns to user space (fput() leaves that to task work), so the file is still intact. Before 5.19 this did not hold
+ * for helpers started by the kernel (343f4c49f243 "kthread: Don't allocate kthread_struct for init and umh"): if the
+ * file has changed, the script is known as invoked only.
  */
 #pragma once
 
-/* What the hook saw, until the tracepoint asks; of an exec that failed, until the task's next one. */
+#include "read.h"
+
+/* What the hook saw: until the tracepoint of the same exec or, if that failed, until the task's next exec. */
 struct opened {
 	u64 bprm;
 	u64 file;
@@ -24,7 +23,24 @@ struct opened {
 
 #define OPENED_ENTRIES 4096 /* execs between hook and tracepoint, and tasks whose last exec failed */
 
-#if defined(HAVE_SCRIPT_HOOK) && defined(HAVE_PROGRAM_FILE)
+#ifdef HAVE_PROGRAM_FILE
+
+static __always_inline bool is_script(struct linux_binprm *bprm)
+{
+	return READ(bprm, interp) != READ(bprm, filename);
+}
+
+#ifdef HAVE_SCRIPT_HOOK
+
+/* True if nothing will be executed: the caller only asks whether it could be (AT_EXECVE_CHECK). */
+static __always_inline bool is_check(struct linux_binprm *bprm)
+{
+#ifdef EXECVE_CHECK
+	return READ(bprm, is_check) & linux_binprm_is_check_MASK;
+#else
+	return false;
+#endif
+}
 
 static __always_inline struct opened opened_by(struct linux_binprm *bprm)
 {
@@ -39,7 +55,7 @@ static __always_inline struct opened opened_by(struct linux_binprm *bprm)
 	return opened;
 }
 
-/* The script's file, if `opened` is of this exec and the file is what it was; else NULL. */
+/* The script's file if `opened` belongs to this exec and the file has not changed; else NULL. */
 static __always_inline struct file *script_file(const struct opened *opened, struct linux_binprm *bprm)
 {
 	struct file *file = (struct file *)opened->file;
@@ -51,3 +67,5 @@ static __always_inline struct file *script_file(const struct opened *opened, str
 }
 
 #endif
+
+#endif /* HAVE_PROGRAM_FILE */

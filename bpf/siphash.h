@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * SipHash-1-3 (Aumasson, Bernstein) over strings of bytes. A key that only the
- * exporter knows keeps a user from choosing file names that collide with others.
- * The kernel's own dentry hash does not serve: it is salted with the address of
- * the parent dentry, and changes whenever that is evicted and read again.
+ * SipHash-1-3 (Aumasson, Bernstein) of byte strings. The key is secret, so users cannot choose file names that collide.
+ * The kernel's own dentry hash would not do: its salt is the address of the parent dentry, which changes whenever that
+ * is evicted and read again.
  */
 #pragma once
 
@@ -43,8 +42,8 @@ static __always_inline void siphash_word(struct siphash *s, u64 word)
 }
 
 /*
- * A string is added word by word. Its last word holds the 0 to 7 bytes over, whatever
- * lies behind them, and in its top byte their number and one: "ab", "c" is not "a", "bc".
+ * A string is added word by word. The last word holds the remaining 0 to 7 bytes and, in its top byte, their number
+ * plus one, so that "ab", "c" differs from "a", "bc". Bytes of `word` behind the string are masked.
  */
 static __always_inline u64 siphash_last_word(u64 word, u64 bytes)
 {

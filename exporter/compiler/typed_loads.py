@@ -1,6 +1,6 @@
 """Casts to the kernel's types, for which BCC has no words: a call of a number that no helper has stands for each.
 
-After such a cast the verifier lets a program read memory with plain loads. See bpf/kernel.h.
+After such a cast the verifier lets a program read memory with plain loads. See bpf/read.h.
 """
 
 from __future__ import annotations

@@ -236,6 +236,8 @@ def load(source: str, settings: ProbeSettings, before: Loaded | None = None) -> 
     raise AssertionError  # never: mypy asks
 
 
+# Collectors that exec.c is compiled with or without.
+COLLECTED = "arguments", "preload", "processes", "traits"
 # What a program keeps for itself alone, or is told anew.
 OWN = frozenset({"scratch", "settings", "misc_interpreters", "script_hook"})
 
@@ -267,5 +269,5 @@ def definitions(settings: ProbeSettings, hash_key: bytes) -> dict[str, object]:
         "HASH_KEY_1": f"{int.from_bytes(hash_key[8:], 'little')}ULL",
         "ARGV_BYTES": settings.argv_bytes,
         "ENV_BYTES": settings.env_bytes,
-        **{f"COLLECT_{name.upper()}": 1 for name in sorted(settings.collect)},
+        **{f"COLLECT_{name.upper()}": int(name in settings.collect) for name in COLLECTED},
     }

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Files: identity, facts and path, also below an overlay. */
+#pragma once
+
+#include "exec.h"
+#include "read.h"
+
+/* include/uapi/linux/stat.h, include/uapi/linux/magic.h */
+#define S_IFMT 0170000
+#define S_IFIFO 0010000
+#define S_IFCHR 0020000
+#define S_IFDIR 0040000
+#define S_IFBLK 0060000
+#define S_IFREG 0100000
+#define S_IFSOCK 0140000
+#define S_ISUID 0004000
+#define S_ISGID 0002000
+#define S_IXGRP 0000010
+#define S_IWOTH 0000002
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+
+#define NS_PER_SECOND 1000000000LL
+
+#ifdef HAVE_PROGRAM_FILE
+
+#ifdef HAVE_OVERLAY_BACKING
+/*
+ * The inode below an overlay's: in the upper layer, else in the topmost lower one. The overlay's own device number
+ * changes with every mount. Adds KEY_UPPER_LAYER to the flags.
+ */
+static __always_inline struct inode *backing_inode(struct inode *inode, u32 *flags)
+{
+	struct ovl_inode *overlay = CONTAINER_OF(inode, struct ovl_inode, vfs_inode);
+	struct dentry *dentry = READ(overlay, __upperdentry);
+	struct inode *below = 0;
+
+	if (dentry)
+		below = READ(dentry, d_inode);
+	if (below) {
+		*flags |= KEY_UPPER_LAYER;
+		return below;
+	}
+#if defined(OVERLAY_ENTRY) /* 6.5: 0af950f57fef ("ovl: move ovl_entry into ovl_inode") */
+	struct ovl_entry *entry = READ(overlay, oe);
+
+	if (!entry || !READ(entry, __numlower))
+		return inode;
+	dentry = READ(entry, __lowerstack[0].dentry);
+	below = dentry ? READ(dentry, d_inode) : 0;
+#elif defined(OVERLAY_LOWERPATH) /* 6.0: ffa5723c6d25 ("ovl: store lower path in ovl_inode") */
+	dentry = READ(overlay, lowerpath.dentry);
+	below = dentry ? READ(dentry, d_inode) : 0;
+#else
+	below = READ(overlay, lower);
+#endif
+	return below ? below : inode;
+}
+#endif
+
+/* In ns since the epoch; 0: unknown. */
+static __always_inline s64 inode_ctime(struct inode *inode)
+{
+#if defined(CTIME_SPLIT) /* 6.11: 3aa63a569c64 ("fs: switch timespec64 fields in inode to discrete integers") */
+	/* 6.13: 4e40eff0b573 ("fs: add infrastructure for multigrain timestamps"): bit 31 is a flag */
+	return READ(inode, i_ctime_sec) * NS_PER_SECOND + (READ(inode, i_ctime_nsec) & 0x7fffffff);
+#elif defined(CTIME_PRIVATE) /* 6.6: 13bc24457850 ("fs: rename i_ctime field to __i_ctime") */
+	return READ(inode, __i_ctime.tv_sec) * NS_PER_SECOND + READ(inode, __i_ctime.tv_nsec);
+#elif defined(CTIME_PLAIN)
+	return READ(inode, i_ctime.tv_sec) * NS_PER_SECOND + READ(inode, i_ctime.tv_nsec);
+#else
+	return 0;
+#endif
+}
+
+/* Fills in an identity but for its path_hash; adds KEY_UPPER_LAYER to the flags. */
+static __always_inline void identify(struct inode *inode, struct identity *id, u32 *flags)
+{
+	struct super_block *sb = READ(inode, i_sb);
+
+#ifdef HAVE_OVERLAY_BACKING
+	if (READ(sb, s_magic) == OVERLAYFS_SUPER_MAGIC) {
+		inode = backing_inode(inode, flags);
+		sb = READ(inode, i_sb);
+	}
+#endif
+	id->inode = READ(inode, i_ino);
+	id->dev = READ(sb, s_dev);
+	id->ctime = inode_ctime(inode);
+	id->generation = READ(inode, i_generation);
+}
+
+static __always_inline void describe_file(struct inode *inode, struct file_facts *facts)
+{
+	struct super_block *sb = READ(inode, i_sb);
+
+	facts->inode = READ(inode, i_ino);
+	facts->dev = READ(sb, s_dev);
+	facts->ctime = inode_ctime(inode);
+	facts->mode = READ(inode, i_mode);
+	facts->generation = READ(inode, i_generation);
+#ifdef HAVE_INODE_FACTS
+	facts->size = READ(inode, i_size);
+	facts->links = READ(inode, i_nlink);
+#endif
+#ifdef HAVE_OVERLAY_BACKING
+	if (READ(sb, s_magic) == OVERLAYFS_SUPER_MAGIC) {
+		inode = backing_inode(inode, &facts->flags);
+		sb = READ(inode, i_sb);
+		facts->backing_inode = READ(inode, i_ino);
+		facts->backing_dev = READ(sb, s_dev);
+	}
+#endif
+}
+
+/* True for a mount in no mount namespace: detached, or (IS_ERR) made by the kernel for itself. */
+static __always_inline bool mount_is_internal(struct mount *mount)
+{
+	u64 ns = (u64)READ(mount, mnt_ns);
+
+	return !ns || ns >= (u64)-4095;
+}
+
+/*
+ * The path of a file as user space knows it. Since 6.5 a file that an overlay opened for a mapping lies on an internal
+ * mount, with the overlay's path beside it: 62d53c4a1dfe ("fs: use backing_file container for internal files with
+ * "fake" f_path"). FMODE_BACKING cannot identify such files: its bit changed in 6.14, and both bits had other meanings.
+ */
+static __always_inline struct path user_path(struct file *file)
+{
+	struct path path = READ(file, f_path);
+#ifdef HAVE_BACKING_FILE
+	if (mount_is_internal(CONTAINER_OF(path.mnt, struct mount, mnt))) {
+		struct path user = READ(CONTAINER_OF(file, struct backing_file, file), user_path);
+		struct inode *inode = user.dentry ? READ(user.dentry, d_inode) : 0;
+		struct super_block *sb = inode ? READ(inode, i_sb) : 0;
+
+		if (sb && READ(sb, s_magic) == OVERLAYFS_SUPER_MAGIC)
+			return user;
+	}
+#endif
+	return path;
+}
+
+#endif /* HAVE_PROGRAM_FILE */

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Descriptor 0: its file, and what kind of file it is. */
+#pragma once
+
+#include "file.h"
+
+/* include/uapi/linux/magic.h, include/linux/kdev_t.h */
+#define ANON_INODE_FS_MAGIC 0x09041934
+#define PIDFS_MAGIC 0x50494446
+#define MAJOR(dev) ((dev) >> 20)
+#define MINOR(dev) ((dev) & 0xfffff)
+
+/* The file of descriptor 0; NULL: closed, or unknown without HAVE_STDIN. */
+static __always_inline struct file *stdin_file(struct task_struct *task)
+{
+	struct file *file = 0;
+#ifdef HAVE_STDIN
+	struct files_struct *files = READ(task, files);
+	struct fdtable *fdt = READ(files, fdt);
+	struct file **descriptors = (struct file **)READ(fdt, fd);
+
+	file = (struct file *)READ_WORD(descriptors);
+#endif
+	return file;
+}
+
+static __always_inline u32 stdin_type(struct file *file)
+{
+#ifdef HAVE_STDIN
+	if (!file)
+		return STDIN_CLOSED;
+
+	struct inode *inode = READ(file, f_inode);
+	struct super_block *sb = READ(inode, i_sb);
+	u64 magic = READ(sb, s_magic);
+	u32 rdev;
+
+	/* By superblock: since 6.16 the inode claims to be a regular file: cfd86ef7e8e7 ("anon_inode: use a proper
+	   mode internally") */
+	if (magic == ANON_INODE_FS_MAGIC || magic == PIDFS_MAGIC)
+		return STDIN_ANON;
+	switch (READ(inode, i_mode) & S_IFMT) {
+	case S_IFREG:
+		return STDIN_FILE;
+	case S_IFDIR:
+		return STDIN_DIRECTORY;
+	case S_IFIFO:
+		return STDIN_PIPE;
+	case S_IFSOCK:
+		return STDIN_SOCKET;
+	case S_IFBLK:
+		return STDIN_BLOCKDEV;
+	case S_IFCHR:
+		break;
+	case 0:
+		return STDIN_ANON;
+	default:
+		return STDIN_UNKNOWN;
+	}
+	rdev = READ(inode, i_rdev);
+	if (MAJOR(rdev) == 1 && MINOR(rdev) == 3)
+		return STDIN_NULL;
+	switch (MAJOR(rdev)) { /* Documentation/admin-guide/devices.txt */
+	case 2 ... 5:	  /* BSD pseudo-terminals, virtual consoles, serial ports, /dev/tty, /dev/console, /dev/ptmx */
+	case 136 ... 143: /* Unix98 pseudo-terminals */
+	case 166:	  /* USB modems */
+	case 188:	  /* USB serial converters */
+	case 204:	  /* serial ports of systems on a chip */
+	case 229:	  /* hypervisor consoles */
+		return STDIN_TTY;
+	}
+	return STDIN_CHARDEV;
+#else
+	return STDIN_UNKNOWN;
+#endif
+}
