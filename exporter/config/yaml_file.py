@@ -7,17 +7,24 @@ from typing import Any
 
 import yaml
 
+from exporter.errors import USAGE, ExporterError
+
 MAX_BYTES = 1 << 20
 MAX_NODES = 50_000
 
 
 class YAMLFileError(ValueError):
-    """What is wrong with a file, in words for its author. `line` counts from 1; it is 0 for the file as a whole."""
+    """A message for the author of a file. `line` counts from 1; 0 is the file as a whole."""
 
     def __init__(self, what: str, line: int = 0, remedy: str = "") -> None:
         super().__init__(what)
         self.line = line
         self.remedy = remedy
+
+    def refusal(self, path: Path, origin: str) -> ExporterError:
+        """Return the error that names the line, or else `origin` of the file, and the remedy."""
+        where = f"{path}:{self.line}" if self.line else f"{origin}={path}"
+        return ExporterError(f"{where}: {self}", self.remedy or "correct it", status=USAGE)
 
 
 def line_of(node: yaml.Node) -> int:

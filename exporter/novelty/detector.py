@@ -306,17 +306,17 @@ class Novelty:
             self._show(catalogue)
         if not self._learning.active and self._installed is None:
             self._installed = self._packages_of(catalogue)
-        changed = self._accepted.changed()
+        changed = self._accepted.reload()
         if catalogue.version != self._version or changed or self._open.expired:
             self._version = catalogue.version
             self._learning.load(catalogue)
-            self._open.refresh(catalogue, self._accepted.entries)
+            self._open.refresh(catalogue, self._accepted.value)
             self._show(catalogue)
         if self._is_time(RECHECK_SECONDS):
             self._recheck(catalogue)
             if self._outdated:  # some of the findings have been forgotten
                 self._outdated = False
-                self._open.refresh(catalogue, self._accepted.entries)
+                self._open.refresh(catalogue, self._accepted.value)
                 self._show(catalogue)
         if len(self._to_touch) >= TOUCHED or (self._to_touch and self._is_time(TOUCH_SECONDS)):
             with catalogue.transaction():
@@ -336,7 +336,7 @@ class Novelty:
             catalogue.set(ACCEPTED_FILE, str(self._accepted.path.absolute()) if self._accepted.path else "")
         self._learning.load(catalogue)
         self._catalogue, self._version, self._installed = catalogue, catalogue.version, None
-        self._open.refresh(catalogue, self._accepted.entries)
+        self._open.refresh(catalogue, self._accepted.value)
         self._show(catalogue)
 
     def _packages_of(self, catalogue: Catalogue) -> frozenset[str]:

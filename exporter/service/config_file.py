@@ -15,7 +15,6 @@ import yaml
 from exporter.config import yaml_file
 from exporter.config.resolve import CONFIG_FILE, Setting, flags, repeatable, value_of
 from exporter.config.yaml_file import YAMLFileError, line_of
-from exporter.errors import USAGE, ExporterError
 from exporter.metrics.path_presets import PRESETS
 from exporter.metrics.path_rules import PathRules, Rule, rule
 
@@ -41,9 +40,7 @@ def read(file: Setting, parser: argparse.ArgumentParser) -> Config:
     try:
         return _parse(yaml_file.read(path), path, parser)
     except YAMLFileError as error:
-        where = f"{path}:{error.line}" if error.line else f"{file.origin}={path}"
-        remedy = error.remedy or "correct it, or see Configuration in the README"
-        raise ExporterError(f"{where}: {error}", remedy, status=USAGE) from error
+        raise error.refusal(path, file.origin) from error
 
 
 def _parse(text: str, path: Path, parser: argparse.ArgumentParser) -> Config:

@@ -28,10 +28,6 @@ BOOLEANS: Mapping[str, bool] = yaml.SafeLoader.bool_values
 NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
-class WebConfigError(ValueError):
-    """What is wrong with the file, in words for its author."""
-
-
 @dataclass(frozen=True)
 class TLSConfig:
     """`tls_server_config`. Names are the file's; paths are absolute or relative to the file's directory."""
@@ -76,13 +72,8 @@ class WebConfig:
 
 
 def read(path: Path) -> WebConfig:
-    """Reads and checks a file. Raises WebConfigError."""
-    try:
-        document = yaml_file.construct(yaml_file.compose(yaml_file.read(path)), yaml_file.TextLoader)
-    except YAMLFileError as error:
-        where = f"line {error.line}: " if error.line else ""
-        remedy = f": {error.remedy}" if error.remedy else ""
-        raise WebConfigError(f"{where}{error}{remedy}") from error
+    """Read and check a file. Raise YAMLFileError."""
+    document = yaml_file.construct(yaml_file.compose(yaml_file.read(path)), yaml_file.TextLoader)
     return _parse(document, path.parent)
 
 
@@ -101,7 +92,7 @@ def _parse(document: Any, directory: Path) -> WebConfig:
         rate_interval=_duration(limit.get("interval", "0")),
     )
     if config.rate_interval and config.rate_burst < 1:
-        raise WebConfigError("rate_limit has an interval and a burst below 1: that would refuse every request")
+        raise YAMLFileError("rate_limit has an interval and a burst below 1: that would refuse every request")
     return config
 
 
@@ -110,11 +101,11 @@ def _known(section: Any, where: str, **types: type) -> dict[str, Any]:
     if section is None:
         return {}
     if not isinstance(section, dict):
-        raise WebConfigError(f"{where} is not a mapping")
+        raise YAMLFileError(f"{where} is not a mapping")
     found = {}
     for name, value in section.items():
         if name not in types:
-            raise WebConfigError(f"{where} has an unknown key {name!r}")
+            raise YAMLFileError(f"{where} has an unknown key {name!r}")
         if value is not None:
             found[name] = _typed(value, types[name], f"{name} in {where}")
     return found
@@ -127,7 +118,7 @@ def _typed(value: Any, wanted: type, where: str) -> Any:
     if wanted is int and isinstance(value, str) and NUMBER.fullmatch(value):
         return int(value)
     if not isinstance(value, wanted):
-        raise WebConfigError(f"{where} has a value of the wrong type")
+        raise YAMLFileError(f"{where} has a value of the wrong type")
     return value
 
 
@@ -138,7 +129,7 @@ def _tls(section: Any, directory: Path) -> TLSConfig:
     for name, value in values.items():
         if isinstance(value, list):
             if not all(isinstance(item, str) for item in value):
-                raise WebConfigError(f"{name} in tls_server_config is not a list of names")
+                raise YAMLFileError(f"{name} in tls_server_config is not a list of names")
             values[name] = tuple(value)
         elif name.endswith("_file") and value:
             values[name] = str(directory / value)
@@ -148,18 +139,18 @@ def _tls(section: Any, directory: Path) -> TLSConfig:
 def _headers(headers: Mapping[Any, Any]) -> dict[str, str]:
     for name, value in headers.items():
         if name not in HEADERS:
-            raise WebConfigError(f"HTTP header {name!r} cannot be configured: give one of {', '.join(HEADERS)}")
+            raise YAMLFileError(f"HTTP header {name!r} cannot be configured: give one of {', '.join(HEADERS)}")
         if not isinstance(value, str) or not value.isprintable():
-            raise WebConfigError(f"the value of HTTP header {name} is not a line of text")
+            raise YAMLFileError(f"the value of HTTP header {name} is not a line of text")
         if HEADERS[name] and value not in HEADERS[name]:
-            raise WebConfigError(f"invalid value for {name}: {value!r}, give {' or '.join(HEADERS[name])}")
+            raise YAMLFileError(f"invalid value for {name}: {value!r}, give {' or '.join(HEADERS[name])}")
     return dict(headers)
 
 
 def _users(users: Mapping[Any, Any]) -> dict[str, str]:
     for name, password in users.items():
         if not isinstance(name, str) or not isinstance(password, str) or not BCRYPT.fullmatch(password):
-            raise WebConfigError(f"the password of user {name} is not a bcrypt hash: make one with htpasswd -nBC 10 ''")
+            raise YAMLFileError(f"the password of user {name} is not a bcrypt hash: make one with htpasswd -nBC 10 ''")
     return dict(users)
 
 
@@ -170,4 +161,4 @@ def _duration(value: str) -> float:
     try:
         return duration.seconds(value, duration.GO)
     except ValueError as error:
-        raise WebConfigError(f"{error}: give one such as 1s or 500ms") from error
+        raise YAMLFileError(f"{error}: give one such as 1s or 500ms") from error

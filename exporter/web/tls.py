@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from exporter.web.config import TLSConfig, WebConfig, WebConfigError
+from exporter.config.yaml_file import YAMLFileError
+from exporter.web.config import TLSConfig, WebConfig
 
 VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,
@@ -47,14 +48,14 @@ ANY = ("RequireAnyClientCert", "RequireClientCert")
 
 
 def context(web: WebConfig) -> ssl.SSLContext | None:
-    """What to serve TLS with, or None where the file does not ask for TLS. Raises WebConfigError."""
+    """What to serve TLS with, or None where the file does not ask for TLS. Raises YAMLFileError."""
     config = web.tls
     if not config.enabled:
         return None
     if not (config.cert or config.cert_file):
-        raise WebConfigError("missing one of cert or cert_file")
+        raise YAMLFileError("missing one of cert or cert_file")
     if not (config.key or config.key_file):
-        raise WebConfigError("missing one of key or key_file")
+        raise YAMLFileError("missing one of key or key_file")
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     _set_versions(made, config)
@@ -73,10 +74,10 @@ def allowed(certificate: Mapping[str, Any] | None, names: tuple[str, ...]) -> bo
 def _set_versions(made: ssl.SSLContext, config: TLSConfig) -> None:
     for version in (config.min_version, config.max_version):
         if version not in VERSIONS:
-            raise WebConfigError(f"unknown TLS version {version}: give one of {', '.join(VERSIONS)}")
+            raise YAMLFileError(f"unknown TLS version {version}: give one of {', '.join(VERSIONS)}")
     lowest, highest = VERSIONS[config.min_version], VERSIONS[config.max_version]
     if lowest > highest:
-        raise WebConfigError(f"min_version {config.min_version} is above max_version {config.max_version}")
+        raise YAMLFileError(f"min_version {config.min_version} is above max_version {config.max_version}")
     with warnings.catch_warnings():  # of old versions: they are not the default, somebody has asked for them
         warnings.simplefilter("ignore", DeprecationWarning)
         made.minimum_version, made.maximum_version = lowest, highest
@@ -85,7 +86,7 @@ def _set_versions(made: ssl.SSLContext, config: TLSConfig) -> None:
 def _set_ciphers(made: ssl.SSLContext, config: TLSConfig, http2: bool) -> None:
     for cipher in config.cipher_suites:
         if cipher not in CIPHERS and cipher not in TLS13_CIPHERS:
-            raise WebConfigError(f"unknown cipher {cipher}")
+            raise YAMLFileError(f"unknown cipher {cipher}")
     if (
         config.cipher_suites
         and http2
@@ -93,7 +94,7 @@ def _set_ciphers(made: ssl.SSLContext, config: TLSConfig, http2: bool) -> None:
         and HTTP2_CIPHERS.isdisjoint(config.cipher_suites)
     ):
         # The toolkit's own rule. Only HTTP/1.1 is served here, but a file should mean the same to every exporter.
-        raise WebConfigError(
+        raise YAMLFileError(
             f"cipher_suites has no cipher that HTTP/2 requires: add one of {', '.join(sorted(HTTP2_CIPHERS))},"
             " or set http2: false in http_server_config"
         )
@@ -107,29 +108,29 @@ def _set_ciphers(made: ssl.SSLContext, config: TLSConfig, http2: bool) -> None:
 def _set_curve(made: ssl.SSLContext, config: TLSConfig) -> None:
     for curve in config.curve_preferences:
         if curve not in CURVES:
-            raise WebConfigError(f"unknown curve {curve}: give one of {', '.join(CURVES)}")
+            raise YAMLFileError(f"unknown curve {curve}: give one of {', '.join(CURVES)}")
     if len(config.curve_preferences) == 1:
         made.set_ecdh_curve(CURVES[config.curve_preferences[0]])
     elif config.curve_preferences and set(config.curve_preferences) != set(CURVES):
-        raise WebConfigError("curve_preferences has several curves: Python's ssl takes one, or all of them")
+        raise YAMLFileError("curve_preferences has several curves: Python's ssl takes one, or all of them")
 
 
 def _set_client_auth(made: ssl.SSLContext, config: TLSConfig) -> None:
     kind = config.client_auth_type
     if kind in ANY:
-        raise WebConfigError(
+        raise YAMLFileError(
             f"client_auth_type {kind} is not supported: it accepts a certificate that anyone can make;"
             f" give {REQUIRED} and client_ca_file"
         )
     if kind not in NO_CLIENT_CERT and kind not in CLIENT_AUTH:
-        raise WebConfigError(
+        raise YAMLFileError(
             f"invalid client_auth_type {kind}: give one of {', '.join((*NO_CLIENT_CERT[1:], *CLIENT_AUTH))}"
         )
     authority = config.client_ca or config.client_ca_file
     if authority and kind in ("", "NoClientCert"):
-        raise WebConfigError("client CAs are configured without a client_auth_type")
+        raise YAMLFileError("client CAs are configured without a client_auth_type")
     if config.client_allowed_sans and kind != REQUIRED:
-        raise WebConfigError(f"client_allowed_sans requires client_auth_type {REQUIRED}")
+        raise YAMLFileError(f"client_allowed_sans requires client_auth_type {REQUIRED}")
     if kind in CLIENT_AUTH:
         made.verify_mode = CLIENT_AUTH[kind]
         if not authority:  # as to Go, which takes the system's then
@@ -173,4 +174,4 @@ def _complaining(what: str, path: str) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         reason = error.reason if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
-        raise WebConfigError(f"{what}{f' {path}' if path else ''} cannot be used: {reason or error}") from error
+        raise YAMLFileError(f"{what}{f' {path}' if path else ''} cannot be used: {reason or error}") from error

@@ -225,7 +225,7 @@ def test_config_check_reads_the_file_of_accepted_findings(readable):
     accepted.write_text("accepted:\n  - {path: /opt/*, reason: builds}\n  - {path: /usr/*}\n")
     status, said, wrong = config_check(f"--findings.accepted-file={accepted}")
     assert (status, said) == (2, "")
-    assert wrong == f"exec_exporter: {accepted}:3: an entry says in reason why it is there: correct it\n"
+    assert wrong == f"exec_exporter: {accepted}:3: an entry has no reason: write down why it is accepted\n"
     accepted.unlink()
     status, said, wrong = config_check(EXEC_EXPORTER_FINDINGS_ACCEPTED_FILE=str(accepted))
     assert (status, said) == (2, "")

@@ -96,13 +96,13 @@ def test_certificates_can_be_in_the_file_itself(authority):
 BAD = {
     "junk": ("foo bar baz", "not a mapping"),
     "not YAML": ("a: [", "not YAML"),
-    "not YAML, a tab": ("tls_server_config:\n\tcert_file: x", "line 2: it is not YAML"),
+    "not YAML, a tab": ("tls_server_config:\n\tcert_file: x", "web.yml:2: it is not YAML"),
     "unknown key": ("tls_config: {}", "unknown key 'tls_config'"),
     "unknown key of a section": (tls(f"{PAIR}, certfile: x"), "unknown key 'certfile'"),
-    "a key twice": (tls(PAIR) + tls(PAIR), "line 2: 'tls_server_config' is given twice, first in line 1"),
+    "a key twice": (tls(PAIR) + tls(PAIR), "web.yml:2: 'tls_server_config' is given twice, first in line 1"),
     "merges without end": (
         "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [{f'*a{n - 1}, ' * 9}]}}\n" for n in range(1, 10)),
-        "line 6: with its aliases written out",
+        "web.yml:6: with its aliases written out",
     ),
     "wrong type": (tls("cert_file: [a], key_file: b"), "wrong type"),
     "no certificate": (tls("key_file: server.key"), "missing one of cert or cert_file"),
