@@ -249,6 +249,11 @@ COLLECTOR_SUCCESS = _gauge(
 COLLECTOR_DURATION = _gauge(
     "exec_exporter_collector_duration_seconds", "Duration of a collector in this scrape.", collector=COLLECTORS
 )
+CONFIG_RELOADED = _gauge(
+    "exec_exporter_config_last_reload_successful",
+    "Whether the last load of a configuration file succeeded (1) or its last good version stays in force (0).",
+    file=("web.config.file", "findings.accepted-file"),
+)
 BUILD_INFO = _gauge(
     "exec_exporter_build_info",
     "Versions of the exporter, Python and BCC; always 1.",

@@ -33,7 +33,7 @@ class NoveltySetup:
     def __init__(self, options: Options) -> None:
         self._options, self._record = options.novelty, options.record
         self._known = options.probe.map_entries
-        self._accepted = AcceptedFile(options.novelty.accepted_file)
+        self.accepted_file = AcceptedFile(options.novelty.accepted_file)
         path = options.novelty.catalogue_path
         on = path and "novelty" in options.collectors and not options.output.once
         self._recovering = RecoveringCatalogue(Path(path)) if on else None
@@ -70,7 +70,7 @@ class NoveltySetup:
             decoder,
             Reader(options.rootfs, limits, packages),
             Learning(options.learning_seconds),
-            self._accepted,
+            self.accepted_file,
             record,
             options.catalogue_entries,
             options.findings_series,

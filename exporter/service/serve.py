@@ -1,18 +1,18 @@
-"""Serve, or write a file, until a signal."""
+"""The exporter as it runs: count and expose until a signal."""
 
 from __future__ import annotations
 
 import logging
 import signal
 import threading
-from contextlib import AbstractContextManager, closing
+from contextlib import ExitStack, closing
+from itertools import chain
 
-from prometheus_client import CollectorRegistry
-
+from exporter.collectors.config_files import config_files
+from exporter.collectors.flags import ALWAYS
 from exporter.collectors.housekeeping import Housekeeping, in_background
 from exporter.collectors.pipeline import Pipeline
-from exporter.host import capabilities as privilege
-from exporter.host import memory
+from exporter.host import capabilities, memory
 from exporter.host.capabilities import CAPABILITIES
 from exporter.host.sd_notify import notify
 from exporter.kernel import preflight
@@ -22,57 +22,68 @@ from exporter.probe.program import TRACEPOINT
 from exporter.service.active_probe import ActiveProbe, counting
 from exporter.service.novelty_setup import NoveltySetup
 from exporter.service.options import Options
-from exporter.service.outputs import output
+from exporter.service.outputs import HTTP, keep_writing, write
 
 log = logging.getLogger(__name__)
 
 
-ESSENTIAL = ("executions", "probe")  # collectors without which there is no use in a scrape
-
-
 def serve(options: Options) -> None:
-    """Serves, or writes a file, until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT, with --once until the metrics are written. Raise ExporterError."""
+    stop, output = _stop_at_signals(), options.output
+    with ExitStack() as stack:  # closes in reverse order
+        # At the start: what needs no privilege, the probe, nothing but reading any more.
+        http = None if output.once or output.textfile else stack.enter_context(closing(HTTP(options.web)))
+        preflight.check()
+        novelty = stack.enter_context(closing(NoveltySetup(options)))
+        pins = "" if output.once else options.pins.path
+        settings, unpin = options.probe_settings(novelty.hash_key), options.pins.unpin_on_stop
+        active = stack.enter_context(counting(pins, settings, options.series, novelty.collect, unpin=unpin))
+        probe, pipeline = active.probe, active.pipeline
+        kept = capabilities.drop(pipeline.try_out, keep=novelty.capabilities)
+        memory.give_back()
+        novelty.start(pipeline.names, pipeline.decoder, probe.missing)
+        stack.enter_context(in_background(Housekeeping(probe, pipeline, judged=lambda: novelty.judged), probe))
+
+        # While running: housekeeping, novelty and HTTP have their own threads.
+        files = (novelty.accepted_file, http.file) if http else (novelty.accepted_file,)
+        exposition = Exposition(lambda: chain(pipeline.scrape.collect(), config_files(files)))
+        if http:
+            running = http.start(exposition, lambda: _unready(probe, pipeline))
+            stack.callback(http.stop)
+        else:
+            running = write(output, exposition)
+        log.info("%s; %s", running, summary(active, kept))
+        notify("READY=1")
+        if http:
+            stop.wait()
+        elif not output.once:
+            keep_writing(output, exposition, stop)
+
+        # At the stop: answers are finished, counts and findings saved.
+        notify("STOPPING=1")
+    log.info("stopped")
+
+
+def _stop_at_signals() -> threading.Event:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with closing(output(options.output, options.web)) as out:
-        preflight.check()
-        with closing(NoveltySetup(options)) as watch, _counting(options, watch) as counts:
-            probe, pipeline = counts.probe, counts.pipeline
-            registry = CollectorRegistry(auto_describe=False)
-            registry.register(pipeline.scrape)
-            kept = privilege.drop(pipeline.try_out, keep=watch.capabilities)
-            memory.give_back()
-            watch.start(pipeline.names, pipeline.decoder, probe.missing)
-            with in_background(Housekeeping(probe, pipeline, judged=lambda: watch.judged), probe):
-                doing = out.start(Exposition(registry.collect), lambda: _unready(probe, pipeline))
-                log.info("%s; %s", doing, started(counts, kept))
-                notify("READY=1")
-                out.wait(stop)
-                notify("STOPPING=1")
-    log.info("stopped")
+    return stop
 
 
-def started(counts: ActiveProbe, kept: frozenset[int]) -> str:
-    """What the line at the start says of the probe."""
-    probe = counts.probe
+def summary(active: ActiveProbe, kept: frozenset[int]) -> str:
+    """Return the state of the probe, and the capabilities that are `kept`, for the log."""
+    probe = active.probe
     lacks = ", ".join(f"{feature.name} ({feature.without})" for feature in probe.missing) or "nothing"
-    capabilities = ", ".join(CAPABILITIES.get(number, str(number)) for number in sorted(kept)) or "none"
-    pinned = f"pinned, {counts.pinned}" if counts.pinned else "not pinned"
-    return f"probe attached to {TRACEPOINT}, {pinned}; this kernel lacks {lacks}; capabilities kept: {capabilities}"
+    names = ", ".join(CAPABILITIES.get(number, str(number)) for number in sorted(kept)) or "none"
+    pinned = f"pinned, {active.pinned}" if active.pinned else "not pinned"
+    return f"probe attached to {TRACEPOINT}, {pinned}; this kernel lacks {lacks}; capabilities kept: {names}"
 
 
 def _unready(probe: Probe, pipeline: Pipeline) -> str:
-    """Why a scrape is no good now, or nothing."""
+    """Return why scrapes are incomplete, or an empty string."""
     if not probe.attached:
         return "not attached"
-    failing = [name for name in pipeline.scrape.failing if name in ESSENTIAL]
+    failing = [name for name in pipeline.scrape.failing if name in ALWAYS]
     return f"last reading failed: {', '.join(failing)}" if failing else ""
-
-
-def _counting(options: Options, watch: NoveltySetup) -> AbstractContextManager[ActiveProbe]:
-    """ActiveProbe as the options ask for it. What ends after one reading leaves nothing pinned."""
-    path = "" if options.output.once else options.pins.path
-    settings = options.probe_settings(watch.hash_key)
-    return counting(path, settings, options.series, watch.collect, unpin=options.pins.unpin_on_stop)

@@ -44,7 +44,7 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Site:
+class App:
     """Answers requests. `unready` says why scrapes are no good now, in a few words, or nothing.
 
     At most `max_requests` scrapes are under way at once, 0 for any number.

@@ -93,11 +93,11 @@ def test_one_line_at_the_start_and_one_at_the_end():
         assert process.wait(DEADLINE_SECONDS) == 0
         first, last = said().splitlines()
         assert re.fullmatch(
-            r"time=\S+Z level=info source=exec_exporter msg=\"serving http://127\.0\.0\.1:\d+/metrics;"
+            r"time=\S+Z level=info source=exporter.service.serve msg=\"serving http://127\.0\.0\.1:\d+/metrics;"
             r" probe attached to sched_process_exec, not pinned; this kernel lacks .+; capabilities kept: none\"",
             first,
         )
-        assert last.endswith('level=info source=exec_exporter msg="stopped"')
+        assert last.endswith('level=info source=exporter.service.serve msg="stopped"')
 
 
 def test_it_logs_json():

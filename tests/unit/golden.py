@@ -2,12 +2,15 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 from exporter.collectors import arguments
+from exporter.collectors.config_files import config_files
 from exporter.collectors.failures import failures
 from exporter.collectors.forks import forks
 from exporter.collectors.novelty import NoveltyCollector
 from exporter.collectors.probe import ProbeCollector
+from exporter.metrics.definitions import CONFIG_RELOADED
 from exporter.metrics.render import TEXT, Renderer
 from exporter.metrics.scrape import Scrape
 from exporter.novelty.snapshot import NoveltySnapshot
@@ -65,7 +68,8 @@ def exposition():
             "probe": ProbeCollector(maps, executions._names, executions, processes).collect,
         }
     )
-    text = Renderer(TEXT).render(scrape.collect()).decode()
+    files = [SimpleNamespace(name=name, path=GOLDEN, successful=True) for name in CONFIG_RELOADED.values["file"]]
+    text = Renderer(TEXT).render([*scrape.collect(), *config_files(files)]).decode()
     for pattern, replacement in CHANGING:
         text = pattern.sub(replacement, text)
     return text

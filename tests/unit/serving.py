@@ -10,7 +10,7 @@ from pathlib import Path
 from exporter.metrics import definitions
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.family import RowFamily
-from exporter.web.app import Site
+from exporter.web.app import App
 from exporter.web.config_reloader import WebFile
 from exporter.web.server import Server
 from exporter.web.sockets import listen
@@ -42,17 +42,17 @@ class Served:
 
 
 @contextmanager
-def serving(web_config=None, families=lambda: rows(3), idle_seconds=30, write_seconds=30, **site):
+def serving(web_config=None, families=lambda: rows(3), idle_seconds=30, write_seconds=30, **options):
     web = WebFile(web_config)
     sockets = listen(("127.0.0.1:0",))
-    site = Site(Exposition(families), web, **site)
-    server = Server(sockets, site.respond, web, idle_seconds, write_seconds)
+    app = App(Exposition(families), web, **options)
+    server = Server(sockets, app.respond, web, idle_seconds, write_seconds)
     server.start()
     try:
         yield Served(sockets[0].getsockname()[1])
     finally:
         server.close()
-        site.close()
+        app.close()
 
 
 class Authority:

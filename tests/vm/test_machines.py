@@ -85,12 +85,12 @@ if WHOLE_MATRIX:
     @of(NO_KPROBES)
     def test_with_kprobes_disarmed_another_hook_knows_scripts(boot, result):
         assert result.status == 0, result.output
-        assert "scripts: known by their own file, caught by fentry" in result.output
+        assert "scripts: identified by file, using fentry" in result.output
 
     @of(NO_HOOKS)
     def test_hooks_that_attach_and_never_fire_are_noticed_and_scripts_named_as_invoked(boot, result):
         assert result.status == 0, result.output
-        assert "scripts: named as they were invoked" in result.output
+        assert "scripts: named as invoked" in result.output
         assert "kprobe: attached and never fired" in result.output
 
     @of(ONLY_V2)
