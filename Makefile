@@ -7,6 +7,7 @@ VENV := .venv
 CACHE := .cache
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 PYTEST := $(SUDO) $(VENV)/bin/python -m pytest
+TOOLS := $(SUDO) $(VENV)/bin/python -m tests.tools
 CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 
 .PHONY: help run test bench test-guests test-kernels test-debian13 unit lint ruff ruff-format mypy clang-format format docs dashboards clean install uninstall
@@ -22,40 +23,52 @@ run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
 ##@ Test
-## lint, unit tests, and the tests that need root, on this kernel and on others
-test: lint $(addprefix $(CACHE)/,promtool prometheus prometheus-alertmanager alertmanager-templates test-ready vm-ready image-ready) chart-tools
-	$(PYTEST) tests/unit tests/chart tests/kernel tests/vm tests/e2e tests/image $(ARGS)
+## lint, unit tests, and the tests that need root, on this kernel and on others; 12 minutes
+test: $(VENV)/test-ready
+	@+$(MAKE) --no-print-directory --jobs=2 lint test-tools
+	$(SUDO) $(VENV)/bin/python -m tests.run $(ARGS)
+
+## the same with every repetition: all crash points, more examples, both ways of reading everywhere
+test-all: export EXHAUSTIVE := 1
+test-all: test
+
+## tests that need neither root nor BCC; 1 minute
+unit: $(VENV)/test-ready
+	@$(VENV)/bin/python -m tests.tools promtool
+	$(VENV)/bin/python -m pytest --numprocesses=auto tests/unit $(ARGS)
 
 ## other kernels only: the types of all, and the oldest and the newest in emulated machines
-test-guests: lint $(CACHE)/vm-ready
+test-guests: lint
+	$(TOOLS) vm
 	$(PYTEST) tests/vm -v $(ARGS)
 
 ## every kernel of docs/kernels.md, whose table it writes; 40 minutes
-test-kernels: lint $(CACHE)/vm-ready $(CACHE)/ports-ready
+test-kernels: lint
+	$(TOOLS) vm ports
 	$(SUDO) env KERNELS=all $(VENV)/bin/python -m pytest tests/vm -v $(ARGS)
 
 ## make run and make test in Debian 13's user space
-test-debian13: $(VENV)/test-ready $(CACHE)/ports-ready
+test-debian13: $(VENV)/test-ready
+	$(TOOLS) ports
 	$(SUDO) $(VENV)/bin/python -m tests.vm.debian13
 
 ## the tables of docs/performance.md; 15 minutes, or 4 with ARGS=--quick, or some sections with ARGS='storm scrape'
-bench: $(VENV)/test-ready $(CACHE)/bench-ready
+bench: $(VENV)/test-ready
+	$(TOOLS) bench
 	$(SUDO) $(VENV)/bin/python -m tests.bench $(ARGS)
 
-.PHONY: test-cluster chart-tools image
+.PHONY: test-all test-tools test-cluster image
 
 ## the chart on a real Kubernetes, compiled at the first run, which takes 15 minutes more
-test-cluster: $(VENV)/test-ready chart-tools $(CACHE)/image-ready $(CACHE)/cluster-ready
+test-cluster: $(VENV)/test-ready
+	$(TOOLS) image cluster helm crds seccomp-profile
 	$(SUDO) $(VENV)/bin/python -m tests.cluster.compile
 	$(PYTEST) tests/cluster -v -s $(ARGS)
 
-# Helm and what else the chart's tests compile, kept in ~/.cache/exec_exporter as it takes two minutes.
-chart-tools: $(VENV)/test-ready
-	@$(SUDO) $(VENV)/bin/python -m tests.tools helm crds seccomp-profile
-
-## tests that need neither root nor BCC
-unit: $(VENV)/test-ready $(CACHE)/promtool
-	$(VENV)/bin/python -m pytest tests/unit $(ARGS)
+# What the tiers of make test run; tests.run compiles the rest. Without apt-get tests that lack something are skipped.
+test-tools: $(VENV)/test-ready
+	@$(VENV)/bin/python -m tests.tools promtool
+	@$(TOOLS) kernel vm image prometheus prometheus-alertmanager alertmanager-templates
 
 ##@ Develop
 ## ruff, mypy and clang-format; change nothing
@@ -80,10 +93,11 @@ format: $(VENV)/test-ready
 	$(CLANG_FORMAT) -i bpf/*.c bpf/*.h
 
 ## generate the tables of docs/ and of the chart's README, and the plain manifest
-docs: $(VENV)/run-ready chart-tools
+docs: $(VENV)/test-ready
+	$(TOOLS) helm
 	$(VENV)/bin/python -m exporter.metrics.markdown
 	$(VENV)/bin/python -m exporter.service.flags_markdown
-	$(VENV)/bin/python helm/generate.py "$$($(SUDO) $(VENV)/bin/python -m tests.tools path helm)"
+	$(VENV)/bin/python helm/generate.py "$$($(TOOLS) path helm)"
 
 ## generate the committed dashboards; with OUT, RUNBOOKS and JOB all of dashboards/ for your site
 dashboards: $(VENV)/test-ready
@@ -150,62 +164,3 @@ $(VENV)/run-ready: pyproject.toml | $(VENV)/bin/python
 $(VENV)/test-ready: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --editable '.[test,dashboards]'
 	@touch $@ $(VENV)/run-ready
-
-# Out of Debian's packages without installing them: that would start services here. Newer releases have promtool in a
-# package of its own.
-$(addprefix $(CACHE)/,prometheus promtool prometheus-alertmanager amtool):
-	@mkdir -p $(CACHE)
-	@if command -v $(@F) > /dev/null; then ln -sf "$$(command -v $(@F))" $@; exit; fi; \
-	apt-cache show prometheus > /dev/null 2>&1 || $(SUDO) apt-get update -qq; \
-	directory=$$(mktemp -d) && for package in $(@F) prometheus prometheus-alertmanager; do \
-	    (cd $$directory && apt-get download -qq $$package 2> /dev/null && dpkg-deb --fsys-tarfile $${package}_*.deb) | \
-	    tar -x --strip-components=3 -C $(CACHE) ./usr/bin/$(@F) 2> /dev/null && break; \
-	done; rm -rf "$$directory"; test -x $@ || { echo "make: no $(@F) in Debian's packages" >&2; exit 1; }
-
-# Debian 12 has virtiofsd in qemu-system-common; later it is a package of its own.
-VIRTIOFSD = $(shell apt-cache show virtiofsd > /dev/null 2>&1 && echo virtiofsd)
-
-# Newer buildah makes no container without it; older releases of Debian have none.
-NETAVARK = $(shell apt-cache show netavark > /dev/null 2>&1 && echo netavark)
-
-# install: commands, and the packages that have them
-define install
-	@mkdir -p $(CACHE)
-	@export PATH=$$PATH:/usr/sbin:/sbin; missing=; \
-	for command in $(1); do command -v $$command > /dev/null || missing="$$missing $$command"; done; \
-	if [ "$$missing" ] && command -v apt-get > /dev/null; then \
-	    echo "installing what has$$missing"; \
-	    $(SUDO) apt-get update -qq && \
-	    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) > /dev/null; fi
-	@touch $@
-endef
-
-# Debian's Alertmanager does not start without them.
-$(CACHE)/alertmanager-templates: | $(CACHE)/prometheus-alertmanager
-	@directory=$$(mktemp -d) && (cd $$directory && apt-get download -qq prometheus-alertmanager 2> /dev/null && \
-	    dpkg-deb -x prometheus-alertmanager_*.deb .) && \
-	    cp -r $$directory/usr/share/prometheus/alertmanager $@; rm -rf "$$directory"; test -d $@
-
-# What the probe and the service are tested with: loads, and systemd.
-$(CACHE)/test-ready:
-	$(call install,stress-ng systemd-analyze setpriv setcap wrk mkfs.ext4,stress-ng systemd util-linux libcap2-bin wrk e2fsprogs)
-
-# What a build is measured with. The observers are unpacked, not installed.
-$(CACHE)/bench-ready:
-	$(call install,gcc make,gcc libc6-dev make)
-
-# What builds and runs the image, without an engine.
-$(CACHE)/image-ready:
-	$(call install,buildah mmdebstrap runc nsenter getcap openssl,buildah mmdebstrap runc util-linux libcap2-bin openssl $(NETAVARK))
-
-# What a node has besides.
-$(CACHE)/cluster-ready:
-	$(call install,etcd containerd iptables ip gcc catatonit curl,etcd-server containerd containernetworking-plugins iptables iproute2 gcc libc6-dev catatonit curl)
-
-# What boots other kernels. Where there is no apt-get those tests are skipped, and say so.
-$(CACHE)/vm-ready:
-	$(call install,qemu-system-x86_64 busybox depmod zstd lz4,qemu-system-x86 qemu-system-common busybox-static kmod zstd lz4 $(VIRTIOFSD))
-
-# What boots arm64.
-$(CACHE)/ports-ready:
-	$(call install,qemu-system-aarch64 mmdebstrap,qemu-system-arm mmdebstrap)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.tools import HELM
+from tests.tools.go import HELM
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm/exec-exporter"

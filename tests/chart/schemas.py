@@ -6,7 +6,7 @@ import jsonschema
 import kubernetes_validate
 import yaml
 
-from tests.tools import CRDS
+from tests.tools.go import CRDS
 
 
 class _Loader(yaml.SafeLoader):

@@ -14,7 +14,7 @@ from exporter.logs import FORMATS, LEVELS
 from exporter.metrics import definitions
 from exporter.service.options import parse, parser
 from tests.chart.helm import CHART, ROOT, VALUES, container, helm, template
-from tests.tools import HELM
+from tests.tools.go import HELM
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 FLAGS = {flag for action in parser()._actions for flag in action.option_strings}

@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.tools import go, run_go
+from tests.tools.go import go, run_go
 from tests.vm.kernels import CACHE
 
 DIRECTORY = CACHE / "cluster"

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.cluster.compile import BIN, DIRECTORY
 from tests.cluster.processes import Services, box, run, until
 from tests.image.build import run as build
-from tests.tools import CRDS
+from tests.tools.go import CRDS
 from tests.unit.serving import openssl
 
 STATE = DIRECTORY / "state"

@@ -12,7 +12,7 @@ from tests.cluster.node import BPFFS, KUBECONFIG, apply, get, kubectl
 from tests.cluster.processes import BOX, run, until
 from tests.kernel.bpf_objects import bpf_objects
 from tests.kernel.programs import static_elf
-from tests.tools import HELM
+from tests.tools.go import HELM
 
 NAMESPACE = "execs"
 # Prints the status of the exporter's process, which an ordinary user may read.

@@ -8,7 +8,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.tools import SECCOMP_PROFILE
+from tests.tools.go import SECCOMP_PROFILE
 
 MASKED = ("/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/scsi",
           "/proc/sched_debug", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware")  # fmt: skip

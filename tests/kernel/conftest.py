@@ -11,15 +11,26 @@ from tests.alone import alone
 from tests.kernel.running import running
 from tests.kernel.scale import EMULATED
 from tests.kernel.tracing import RECORDED, Trace
+from tests.repetition import EXHAUSTIVE
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """The kernel tier needs root; without it every test of it is skipped, and says so."""
+    if not (EXHAUSTIVE or EMULATED):
+        repeated = [item for item in items if _repeats(item)]
+        config.hook.pytest_deselected(items=repeated)
+        items[:] = [item for item in items if item not in repeated]
     if os.geteuid() == 0:
         return
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.skip(reason=f"the kernel tier needs root, this is uid {os.geteuid()}"))
+
+
+def _repeats(item):
+    """The other way of reading memory than the one that this kernel allows, in a test that does not ask for both."""
+    way = getattr(item, "callspec", None) and item.callspec.params.get("typed_loads")
+    return way is False and True in ways_of_reading() and not item.get_closest_marker("both_ways")
 
 
 def pytest_collection_finish(session):

@@ -59,7 +59,7 @@ HELPERS = {
 }
 KERNEL_FUNCTION = 2
 
-pytestmark = pytest.mark.native
+pytestmark = [pytest.mark.native, pytest.mark.both_ways]
 SCRAPES = 30
 COUNTER = """
 BPF_HASH(calls, u64, u64, 1024);

@@ -8,7 +8,7 @@ from tests.kernel.running import running
 from tests.kernel.scale import scaled
 
 WORKERS = 4
-TIMES = scaled(250, emulated=7)
+TIMES = scaled(250, emulated=3)
 PROGRAMS = 20
 EXECUTED = TIMES * WORKERS * PROGRAMS
 
@@ -87,7 +87,7 @@ def test_names_that_came_late_but_before_the_scrape_are_complete(tmp_path):
         for _ in range(60):
             for program in programs:
                 execute(program)
-            exporter.catalogue.update()
+            exporter.names.update()
         scraped = exporter.scrape()
     assert scraped.value("exec_exporter_introductions_deferred_total") > 0
     assert set(scraped.executions(tmp_path).values()) == {60}

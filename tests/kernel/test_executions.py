@@ -10,6 +10,7 @@ import pytest
 
 from tests.kernel.programs import dynamic_elf, elf_interpreter, execute, script, static_elf
 
+pytestmark = pytest.mark.both_ways
 PRIME = 13
 
 
@@ -240,5 +241,5 @@ def test_a_name_that_the_kernel_has_forgotten_and_read_again_is_still_the_same_k
     Path("/proc/sys/vm/drop_caches").write_text("2")
     execute(program, PRIME)
     assert counts() == {(str(program), "", "null"): 2 * PRIME}
-    added = {exporter.catalogue.labels(key).path for key in set(dict(exporter.probe.entries("execs"))) - keys}
+    added = {exporter.names.labels(key).path for key in set(dict(exporter.probe.entries("execs"))) - keys}
     assert str(program) not in added

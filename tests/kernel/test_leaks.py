@@ -12,6 +12,7 @@ from tests.kernel.scale import scaled
 process = psutil.Process()
 
 
+@pytest.mark.compiles
 def test_attach_detach_attach_again_leaves_nothing(compiled, tmp_path):
     program = static_elf(tmp_path / "static")
     compiled.probe.attach()  # what is made only once, is made now

@@ -16,10 +16,11 @@ from exporter.collectors.housekeeping import Housekeeping, in_background
 from exporter.compiler.ctypes_layout import u64_reader
 from tests.kernel.programs import execute, execute_as_new, static_elf
 from tests.kernel.running import running
+from tests.repetition import repetitions
 
 pytestmark = pytest.mark.native
 
-STRESS_SECONDS = 20
+STRESS_SECONDS = repetitions(6, exhaustive=20)
 NOBODY = 65534
 FEW = 32  # the stressors themselves, their parents, and operations that had begun when the time was over
 PROGRAMS = 50_000

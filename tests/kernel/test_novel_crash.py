@@ -1,6 +1,5 @@
 """Nothing that was found is lost or found twice, whatever happens to the process, the disk or the file."""
 
-import os
 import signal
 import sqlite3
 import threading
@@ -13,8 +12,9 @@ from tests.kernel.command import served
 from tests.kernel.novel import Host, new_elf, unmount, until, watching
 from tests.kernel.programs import execute
 from tests.kernel.tracing import mount
+from tests.repetition import repetitions
 
-KILLS = int(os.environ.get("NOVEL_KILLS", "5"))
+KILLS = repetitions(4, exhaustive=60)
 
 
 def ids_shown(host, below):

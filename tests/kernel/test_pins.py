@@ -18,9 +18,10 @@ from tests.kernel.command import COMMAND, refused
 from tests.kernel.novel import watching
 from tests.kernel.pinned import bpffs, executed, pinning, samples, unpin, value
 from tests.kernel.programs import execute, script, static_elf
+from tests.repetition import repetitions
 
 pytestmark = pytest.mark.native
-CYCLES = int(os.environ.get("PIN_CYCLES", "5"))  # 100 take some minutes
+CYCLES = repetitions(3, exhaustive=100)
 PACKAGE = Path(__file__).resolve().parents[2]
 
 

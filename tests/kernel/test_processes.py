@@ -12,8 +12,10 @@ import pytest
 
 from tests.kernel.programs import execute, static_elf
 from tests.kernel.running import running
+from tests.kernel.scale import scaled
 
 SHELL = "dash" if shutil.which("dash") else "bash"
+SLEEPS = scaled(101, emulated=7)
 OUTCOMES = ("success", "failure", "signal")
 
 
@@ -73,18 +75,18 @@ def test_exits_by_outcome(exporter, tmp_path):
     assert [lifetimes(scraped, path) for path in (good, bad, broken)] == [11, 23, 7]
 
 
-def test_lifetimes_of_101_processes_that_sleep_50_ms(exporter, tmp_path):
+def test_lifetimes_of_processes_that_sleep_50_ms(exporter, tmp_path):
     sleep = copy_of("sleep", tmp_path)
     begun = time.monotonic()
-    for _ in range(101):
+    for _ in range(SLEEPS):
         subprocess.run([sleep, "0.05"], check=True)
     lasted = time.monotonic() - begun
     scraped = exporter.scrape()
-    assert lifetimes(scraped, sleep) == 101
+    assert lifetimes(scraped, sleep) == SLEEPS
     assert scraped.value("exec_lifetime_seconds_bucket", path=str(sleep), le="0.01") == 0
-    assert scraped.value("exec_lifetime_seconds_bucket", path=str(sleep), le="+Inf") == 101
-    assert 101 * 0.05 <= scraped.value("exec_lifetime_seconds_sum", path=str(sleep)) <= lasted
-    assert exits(scraped, sleep) == (101, 0, 0)
+    assert scraped.value("exec_lifetime_seconds_bucket", path=str(sleep), le="+Inf") == SLEEPS
+    assert SLEEPS * 0.05 <= scraped.value("exec_lifetime_seconds_sum", path=str(sleep)) <= lasted
+    assert exits(scraped, sleep) == (SLEEPS, 0, 0)
 
 
 def test_what_runs(exporter, tmp_path):

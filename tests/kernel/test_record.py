@@ -27,6 +27,8 @@ from tests.kernel.tracing import (
     shows,
 )
 
+pytestmark = pytest.mark.both_ways
+
 
 def generation(path):
     """FS_IOC_GETVERSION, or None where the filesystem has none."""

@@ -17,9 +17,10 @@ from tests.kernel.command import COMMAND, DEADLINE_SECONDS, refused, served
 from tests.kernel.programs import execute, script, static_elf
 from tests.kernel.scale import scaled
 from tests.kernel.test_command import executions
+from tests.repetition import repetitions
 
 RATE_PER_SECOND = 2000
-SECONDS = scaled(10, emulated=1)
+SECONDS = scaled(repetitions(3, exhaustive=10), emulated=1)
 SECRET = "a-secret-that-must-not-be-seen"
 
 

@@ -43,7 +43,7 @@ def pytest_fixture_setup(fixturedef, request):
 
 def pytest_addoption(parser):
     parser.addoption("--sharing", action="store_true", help="only tests that share a probe, and those for every kernel")
-    parser.addoption("--facts", type=Path, help="a file that takes them too")
+    parser.addoption("--facts", help="a file that takes them too")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -55,7 +55,9 @@ def pytest_collection_modifyitems(config, items):
 
 def _is_cheap(item):
     """To compile a probe takes long."""
-    return SHARED.intersection(item.fixturenames) or item.get_closest_marker(EVERY)
+    return (
+        not item.get_closest_marker("compiles") and SHARED.intersection(item.fixturenames)
+    ) or item.get_closest_marker(EVERY)
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -63,7 +65,7 @@ def pytest_terminal_summary(terminalreporter, config):
         said = json.dumps(config.stash[MARK])
         terminalreporter.write_line(MARK + said)
         if config.getoption("--facts"):
-            config.getoption("--facts").write_text(said, "utf-8")
+            Path(config.getoption("--facts")).write_text(said, "utf-8")
 
 
 def batches(probe):

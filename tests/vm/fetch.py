@@ -1,4 +1,7 @@
-"""Fetches kernels into the cache: python -m tests.vm.fetch [NAME...] (see kernels.py; without names all of them)."""
+"""Fetch kernels into the cache: python -m tests.vm.fetch [NAME...]
+
+NAME is one of kernels.py and fetched if it is missing; without names all are, also those with a newer release.
+"""
 
 import re
 import shutil
@@ -95,4 +98,4 @@ def _say(line):
 
 
 if __name__ == "__main__":
-    fetch([BY_NAME[name] for name in sys.argv[1:]] or MATRIX, newest=True)
+    fetch([BY_NAME[name] for name in sys.argv[1:]] or MATRIX, newest=not sys.argv[1:])

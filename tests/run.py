@@ -1,0 +1,96 @@
+"""Run all tiers, those at once that do not disturb each other: python -m tests.run [ARGUMENTS OF PYTEST]...
+
+First what executes very many programs by itself: compilers and the build of the image, beside the unit tests. Then the
+tiers with a probe on this machine, one after the other, beside the guests and the chart. `make` has installed the rest.
+"""
+
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from tests.vm.kernels import MATRIX, NATIVE
+
+PYTEST = [sys.executable, "-m", "pytest", "--durations=15"]
+SPREAD = ["--numprocesses=auto"]
+COUNTED = re.compile(r"(\d+) (passed|failed|skipped|error)")
+
+
+@dataclass
+class Tier:
+    """A command; once it has run, its seconds, its exit status and how many tests passed, failed or were skipped."""
+
+    name: str
+    command: list[str]
+    seconds: float = 0.0
+    status: int = 0
+    counted: Counter[str] = field(default_factory=Counter)
+
+    def run(self):
+        """Run the command; each line that it prints begins with the tier's name."""
+        self._say("begins")
+        started = time.monotonic()
+        process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        last = ""
+        for line in process.stdout:
+            self._say(line.rstrip("\n"))
+            last = line if line.strip() else last
+        self.status, self.seconds = process.wait(), time.monotonic() - started
+        self.counted.update({word: int(number) for number, word in COUNTED.findall(last)})
+        self._say(f"ends after {self.seconds:.0f} s with status {self.status}")
+
+    def _say(self, line):
+        print(f"{self.name:6} | {line}", flush=True)
+
+
+def tier(name, *arguments):
+    """Return a tier of tests in the folder of its name."""
+    return Tier(name, [*PYTEST, f"tests/{name}", *arguments, *sys.argv[1:]])
+
+
+def module(name, *arguments):
+    """Return what prepares later tiers."""
+    return Tier("make", [sys.executable, "-m", name, *arguments])
+
+
+def stages():
+    """Return what runs, in order; lanes of a stage run at once, tiers of a lane one after the other."""
+    yield (
+        [tier("unit", *SPREAD)],
+        [
+            module("tests.tools", "helm", "crds", "seccomp-profile"),
+            module("tests.vm.fetch", *(kernel.name for kernel in MATRIX if kernel.arch == NATIVE)),
+        ],
+        [module("tests.image.build")],
+    )
+    yield [tier("kernel"), tier("e2e"), tier("image")], [tier("vm"), tier("chart")]
+
+
+def run(lane):
+    """Run the tiers of a lane; those after one that failed run, too."""
+    for one in lane:
+        one.run()
+    return lane
+
+
+def main():
+    """Run everything; return the exit status."""
+    started, done = time.monotonic(), []
+    for lanes in stages():
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            done += [one for lane in pool.map(run, lanes) for one in lane]
+    print(f"\n{'tier':8}{'seconds':>8}  result")
+    for one in done:
+        result = ", ".join(f"{number} {word}" for word, number in one.counted.items())
+        print(f"{one.name:8}{one.seconds:8.0f}  {result or ('failed' if one.status else 'done')}")
+    total = sum((one.counted for one in done), Counter())
+    print(f"{'all':8}{time.monotonic() - started:8.0f}\n")
+    print(f"{total['passed']} passed, {total['failed'] + total['error']} failed, {total['skipped']} skipped")
+    return int(any(one.status for one in done if one.name != "make"))  # tests show what could not be made
+
+
+if __name__ == "__main__":
+    sys.exit(main())
