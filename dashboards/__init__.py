@@ -1,1 +1,1 @@
-"""Grafana dashboards, built from code; see README.md."""
+"""Grafana dashboards as code; see README.md."""

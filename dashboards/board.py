@@ -1,4 +1,4 @@
-"""What the dashboards have in common: variables, links and annotations."""
+"""The common parts of all dashboards: variables, links and annotations."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ SELECTED = 'cluster=~"$cluster", job=~"$job", instance=~"$instance"'
 
 
 def selected(metric: str, matchers: str = "", over: str = "") -> str:
-    """A selector of the metric for what the variables say, with further matchers, over a time."""
+    """Return a selector restricted to the dashboard's variables, with further matchers and a range."""
     return f"{metric}{{{SELECTED}{', ' if matchers else ''}{matchers}}}{f'[{over}]' if over else ''}"
 
 
 def rate(metric: str, matchers: str = "") -> str:
-    """A rate of a counter, for graphs."""
+    """Return the rate of a counter, for graphs."""
     return f"rate({selected(metric, matchers, '$__rate_interval')})"
 
 
 def increase(metric: str, matchers: str = "", at: str = "") -> str:
-    """What a counter has counted over the time that is shown; `at` is PromQL's modifier."""
+    """Return the increase of a counter over the displayed time range; `at` is an @ modifier."""
     return f"increase({selected(metric, matchers, '$__range')}{at})"
 
 
 class Annotation:
-    """An annotation from Prometheus. The SDK's has not all the keys that Grafana reads."""
+    """An annotation from Prometheus. The SDK's own class lacks some of the keys that Grafana reads."""
 
     def __init__(self, name: str, color: str, text: str, expr: str, value_is_time: bool = False) -> None:
         self._json = {
@@ -58,11 +58,11 @@ class Annotation:
         }
 
     def build(self) -> Annotation:
-        """As the SDK's builders have it."""
+        """Return itself: the interface of an SDK builder."""
         return self
 
     def to_json(self) -> dict[str, object]:
-        """As the SDK's models have it."""
+        """Return the JSON object: the interface of an SDK model."""
         return self._json
 
 
@@ -82,7 +82,7 @@ def _variable(name: str, all_value: str, narrowed_by: str = "") -> build.QueryVa
 
 
 def board(uid: str, title: str, description: str, runbooks: str, panels: Iterable[Builder[Panel]]) -> Dashboard:
-    """A dashboard with panels from the left to the right, and from the top to the bottom."""
+    """Return a dashboard of these panels, placed from left to right and top to bottom."""
     made = (
         build.Dashboard(title)
         .uid(uid)
@@ -99,7 +99,7 @@ def board(uid: str, title: str, description: str, runbooks: str, panels: Iterabl
             .type("prometheus")
             .current(VariableOption(selected=True, text="default", value="default"))
         )
-        # A cluster is no label of the exporter's: All has to match those that have none, too.
+        # Not a label of the exporter: "All" must also match series without a cluster.
         .with_variable(_variable("cluster", ".*"))
         .with_variable(_variable("job", ".+", '{cluster=~"$cluster"}'))
         .with_variable(_variable("instance", ".+", '{cluster=~"$cluster", job=~"$job"}'))
@@ -115,7 +115,7 @@ def board(uid: str, title: str, description: str, runbooks: str, panels: Iterabl
             Annotation(
                 "Restarts",
                 "blue",
-                "exec_exporter on {{instance}} has been started",
+                "exec_exporter on {{instance}} was restarted",
                 f"resets({selected('exec_exporter_probe_runs_total', over='2m')}) > 0",
             )
         )

@@ -1,4 +1,4 @@
-"""The dashboard of executions: what runs, how often, how it ends."""
+"""The dashboard "Executions": programs, rates, outcomes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dashboards.panels import ROWS, bars, graph, heat, number, query, rows
 
 
 def most(metric: str, label: str) -> str:
-    """Rates by a label, of those values that counted most in all of the time that is shown."""
+    """Return rates by a label, for the values with the highest increase over the displayed time range."""
     whole = increase(metric, at=" @ end()")
     return f"sum by ({label}) ({rate(metric)}) and topk({ROWS}, sum by ({label}) ({whole}))"
 
 
 def board(runbooks: str) -> Dashboard:
-    """The dashboard, with links to where the runbooks are."""
+    """Return the dashboard, with links to the runbooks."""
     exits, failures = "exec_exits_total", "exec_failures_total"
     succeeded, killed, others = rate(exits, 'outcome="success"'), rate(exits, 'outcome="signal"'), 'error!="ENOENT"'
     nameless = 'label_replace({}, "interpreter", "(none: static)", "interpreter", "")'
@@ -24,65 +24,65 @@ def board(runbooks: str) -> Dashboard:
     return new_board(
         "exec-executions",
         "Executions",
-        "What is executed, how often, and how it ends.",
+        "Executed programs, their rates and how their processes end.",
         runbooks,
         [
             number(
                 "How much is executed?",
-                "Successful calls of execve and execveat.",
+                "Successful execve and execveat calls.",
                 f"sum({rate('exec_executions_total')})",
                 "ops",
             ),
             number(
                 "How many different programs?",
-                'Paths since the exporters started; all that came after the limit of series are one, "other".',
+                'Paths since the exporters started. Paths beyond the series limit count as one, "other".',
                 f"count(count by (path) ({selected('exec_executions_total')}))",
                 "short",
                 decimals=0,
             ),
             number(
                 "How many processes run?",
-                "Processes alive now.",
+                "Current number of processes.",
                 f"sum({running})",
                 "short",
                 decimals=0,
             ),
             number(
                 "What share fails?",
-                "Of the processes that ended: exit status other than 0, or killed by a signal.",
+                "Share of ended processes with a non-zero exit status or killed by a signal.",
                 f"1 - sum({succeeded}) / sum({rate(exits)})",
                 "percentunit",
             ),
             number(
                 "How many are killed?",
-                "Processes that a signal ended.",
+                "Processes ended by a signal.",
                 f"sum({killed})",
                 "ops",
             ),
             number(
                 "How often does execve fail?",
-                "Without ENOENT, which is how programs are looked for along PATH.",
+                "Failed calls without ENOENT, which every search along PATH produces.",
                 f"sum({rate(failures, others)}) or 0 * sum({rate(failures)})",
                 "ops",
             ),
             graph(
                 "Which programs are executed most?",
-                "The eight paths with the most executions in the time that is shown.",
+                "The eight paths with the most executions in the displayed time range.",
                 [query(most("exec_executions_total", "path"), "{{path}}")],
                 "ops",
                 width=12,
                 beside=True,
             ),
             graph(
-                "Which interpreters do they need?",
-                "The #! interpreter of scripts, the ELF loader of dynamic programs; static programs need none.",
+                "Which interpreters do programs need?",
+                "The #! interpreter of scripts, or the ELF loader of dynamic programs. Static programs have none.",
                 [query(nameless.format(most("exec_executions_total", "interpreter")), "{{interpreter}}")],
                 "ops",
                 width=12,
                 beside=True,
             ),
             graph(
-                "What is on their standard input?",
+                "What is standard input connected to?",
                 "The type of file descriptor 0.",
                 [query(most("exec_executions_total", "stdin_type"), "{{stdin_type}}")],
                 "ops",
@@ -90,20 +90,20 @@ def board(runbooks: str) -> Dashboard:
             ),
             graph(
                 "How do processes end?",
-                "By exit status 0 (success), another one (failure), or a signal.",
+                "With exit status 0 (success), a non-zero status (failure), or by a signal.",
                 [query(f"sum by (outcome) ({rate(exits)})", "{{outcome}}")],
                 "ops",
                 stacked=True,
             ),
             graph(
                 "How much is forked?",
-                "New processes, and new threads of processes.",
+                "Started processes and threads.",
                 [query(f"sum by (task) ({rate('exec_forks_total')})", "{{task}}")],
                 "ops",
             ),
             rows(
-                "What was executed most, from what?",
-                "In the time that is shown. A first execution does not count: its series began with it.",
+                "What was executed most?",
+                "In the displayed time range. The first execution starts the series and is not counted.",
                 f"topk(50, sum by (path, interpreter, stdin_type) ({increase('exec_executions_total')}) > 0)",
                 {"path": "Path", "interpreter": "Interpreter", "stdin_type": "Standard input"},
                 "Executions",
@@ -113,7 +113,7 @@ def board(runbooks: str) -> Dashboard:
             ),
             bars(
                 "Why does execve fail?",
-                "By error, in the time that is shown. ENOENT is also how programs are looked for along PATH.",
+                "By error, in the displayed time range. Every search along PATH produces ENOENT.",
                 f"sort_desc(topk({ROWS}, sum by (error) ({increase(failures)})))",
                 "{{error}}",
                 "short",
@@ -121,19 +121,19 @@ def board(runbooks: str) -> Dashboard:
             ),
             heat(
                 "How long do programs live?",
-                "From exec to exit, of processes that ended at that time.",
+                "Time from execution to exit of the processes that ended at that time.",
                 rate("exec_lifetime_seconds_bucket"),
                 "s",
             ),
             heat(
                 "How old are the files that are executed?",
-                "Since the last change of the file. What is young was just built, installed or dropped.",
+                "Time since the last change of the file. Young files were just built, installed or dropped.",
                 rate("exec_binary_age_seconds_bucket"),
                 "s",
             ),
             graph(
                 "How many arguments do programs get?",
-                "Of 99 % of the executions no more, by format of the program.",
+                "99th percentile by format of the program.",
                 [
                     query(
                         f"histogram_quantile(0.99, sum by (le, format) ({rate('exec_arguments_bucket')}))",
@@ -144,7 +144,7 @@ def board(runbooks: str) -> Dashboard:
             ),
             graph(
                 "Which programs have the most processes?",
-                "Processes alive, by the program that they last executed: the eight with the most at the end.",
+                "Current processes by the program they executed last: the eight programs with the most at the end.",
                 [
                     query(
                         f"sum by (path) ({running}) and topk({ROWS}, sum by (path) ({running} @ end()))",
@@ -157,7 +157,7 @@ def board(runbooks: str) -> Dashboard:
             ),
             graph(
                 "How large are arguments and environments?",
-                "Of 99 % of the executions no more. Limits: 128 KiB for one argument, usually 2 MiB for all.",
+                "99th percentile. Limits: 128 KiB for one argument, usually 2 MiB for all.",
                 [
                     query(f"histogram_quantile(0.99, sum by (le) ({rate(metric + '_bucket')}))", name)
                     for metric, name in (

@@ -1,4 +1,4 @@
-"""The dashboard of the exporter itself: whether it counts everything, and what that costs."""
+"""The dashboard "Exporter health": losses, limits and cost."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dashboards.board import board as new_board
 from dashboards.board import increase, rate, selected
 from dashboards.panels import graph, number, query, rows, states
 
-STATISTICS = "needs kernel.bpf_stats_enabled=1"
+STATISTICS = "requires kernel.bpf_stats_enabled=1"
 
 
 def board(runbooks: str) -> Dashboard:
-    """The dashboard, with links to where the runbooks are."""
+    """Return the dashboard, with links to the runbooks."""
     run_seconds = "exec_exporter_probe_run_seconds_total"
     runs = rate("exec_exporter_probe_runs_total")
     entries, capacity = selected("exec_exporter_map_entries"), selected("exec_exporter_map_capacity")
     return new_board(
         "exec-exporter",
         "Exporter health",
-        "Whether exec_exporter counts everything, and what that costs.",
+        "Losses, limits and cost of exec_exporter.",
         runbooks,
         [
             number(
-                "How many are not scraped?",
-                "Targets of the job that do not answer.",
+                "How many targets are down?",
+                "Targets of the job that Prometheus cannot scrape.",
                 f"count({selected('up')}) - sum({selected('up')})",
                 "short",
                 bad=1,
@@ -32,8 +32,8 @@ def board(runbooks: str) -> Dashboard:
                 runbook=f"{runbooks}/ExecExporterDown.md",
             ),
             number(
-                "How many see nothing?",
-                "Exporters whose probe is not attached.",
+                "How many probes are detached?",
+                "Exporters whose probe is not attached to the kernel.",
                 f"count({selected('exec_exporter_probe_attached')}) - sum({selected('exec_exporter_probe_attached')})",
                 "short",
                 bad=1,
@@ -41,8 +41,8 @@ def board(runbooks: str) -> Dashboard:
                 runbook=f"{runbooks}/ExecExporterProbeDetached.md",
             ),
             number(
-                "What was lost?",
-                "Executions, in the time that is shown, that the probe has seen and could not count.",
+                "How many executions were lost?",
+                "Executions in the displayed time range that the probe saw but could not count.",
                 f"sum({increase('exec_exporter_executions_lost_total')})",
                 "short",
                 bad=1,
@@ -52,21 +52,21 @@ def board(runbooks: str) -> Dashboard:
             ),
             number(
                 "What does one execution cost?",
-                "Time in the probe's programs. The kernel measures it while kernel.bpf_stats_enabled is 1.",
+                "Time in the programs of the probe, measured by the kernel while kernel.bpf_stats_enabled is 1.",
                 f"sum({rate(run_seconds)}) / sum({runs})",
                 "s",
                 text=STATISTICS,
             ),
             number(
                 "How much of a core is that?",
-                "The mean over the instances, of one core of theirs.",
+                "Mean over all instances, as a share of one core.",
                 f"avg(sum by (cluster, job, instance) ({rate(run_seconds)}))",
                 "percentunit",
                 text=STATISTICS,
             ),
             number(
                 "How long does a scrape take?",
-                "The slowest instance, as Prometheus measures it.",
+                "The slowest instance, measured by Prometheus.",
                 f"max({selected('scrape_duration_seconds')})",
                 "s",
                 bad=5,
@@ -74,24 +74,24 @@ def board(runbooks: str) -> Dashboard:
             ),
             graph(
                 "What does an execution cost, by program?",
-                "Time in each of the probe's programs, divided by the number of executions.",
+                "Time in each program of the probe per execution.",
                 [query(f"sum by (program) ({rate(run_seconds)}) / on () group_left () sum({runs})", "{{program}}")],
                 "s",
                 text=STATISTICS,
             ),
             graph(
                 "Is anything lost, and why?",
-                "Executions by cause, exits, and processes that are not followed: zero is what it should be.",
+                "Lost executions by cause, lost exits and untracked processes. All should be zero.",
                 [
                     query(f"sum by (cause) ({rate('exec_exporter_executions_lost_total')})", "{{cause}}"),
                     query(f"sum({rate('exec_exporter_exits_lost_total')})", "exits"),
-                    query(f"sum({rate('exec_exporter_processes_untracked_total')})", "processes not followed"),
+                    query(f"sum({rate('exec_exporter_processes_untracked_total')})", "untracked processes"),
                 ],
                 "ops",
             ),
             graph(
                 "How full are the maps?",
-                "The fullest of all instances. What comes when one is full is lost.",
+                "The fullest map of all instances. New entries of a full map are lost.",
                 [
                     query(
                         f"max by (map) ({entries} / {capacity})",
@@ -103,8 +103,8 @@ def board(runbooks: str) -> Dashboard:
                 runbook=f"{runbooks}/ExecExporterMapNearlyFull.md",
             ),
             graph(
-                "How near is the limit of series?",
-                "The instance with the most series, against its limit.",
+                "How close is the series limit?",
+                "The highest number of series and the lowest limit of all instances.",
                 [
                     query(f"max({selected('exec_exporter_series')})", "series"),
                     query(f"min({selected('exec_exporter_series_limit')})", "limit"),
@@ -113,8 +113,8 @@ def board(runbooks: str) -> Dashboard:
                 runbook=f"{runbooks}/ExecExporterSeriesLimitReached.md",
             ),
             graph(
-                "What is not shown by its name?",
-                'Executions in path="other", or of expired series; names that have to wait, or make no sense.',
+                "What is not shown by name?",
+                'Executions in path="other" or in expired series; introductions that were deferred or undecodable.',
                 [
                     query(f"sum({rate('exec_exporter_executions_folded_total')})", "folded"),
                     query(f"sum({rate('exec_exporter_executions_expired_total')})", "expired"),
@@ -124,8 +124,8 @@ def board(runbooks: str) -> Dashboard:
                 "ops",
             ),
             graph(
-                "Which collector takes the time of a scrape?",
-                "The slowest instance, by collector.",
+                "Which collector is slow?",
+                "Duration on the slowest instance, by collector.",
                 [
                     query(
                         f"max by (collector) ({selected('exec_exporter_collector_duration_seconds')})", "{{collector}}"
@@ -135,25 +135,25 @@ def board(runbooks: str) -> Dashboard:
             ),
             states(
                 "Do all collectors succeed?",
-                "Whether each did, on every instance.",
+                "Success on all instances, or failure on at least one.",
                 f"min by (collector) ({selected('exec_exporter_collector_success')})",
                 "{{collector}}",
                 {1: ("success", "green"), 0: ("failure", "red")},
             ),
             rows(
-                "What does the kernel not show?",
-                "Arguments of the event; one that any instance lacks is marked so.",
+                "Which fields do kernels lack?",
+                "Arguments of the sched_process_exec event; red if at least one instance lacks the field.",
                 f"min by (field) ({selected('exec_exporter_field_available')})",
                 {"field": "Field"},
                 "Kernel",
                 "none",
                 width=8,
                 descending=False,
-                mapped={1: ("shows it", "green"), 0: ("lacks it", "red")},
+                mapped={1: ("available", "green"), 0: ("missing", "red")},
             ),
             rows(
                 "Which versions run?",
-                "One row for each combination of versions.",
+                "One row per combination of versions.",
                 f"count by (version, python_version, bcc_version) ({selected('exec_exporter_build_info')})",
                 {"version": "exec_exporter", "python_version": "Python", "bcc_version": "BCC"},
                 "Instances",

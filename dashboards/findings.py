@@ -1,4 +1,4 @@
-"""The dashboard of findings: what has never been executed before, and what is executed in a suspicious way."""
+"""The dashboard "Novel binaries and traits": first executions and suspicious executions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STATES = {1: ("learning", "blue"), 2: ("watching", "green"), 3: ("lost", "red"),
 
 
 def baseline_state() -> str:
-    """The number of the state that an instance is in."""
+    """Return a query for the number of each instance's baseline state."""
     matchers = {number: f'state="{state}"' for number, (state, _) in STATES.items()}
     numbered = " or ".join(
         f"({number} * {selected('exec_exporter_baseline_state', matcher)})" for number, matcher in matchers.items()
@@ -23,8 +23,8 @@ def baseline_state() -> str:
 
 
 def board(runbooks: str) -> Dashboard:
-    """The dashboard, with links to where the runbooks are."""
-    how_to = ("How to look into it", f"{runbooks}/ExecNovelBinary.md")
+    """Return the dashboard, with links to the runbooks."""
+    how_to = ("How to investigate", f"{runbooks}/ExecNovelBinary.md")
     fileless = selected(FIRST_SEEN, 'reason=~"memfd|deleted"')
     watching, learning = (
         selected("exec_exporter_baseline_state", matcher) for matcher in ('state="watching"', 'state="learning"')
@@ -32,20 +32,20 @@ def board(runbooks: str) -> Dashboard:
     return new_board(
         "exec-findings",
         "Novel binaries and traits",
-        "What has never been executed before, and what is executed in a suspicious way.",
+        "Programs executed for the first time, and suspicious executions.",
         runbooks,
         [
             number(
                 "How many findings are open?",
-                "Programs that were new where they were executed, and have not been accepted.",
+                "Programs that were novel on their instance and are not accepted.",
                 f"count({selected(FIRST_SEEN)}) or vector(0)",
                 "short",
                 bad=1,
                 decimals=0,
             ),
             number(
-                "Without a file?",
-                "Open findings of programs that were executed from memory, or after they were deleted.",
+                "How many without a file?",
+                "Open findings of programs executed from memory or from a deleted file.",
                 f"count({fileless}) or vector(0)",
                 "short",
                 bad=1,
@@ -60,28 +60,28 @@ def board(runbooks: str) -> Dashboard:
             ),
             number(
                 "How many instances watch?",
-                "Where what is new is told.",
+                "Instances that report novel programs.",
                 f"sum({watching})",
                 "short",
                 decimals=0,
             ),
             number(
                 "How many still learn?",
-                "Where all is new, and only memfd, deleted files and setuid in writable directories are told.",
+                "Instances that report only memfd, deleted files and setuid programs in world-writable directories.",
                 f"sum({learning})",
                 "short",
                 decimals=0,
             ),
             number(
-                "When has the last one learnt?",
+                "When does learning end?",
                 "The latest end of learning of all instances.",
                 f"1000 * max({selected('exec_exporter_learning_end_timestamp_seconds')})",
                 "dateTimeAsIso",
                 instant=True,
             ),
             rows(
-                "What is new, and not accepted?",
-                "On the instance, exec_exporter findings show ID says more, and findings accept ID ends one.",
+                "Which findings are open?",
+                "On the instance, exec_exporter findings show ID explains a finding, findings accept ID closes it.",
                 f"1000 * {selected(FIRST_SEEN)}",
                 {
                     "path": "Path",
@@ -100,7 +100,7 @@ def board(runbooks: str) -> Dashboard:
             ),
             rows(
                 "Which findings are rare in the fleet?",
-                "Instances with the same finding: its id is made of content and path. A deployment is on many.",
+                "Instances with the same id, which is derived from content and path. A deployment reaches many.",
                 f"count by (id, path, reason) ({selected(FIRST_SEEN)})",
                 {"path": "Path", "reason": "Reason", "id": "ID"},
                 "Instances",
@@ -110,7 +110,7 @@ def board(runbooks: str) -> Dashboard:
             ),
             rows(
                 "What was executed in a suspicious way?",
-                "The newest executions with a trait, known or not.",
+                "The latest executions with a trait, of known and novel programs.",
                 f"1000 * {selected(LAST_SEEN)}",
                 {"trait": "Trait", "path": "Path", "stdin_type": "Standard input", "instance": "Instance"},
                 "Last",
@@ -118,8 +118,8 @@ def board(runbooks: str) -> Dashboard:
                 text="no traits seen",
             ),
             graph(
-                "What is found, and why?",
-                "In the hour before, by reason; what is reinstalled is counted, though it is no news.",
+                "What was novel, and why?",
+                "Novel files per hour by reason; reinstalled files are counted, but are not findings.",
                 [
                     query(
                         f"sum by (reason) (increase({selected('exec_novel_binaries_total', over='1h')}))",
@@ -134,7 +134,7 @@ def board(runbooks: str) -> Dashboard:
             ),
             graph(
                 "Which traits do executions have?",
-                "Executions by trait; one may have several.",
+                "Executions by trait; an execution can have several.",
                 [query(f"sum by (trait) ({rate('exec_traits_total')})", "{{trait}}")],
                 "ops",
                 height=9,
@@ -142,8 +142,8 @@ def board(runbooks: str) -> Dashboard:
                 beside=True,
             ),
             states(
-                "Do the instances know what is usual?",
-                "The state of each baseline. What lost its catalogue learns again.",
+                "Is the baseline of each instance ready?",
+                "State of the baseline. An instance that lost its catalogue learns again.",
                 f"topk(20, {baseline_state()})",
                 "{{instance}}",
                 STATES,
@@ -151,11 +151,11 @@ def board(runbooks: str) -> Dashboard:
                 height=7,
             ),
             rows(
-                "What did the time that is shown bring?",
-                "Findings by reason, as they were counted.",
+                "How many files were novel?",
+                "Novel files by reason, in the displayed time range.",
                 f"sum by (reason) ({increase('exec_novel_binaries_total')})",
                 {"reason": "Reason"},
-                "Findings",
+                "Files",
                 "locale",
                 height=7,
                 width=8,

@@ -1,4 +1,4 @@
-"""The kinds of panels that the dashboards have. `width` and `height` are in cells of Grafana's grid, 24 to a row."""
+"""Panel builders. `width` and `height` are in cells of Grafana's grid of 24 columns."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from dashboards.board import DATASOURCE
 
-ROWS = 8  # of a legend beside a graph, that there is room for
+ROWS = 8  # fit into a legend beside a graph
 
 Panel = TypeVar("Panel", bargauge.Panel, heatmap.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
-Mapped = Mapping[int, tuple[str, str]]  # value: text and colour
+Mapped = Mapping[int, tuple[str, str]]  # value: text and color
 
 
 def query(expr: str, legend: str = "", instant: bool = False) -> prometheus.Dataquery:
-    """A query for a graph, or for a number that is true now."""
+    """Return a query over the displayed time range, or an instant query."""
     made = prometheus.Dataquery().expr(expr).legend_format(legend or "__auto").datasource(DATASOURCE)
     return made.instant() if instant else made.range()
 
@@ -99,7 +99,7 @@ def number(
     instant: bool = False,
     runbook: str = "",
 ) -> stat.Panel:
-    """One number, red from `bad` on; `text` stands where there is none. An instant one has no course over time."""
+    """Return a panel with one number, red from `bad` up. `text` replaces a missing value; `instant` hides the graph."""
     panel = _framed(stat.Panel(), title, description, width, 4, [query(expr, instant=instant)], runbook)
     steps = [(None, "text")] if bad is None else [(None, "green"), (bad, "red")]
     panel = (
@@ -128,7 +128,7 @@ def graph(
     maximum: float | None = None,
     runbook: str = "",
 ) -> timeseries.Panel:
-    """Lines over time. The legend is a list below them or, where names are long or many, a table beside."""
+    """Return a time series panel. The legend is a list below or, for long or many names, a table `beside` the graph."""
     panel = _framed(timeseries.Panel(), title, description, width, height, queries, runbook)
     panel = (
         panel.unit(unit)
@@ -156,7 +156,7 @@ def graph(
 def bars(
     title: str, description: str, expr: str, legend: str, unit: str, *, width: int = 8, height: int = 8
 ) -> bargauge.Panel:
-    """A bar for each series, as it is now."""
+    """Return a panel with one bar per series of an instant query."""
     panel = _framed(bargauge.Panel(), title, description, width, height, [query(expr, legend, instant=True)])
     return (
         panel.unit(unit)
@@ -186,9 +186,9 @@ def rows(
     links: Mapping[str, tuple[str, str]] | None = None,
     text: str = "",
 ) -> table.Panel:
-    """A row for each series: the labels that are `columns` with their titles, then the value with its title.
+    """Return a table with one row per series: the labels in `columns` (label to title), then the value titled `value`.
 
-    `links` are title and address by a column's title.
+    `links` maps titles of columns to the title and URL of a link.
     """
     target = query(expr, instant=True).format(PromQueryFormat.TABLE)
     shown = [*columns, "Value"]
@@ -230,7 +230,7 @@ def rows(
 def heat(
     title: str, description: str, metric_rate: str, unit: str, *, width: int = 8, height: int = 8
 ) -> heatmap.Panel:
-    """A histogram over time; `metric_rate` has the label le."""
+    """Return a heatmap of a histogram; `metric_rate` is the rate of its buckets."""
     target = query(f"sum by (le) ({metric_rate})", "{{le}}").format(PromQueryFormat.HEATMAP)
     return (
         _framed(heatmap.Panel(), title, description, width, height, [target])
@@ -255,7 +255,7 @@ def heat(
 def states(
     title: str, description: str, expr: str, legend: str, mapped: Mapped, *, width: int = 8, height: int = 8
 ) -> statetimeline.Panel:
-    """A line for each series, coloured by its value."""
+    """Return a state timeline with one line per series, colored by value."""
     return (
         _framed(statetimeline.Panel(), title, description, width, height, [query(expr, legend)])
         .unit("none")
