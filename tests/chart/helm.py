@@ -1,4 +1,4 @@
-"""What Helm makes of the chart."""
+"""Helm, and the objects that it renders from the chart."""
 
 import functools
 import subprocess
@@ -15,7 +15,7 @@ OLDEST, NEWEST = "1.25", "1.37"
 
 
 class HelmError(Exception):
-    """Helm refused; what it said."""
+    """Helm failed; holds its standard error."""
 
 
 def helm(*arguments):
@@ -26,7 +26,7 @@ def helm(*arguments):
 
 
 def template(*arguments, kubernetes=NEWEST, chart=CHART, namespace="exec-exporter"):
-    """The objects of a release `exec-exporter`, by kind and name."""
+    """Return the objects of a release `exec-exporter`, by kind and name."""
     options = [f"--namespace={namespace}", f"--kube-version={kubernetes}"]
     made = yaml.load_all(_rendered(str(chart), *options, *arguments), yaml.CSafeLoader)
     return {(one["kind"], one["metadata"]["name"]): one for one in made if one}
@@ -38,7 +38,7 @@ def _rendered(chart, *arguments):
 
 
 def settings(*pairs):
-    """`--set` for each; values in JSON."""
+    """Return `--set-json` arguments, one per pair."""
     return [part for pair in pairs for part in ("--set-json", pair)]
 
 

@@ -1,4 +1,4 @@
-"""Whether the API server would take an object, as far as schemas tell: what a field is, and that it exists."""
+"""Validate objects by the schemas of the API server: names and types of fields."""
 
 import functools
 
@@ -10,14 +10,14 @@ from tests.tools.go import CRDS
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes a bare `=`, which is among the values of an enum in one of the definitions."""
+    """Accepts a bare `=`, a value of an enum in one of the definitions."""
 
 
 _Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.construct_scalar(node))
 
 
 def validate(made, kubernetes):
-    """Raises ValidationError of one of the two libraries. A field that the schema does not have is an error."""
+    """Raise ValidationError of one of the two libraries. Unknown fields are errors."""
     group = made["apiVersion"].partition("/")[0]
     if group.endswith((".coreos.com", ".openshift.io")):
         jsonschema.validate(made, _custom()[group, made["kind"]])

@@ -1,4 +1,4 @@
-"""What Helm says after installing."""
+"""The notes that Helm prints after an installation."""
 
 import shutil
 
@@ -45,13 +45,13 @@ def test_what_to_do_before_pins_are_left_behind(notes):
     ]
     template(*settings("pins.enabled=true", "pins.unpinOnStop=true"))  # which is what that sets
     said = notes("pins.enabled=true", "pins.unpinOnStop=true")
-    assert "helm uninstall leaves nothing there" in said
+    assert "leaves nothing behind" in said
     assert "--reuse-values" not in said
 
 
 def test_who_scrapes(notes):
     assert "http://exec-exporter.n.svc:10042/metrics" in notes()
-    assert "Nobody scrapes it yet" not in notes("serviceMonitor.enabled=true")
+    assert "Nothing scrapes the exporter yet" not in notes("serviceMonitor.enabled=true")
 
 
 @pytest.mark.parametrize(

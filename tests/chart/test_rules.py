@@ -1,4 +1,4 @@
-"""Alerts and dashboards are those of dashboards/, but for what the values change of them."""
+"""Alerts and dashboards are those of dashboards/, except for the changes that values make."""
 
 import json
 import subprocess

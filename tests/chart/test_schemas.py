@@ -1,4 +1,4 @@
-"""Every set of values gives objects that the oldest and the newest Kubernetes know; bad values are named."""
+"""Every set of values renders objects that are valid in the oldest and newest Kubernetes; invalid values are named."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What the chart says agrees with the exporter that it starts, and what is made from it is up to date."""
+"""The chart agrees with the exporter that it starts, and the files generated from the chart are up to date."""
 
 import importlib.util
 import json

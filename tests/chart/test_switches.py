@@ -1,4 +1,4 @@
-"""What each switch does, and that without it nothing of that is there."""
+"""The effect of each value, and its absence without the value."""
 
 import typing
 

@@ -151,7 +151,7 @@ def test_helm_test_fails_where_nobody_answers():
     with pytest.raises(RuntimeError, match="exec-exporter-test"):
         helm("test", RELEASE)
     said = kubectl("logs", f"--namespace={NAMESPACE}", f"{RELEASE}-test")
-    assert said.startswith(f"http://{RELEASE}.{NAMESPACE}.svc:10042/metrics does not answer: ")
+    assert said.startswith(f"http://{RELEASE}.{NAMESPACE}.svc:10042/metrics does not respond: ")
     select("null")
     until("the service has the pod again", metrics)
     kubectl("delete", "pod", f"{RELEASE}-test", f"--namespace={NAMESPACE}")

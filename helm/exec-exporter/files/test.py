@@ -1,4 +1,4 @@
-"""Asks the service as Prometheus does: test.py URL EXPECTED, where EXPECTED is `scrape` or `authentication`."""
+"""Scrape the service like Prometheus: test.py URL EXPECTED, with `scrape` or `authentication` as EXPECTED."""
 
 import socket
 import ssl
@@ -12,31 +12,31 @@ DEADLINE_SECONDS = 60
 
 
 def scrape(url):
-    """Wants the metrics, whatever certificate they come with."""
-    anyone = ssl.create_default_context()
-    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
-    with urllib.request.urlopen(url, timeout=10, context=anyone) as answer:  # noqa: S310 - the chart gives the URL
-        lines = answer.read().decode().splitlines()
+    """Scrape the metrics without verifying the certificate, and check that the probe is attached."""
+    unverified = ssl.create_default_context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+    with urllib.request.urlopen(url, timeout=10, context=unverified) as response:  # noqa: S310 - the chart gives the URL
+        lines = response.read().decode().splitlines()
     if "exec_exporter_probe_attached 1.0" not in lines:
-        sys.exit(f"{url} answers, but its probe is not attached")
+        sys.exit(f"{url} responds, but its probe is not attached")
     executions = sum(float(line.split()[-1]) for line in lines if line.startswith("exec_executions_total{"))
     return f"{url}: the probe is attached, {executions:.0f} executions counted"
 
 
 def connect(url):
-    """Wants somebody who listens: what a password or a certificate is needed for is not to be had here."""
+    """Connect only: this pod has neither the password nor the certificate that a scrape requires."""
     address = urllib.parse.urlsplit(url)
     socket.create_connection((address.hostname, address.port), timeout=10).close()
-    return f"{url}: somebody listens there, who wants a password or a certificate"
+    return f"{url}: the port is open; scrapes require a password or a certificate"
 
 
-ask = {"scrape": scrape, "authentication": connect}[sys.argv[2]]
+check = {"scrape": scrape, "authentication": connect}[sys.argv[2]]
 end = time.monotonic() + DEADLINE_SECONDS
 while True:
     try:
-        print(ask(sys.argv[1]))
+        print(check(sys.argv[1]))
         break
-    except OSError as error:  # not there yet: addresses and names take their time after an installation
+    except OSError as error:  # addresses and names take a while after an installation
         if time.monotonic() > end:
-            sys.exit(f"{sys.argv[1]} does not answer: {error}")
+            sys.exit(f"{sys.argv[1]} does not respond: {error}")
         time.sleep(1)

@@ -38,7 +38,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- mergeOverwrite (dict) .Values.commonLabels $own | toYaml }}
 {{- end }}
 
-{{/* name, namespace and labels of an object: a list of the root context, the labels of its own and its namespace, if it has one */}}
+{{/* name, namespace and labels of an object; takes a list: root context, additional labels, namespace or "" */}}
 {{- define "exec-exporter.metadata" -}}
 {{- $root := index . 0 -}}
 name: {{ include "exec-exporter.fullname" $root | quote }}
@@ -47,27 +47,27 @@ labels:
   {{- mergeOverwrite (include "exec-exporter.labels" $root | fromYaml) (index . 1) | toYaml | nindent 2 }}
 {{- end }}
 
-{{/* what the container may do, and what each of it is for */}}
+{{/* capabilities of the container */}}
 {{- define "exec-exporter.capabilities" -}}
-- BPF      # load programs and make maps
-- PERFMON  # let programs read the kernel's memory
+- BPF      # load programs and create maps
+- PERFMON  # read kernel memory in programs
 {{- if .Values.contentHashes.enabled }}
 - SYS_PTRACE       # open /proc/<pid>/exe of other users
-- DAC_READ_SEARCH  # read programs that only their owners may read
+- DAC_READ_SEARCH  # read programs that only their owner may read
 {{- end }}
 {{- end }}
 
-{{/* the directories of the node that the container writes to: names of volumes, their sources and where they are seen */}}
+{{/* directories on the node that the container writes to: volume name, path on the node, mount path */}}
 {{- define "exec-exporter.ownDirectories" -}}
 {{- with .Values.catalogue.hostPath }}
 - {name: catalogue, path: {{ . | quote }}, mountPath: /var/lib/exec_exporter}
 {{- end }}
-{{- if .Values.pins.enabled }}{{/* not below /sys/fs, where AppArmor's usual profile for containers denies writing */}}
+{{- if .Values.pins.enabled }}{{/* not below /sys/fs, where AppArmor's default profile for containers denies writes */}}
 - {name: pins, path: {{ .Values.pins.hostPath | quote }}, mountPath: /run/bpf}
 {{- end }}
 {{- end }}
 
-{{/* who the container is: runAsUser or runAsGroup, as a list of the root context and that */}}
+{{/* user or group id of the container; takes a list: root context, "runAsUser" or "runAsGroup" */}}
 {{- define "exec-exporter.id" -}}
 {{- $values := (index . 0).Values -}}
 {{- dig (index . 1) (dig (index . 1) 65534 $values.podSecurityContext) $values.securityContext | int -}}
@@ -85,14 +85,14 @@ labels:
 {{- default (hasKey .Values.web.config "tls_server_config" | ternary "https" "http") .Values.web.scheme }}
 {{- end }}
 
-{{/* whether one needs a password or a certificate */}}
+{{/* true if clients need a password or a certificate */}}
 {{- define "exec-exporter.authentication" -}}
 {{- $tls := default (dict) .Values.web.config.tls_server_config }}
 {{- $certificate := or (hasPrefix "Require" (default "" $tls.client_auth_type)) $tls.client_allowed_sans }}
 {{- if kindIs "bool" .Values.web.authentication | ternary .Values.web.authentication (or .Values.web.config.basic_auth_users $certificate) }}true{{ end }}
 {{- end }}
 
-{{/* a probe: a list of the root context, the probe's values and its path */}}
+{{/* a probe of the kubelet; takes a list: root context, values of the probe, path */}}
 {{- define "exec-exporter.probe" -}}
 {{- $root := index . 0 -}}
 {{- if include "exec-exporter.authentication" $root -}}
@@ -107,7 +107,7 @@ httpGet:
 {{ toYaml (index . 1) }}
 {{- end }}
 
-{{/* how Prometheus scrapes it: a list of the root context, the values of the monitor and the port's name */}}
+{{/* endpoint of a ServiceMonitor or PodMonitor; takes a list: root context, values of the monitor */}}
 {{- define "exec-exporter.endpoint" -}}
 {{- $root := index . 0 }}
 {{- $monitor := index . 1 }}
@@ -134,7 +134,7 @@ basicAuth:
 relabelings:
   - targetLabel: job
     replacement: {{ $root.Values.job | quote }}
-  - targetLabel: instance  # a pod's address is another one after every update
+  - targetLabel: instance  # a pod's address changes with every update
     sourceLabels: [__meta_kubernetes_pod_node_name]
   {{- with $monitor.relabelings }}
   {{- toYaml . | nindent 2 }}
@@ -145,7 +145,7 @@ metricRelabelings:
 {{- end }}
 {{- end }}
 
-{{/* a file of dashboards/, with the two strings in it that are the user's to choose: a list of the root context and a path */}}
+{{/* a file of dashboards/ with the job and the runbooks' URL set; takes a list: root context, path */}}
 {{- define "exec-exporter.file" -}}
 {{- $root := index . 0 -}}
 {{- $root.Files.Get (index . 1)
