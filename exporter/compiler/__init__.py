@@ -1,1 +1,1 @@
-"""From C and the kernel's BTF to BPF instructions and struct layouts. The only room that imports BCC."""
+"""From C and the kernel's BTF to BPF instructions and struct layouts. No other room imports BCC."""

@@ -1,7 +1,4 @@
-"""Reads BTF, the kernel's own description of its types: bytes in, structs out.
-
-The format is that of Documentation/bpf/btf.rst. Only what lays out structs is kept.
-"""
+"""BTF, the kernel's own description of its types: bytes in, structs out. The format: Documentation/bpf/btf.rst."""
 
 from __future__ import annotations
 
@@ -14,12 +11,11 @@ MAGIC = 0xEB9F
 HEADER = struct.Struct("<HBBIIIII")
 TYPE = struct.Struct("<III")
 
-INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF = 1, 2, 3, 4, 5, 6, 7, 8
-FUNC = 12
-VOLATILE, CONST, RESTRICT, FUNC_PROTO, VAR, DATASEC, DECL_TAG, TYPE_TAG, ENUM64 = 9, 10, 11, 13, 14, 15, 17, 18, 19
+INT, PTR, ARRAY, STRUCT, UNION, ENUM, TYPEDEF, VOLATILE, CONST, RESTRICT = 1, 2, 3, 4, 5, 6, 8, 9, 10, 11
+FUNC, FUNC_PROTO, VAR, DATASEC, DECL_TAG, TYPE_TAG, ENUM64 = 12, 13, 14, 15, 17, 18, 19
 MODIFIERS = frozenset({TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG})
 
-# Bytes that follow the 12 of a type: (fixed, for each of its vlen members).
+# Bytes after the 12 of each type: (fixed, per member).
 TRAILERS = {
     INT: (4, 0),
     ARRAY: (12, 0),
@@ -35,12 +31,12 @@ TRAILERS = {
 
 
 class BTFError(ValueError):
-    """The bytes are not BTF, or not all of it."""
+    """The bytes are not BTF, or incomplete or damaged BTF."""
 
 
 @contextmanager
 def _damage_is_an_error() -> Iterator[None]:
-    """Bytes that lead outside of the data, or round in circles."""
+    """Raise BTFError for offsets outside of the data and for endless recursion."""
     try:
         yield
     except (struct.error, IndexError, RecursionError) as error:
@@ -51,7 +47,7 @@ def _damage_is_an_error() -> Iterator[None]:
 class Member:
     """A member of a struct, at `offset` bytes from the struct's start, of type `type_id`.
 
-    Of a bit field `mask` are its bits in the byte at `offset`; of any other member it is 0.
+    `mask` has the bits of a bit field in the byte at `offset`; it is 0 for other members.
     """
 
     offset: int
@@ -61,7 +57,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Type:
-    """A type without its modifiers. `size` is in bytes; `element` is an array's or a pointer's target."""
+    """A type without its modifiers. `size` is in bytes; `element` is the id of an array's or a pointer's target."""
 
     kind: int
     name: str
@@ -71,9 +67,9 @@ class Type:
 
 
 class BTF:
-    """The types of a kernel or, with `base`, of one of its modules (whose ids and strings continue the kernel's).
+    """The types of a kernel or, with `base`, of one of its modules, whose ids and strings continue the kernel's.
 
-    Raises BTFError where the bytes make no sense.
+    Immutable. Raise BTFError for damaged bytes.
     """
 
     def __init__(self, data: bytes, base: BTF | None = None) -> None:
@@ -96,21 +92,21 @@ class BTF:
 
     @property
     def end_id(self) -> int:
-        """The id that a module's first type has."""
+        """The id of a module's first type."""
         return self._first_id + len(self._offsets)
 
     @property
     def module_id(self) -> int:
-        """The id from which on types are a module's."""
+        """The first id of a module's types; those below are the kernel's."""
         return self._base.module_id if self._base else self.end_id
 
     @property
     def end_string(self) -> int:
-        """The offset that a module's first string has."""
+        """The offset of a module's first string."""
         return self._first_string + len(self._strings)
 
     def _index(self, at: int, end: int) -> None:
-        """Notes where each type stands, and the ids of named structs and unions."""
+        """Store the position of each type, and the ids of named structs and unions."""
         unpack, offsets, trailers = TYPE.unpack_from, self._offsets, TRAILERS
         while at < end:
             name, info, _ = unpack(self._data, at)
@@ -138,7 +134,7 @@ class BTF:
         return self, self._offsets[type_id - self._first_id]
 
     def resolve(self, type_id: int) -> Type:
-        """The type behind typedefs and qualifiers; id 0 is void. Raises BTFError."""
+        """Return the type behind typedefs and qualifiers; id 0 is void. Raise BTFError."""
         with _damage_is_an_error():
             return self._resolve(type_id)
 
@@ -159,20 +155,16 @@ class BTF:
         return Type(kind, text, size)
 
     def find(self, name: str) -> int | None:
-        """The id of the struct or union `name`; None if there is none."""
+        """Return the id of a struct or union, or None."""
         found = self._aggregates.get(name)
         return found if found is not None or self._base is None else self._base.find(name)
 
     def functions(self, names: Collection[str]) -> dict[str, int]:
-        """The ids of those of the kernel's functions that there are, by name."""
+        """Return the ids of those of the named functions that exist."""
         return self._ids(FUNC, names)
 
-    def function(self, name: str) -> int | None:
-        """The id of the kernel's function `name`; None if there is none."""
-        return self.functions((name,)).get(name)
-
     def typedef(self, name: str) -> int | None:
-        """The id of the typedef `name`; None if there is none."""
+        """Return the id of a typedef, or None."""
         return self._ids(TYPEDEF, (name,)).get(name)
 
     def _ids(self, kind: int, names: Collection[str]) -> dict[str, int]:
@@ -188,10 +180,9 @@ class BTF:
         return found
 
     def member(self, struct_name: str, member_name: str) -> Member | None:
-        """The member of a named struct, looked for in its anonymous members too; None if there is none.
+        """Return a member of a named struct or of its anonymous members, or None. Raise BTFError.
 
-        Of bit fields only those that lie in one byte are found.
-        Raises BTFError.
+        Bit fields are found only if they lie in one byte.
         """
         type_id = self.find(struct_name)
         with _damage_is_an_error():

@@ -1,6 +1,6 @@
-"""The one module that imports BCC: compiles a source of bpf/ in a child process.
+"""Compiles a C file with BCC in a child process. No other module imports BCC.
 
-The compiler is LLVM: what it takes in memory goes with the child, and the exporter itself never has it.
+The compiler is LLVM: the child's memory is freed when it ends, and the exporter itself never maps it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any, TypeVar, cast
 from exporter.compiler import typed_loads
 from exporter.compiler.ctypes_layout import Description
 from exporter.compiler.kernel_facts import KernelFacts, KernelNeeds, running_kernel
-from exporter.compiler.stub_headers import kernel_headers
+from exporter.compiler.stub_headers import stub_headers
 from exporter.errors import ExporterError
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_syscall import MapInfo
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class CompiledMap:
-    """A map as it has to be made, and the layouts of its keys and values."""
+    """The description from which a map is created, and the layouts of its keys and values."""
 
     info: MapInfo
     key: Description
@@ -45,9 +45,9 @@ class CompiledMap:
 
 @dataclass(frozen=True)
 class Compiled:
-    """The instructions of each program of a source, in which maps stand as the numbers in `numbers`.
+    """The instructions of each program of a source, which refer to maps by the keys of `numbers`.
 
-    `vocabulary` has the enums of its header as they were compiled: name to number, by enum; the caller fills it in.
+    `vocabulary` holds the enums of the source's header, name to number, by enum; the caller fills it in.
     """
 
     programs: dict[str, bytes]
@@ -60,16 +60,15 @@ class Compiled:
 
 
 def compile_source(source: Path, definitions: Mapping[str, object], needs: KernelNeeds, *, typed: bool) -> Compiled:
-    """Compile a C file for the running kernel in a child process. Raises ExporterError.
+    """Compile a C file, with the headers beside it, for the running kernel in a child process. Raise ExporterError.
 
-    Headers are searched for beside the source. `typed`: with typed loads, if the kernel has what they need for the
-    tracepoint.
+    With `typed` the programs use typed loads if the kernel supports them for the tracepoint.
     """
     return in_child(lambda: _compile(source, definitions, needs, typed))
 
 
 def in_child(work: Callable[[], T]) -> T:
-    """Call a function in a child process and return its result. Raises the ExporterError that it raises."""
+    """Call a function in a child process and return its result. Raise the ExporterError that it raises."""
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -82,35 +81,33 @@ def in_child(work: Callable[[], T]) -> T:
     _, status = os.waitpid(child, 0)
     if not answer:
         how = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"status {status >> 8}"
-        raise ExporterError(
-            f"the compiler ended without an answer ({how})", "see that there are 200 MiB of memory for it"
-        )
+        raise ExporterError(f"the compiler ended without an answer ({how})", "make 200 MiB of memory available to it")
     result: Any = pickle.loads(answer)  # noqa: S301 - from this program's own child
-    if isinstance(result, _Refused):
+    if isinstance(result, _Failure):
         raise ExporterError(*result.arguments)
     return cast("T", result)
 
 
 @dataclass(frozen=True)
-class _Refused:
+class _Failure:
     arguments: tuple[str, str]
 
 
 def _answer(work: Callable[[], object], writing: int) -> None:
-    """Never returns."""
+    """Send the result of the work to the parent and end the child."""
     status = 1
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         try:
             result = work()
-        except ExporterError as refusal:
-            result = _Refused((refusal.what, refusal.remedy))
+        except ExporterError as error:
+            result = _Failure((error.what, error.remedy))
         with open(writing, "wb") as pipe:
             pipe.write(pickle.dumps(result))
         status = 0
     except Exception:
-        log.exception("the compiler's process")
+        log.exception("the compiler failed")
     finally:
         os._exit(status)
 
@@ -125,7 +122,7 @@ def _compile(source: Path, definitions: Mapping[str, object], needs: KernelNeeds
         typed = False
     with tempfile.TemporaryDirectory(prefix="exec_exporter-") as directory:
         tree = Path(directory)
-        headers = kernel_headers(platform.release(), os.sysconf("SC_PAGE_SIZE"))
+        headers = stub_headers(platform.release(), os.sysconf("SC_PAGE_SIZE"))
         headers["include/kernel_types.h"] = header
         for name, text in headers.items():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
@@ -133,11 +130,11 @@ def _compile(source: Path, definitions: Mapping[str, object], needs: KernelNeeds
         flags += [f"-I{source.parent}", f"-I{tree / 'include'}"]
         os.environ["BCC_KERNEL_SOURCE"] = directory
         try:
-            with native_stderr() as said:
+            with native_stderr() as output:
                 bpf = bcc.BPF(src_file=bytes(source), cflags=flags)
         except Exception as error:  # BCC raises nothing more specific
-            raise not_loaded("".join(said)) from error
-    programs, maps, numbers = _taken_apart(bcc.lib, bpf.module)
+            raise not_loaded("".join(output)) from error
+    programs, maps, numbers = _contents(bcc.lib, bpf.module)
     if typed and kernel.cast is not None:
         programs = {name: typed_loads.resolve(code, kernel.cast) for name, code in programs.items()}
     return Compiled(programs, maps, numbers, typed, bcc.__version__, kernel)
@@ -153,7 +150,7 @@ def _bcc() -> Any:
     return bcc
 
 
-def _taken_apart(lib: Any, module: Any) -> tuple[dict[str, bytes], dict[str, CompiledMap], dict[int, str]]:
+def _contents(lib: Any, module: Any) -> tuple[dict[str, bytes], dict[str, CompiledMap], dict[int, str]]:
     lib.bpf_table_name.restype, lib.bpf_table_name.argtypes = ctypes.c_char_p, (ctypes.c_void_p, ctypes.c_size_t)
     functions = [lib.bpf_function_name(module, index) for index in range(lib.bpf_num_functions(module))]
     names = [lib.bpf_table_name(module, index) for index in range(lib.bpf_num_tables(module))]
@@ -182,8 +179,8 @@ def _no_bcc(why: str) -> ExporterError:
 
 
 def not_loaded(output: str) -> ExporterError:
-    """What BCC or the verifier said, in one line."""
-    log.debug("the compiler or the kernel said: %s", output)
+    """Return the error for what BCC or the verifier printed: its first telling line."""
+    log.debug("output of the compiler or the verifier: %s", output)
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if re.search("error|failed", line, re.IGNORECASE)] or lines[-1:]
     return ExporterError(
@@ -194,14 +191,14 @@ def not_loaded(output: str) -> ExporterError:
 
 @contextlib.contextmanager
 def native_stderr() -> Iterator[list[str]]:
-    """Keeps what C code writes to descriptor 2 off the terminal; the list that it yields holds it afterwards."""
-    said: list[str] = []
+    """Capture what C code writes to descriptor 2; the yielded list holds it afterwards."""
+    output: list[str] = []
     with tempfile.TemporaryFile() as file:
         saved = os.dup(2)
         os.dup2(file.fileno(), 2)
         try:
-            yield said
+            yield output
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-            said.append(os.pread(file.fileno(), 1 << 20, 0).decode("utf-8", "replace"))
+            output.append(os.pread(file.fileno(), 1 << 20, 0).decode("utf-8", "replace"))

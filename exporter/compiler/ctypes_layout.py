@@ -1,4 +1,4 @@
-"""The layouts of a map's keys and values, as the compiler describes them: for ctypes, and to be kept as text."""
+"""Layouts of keys and values: from BCC's description, which can be stored as JSON, to ctypes and to fast readers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-# A name of C's, or of a struct: its name, its members (each with a name, a description and, of an array, its length
-# in a list), and "struct" or "struct_packed".
+# A name of a C type; or of a struct its name, its members and "struct" or "struct_packed". A member has a name, a
+# description and, if it is an array, its length in a list.
 Description = Any
 
 _NUMBERS: dict[str, Any] = {
@@ -29,15 +29,15 @@ _NUMBERS: dict[str, Any] = {
 
 
 def layout(description: Description) -> Any:
-    """The type of ctypes. Raises KeyError or ValueError for what no struct of bpf/exec.h has, such as unions."""
+    """Return the ctypes type of a description. Raise KeyError or ValueError for unsupported types, such as unions."""
     if isinstance(description, str):
         return _NUMBERS[description]
     name, members, *kind = description
     if kind not in ([], ["struct"], ["struct_packed"]):
-        raise ValueError(f"{name} is a {kind[0]}, of which nothing is known")
+        raise ValueError(f"{name} is a {kind[0]}, which is not supported")
     fields = []
     for member, inner, *length in members:
-        if length and not isinstance(length[0], list):  # a struct within: the compiler gives it as one
+        if length and not isinstance(length[0], list):  # an embedded struct
             fields.append((member, layout([member, inner, *length])))
         else:
             fields.append((member, layout(inner) * length[0][0] if length else layout(inner)))
@@ -46,17 +46,16 @@ def layout(description: Description) -> Any:
 
 
 def u64_reader(struct_type: type[ctypes.Structure], *names: str) -> Callable[[bytes], Any]:
-    """A function from the raw value to the numbers of these members; those of an array come one after the other.
+    """Return a function that reads members of a struct of 64-bit numbers from a raw value, an array as its elements.
 
-    One number alone comes as it is, more as a tuple. All members are 64-bit numbers. Raises LookupError for one that is
-    not there.
+    It returns one number as such, several as a tuple. Raise LookupError for an unknown member.
     """
     words = struct.Struct(f"={ctypes.sizeof(struct_type) // 8}Q")
     wanted: list[int] = []
     for name in names:
         place = getattr(struct_type, name, None)
         if place is None:
-            raise LookupError(f"there is no member {name}")
+            raise LookupError(f"{struct_type.__name__} has no member {name}")
         wanted += range(place.offset // 8, (place.offset + place.size) // 8)
     pick = operator.itemgetter(*wanted)
     return lambda raw: pick(words.unpack(raw))

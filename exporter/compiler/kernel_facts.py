@@ -1,4 +1,4 @@
-"""What the running kernel's own description of its types, BTF, says: structs for the probe, ids for its hooks."""
+"""Facts about the running kernel, from its BTF: structs for the probe, ids for its hooks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BTF_DIRECTORY = Path("/sys/kernel/btf")
 
 @dataclass(frozen=True)
 class KernelFacts:
-    """The features of kernel_types.py that are missing, and BTF ids: of functions, and of a typed tracepoint."""
+    """The missing features, and BTF ids: of functions by name, and of the typed tracepoint."""
 
     missing: tuple[Feature, ...]
     functions: Mapping[str, int]
@@ -24,16 +24,16 @@ class KernelFacts:
 
     @property
     def cast(self) -> int | None:
-        """The id of what casts to the kernel's types; None: there is no such function."""
+        """The id of the kernel's function that casts to its types, if it has one."""
         return self.functions.get(typed_loads.FUNCTION)
 
 
 @dataclass(frozen=True)
 class KernelNeeds:
-    """What a program asks of a kernel.
+    """The requirements of a program.
 
-    `tracepoint` is the raw tracepoint that it is attached to, `functions` are those that hooks may attach to.
-    `without` names features that are left out, as on a kernel that lacks them.
+    It attaches to the raw tracepoint `tracepoint`; its hooks may attach to `functions`. The features named in `without`
+    are treated as missing.
     """
 
     tracepoint: str
@@ -43,7 +43,7 @@ class KernelNeeds:
 
 
 def running_kernel(needs: KernelNeeds) -> tuple[str, KernelFacts]:
-    """Return C declarations of the types that the features need, and the facts. Raises ExporterError."""
+    """Return C declarations of the types that the features need, and the facts. Raise ExporterError."""
     path = BTF_DIRECTORY / "vmlinux"
     try:
         btf = BTF(path.read_bytes())

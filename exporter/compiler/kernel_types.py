@@ -1,8 +1,7 @@
-"""The kernel types that the probe reads, as C for the running kernel: BTF in, text out.
+"""Declarations in C of the kernel types that a program reads, for the running kernel: BTF in, text out.
 
-`FEATURES` says what the probe can do and which members each needs. Where a member moved or was renamed, a
-feature has several layouts, newest first. A feature none of whose layouts this kernel has is missing: the
-probe is compiled without it.
+A feature of the program needs members of structs. Where a member was moved or renamed, the feature has several layouts,
+newest first. A feature is missing if the kernel has none of them; the program is compiled without it.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ SCALARS = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
 
 @dataclass(frozen=True)
 class Members:
-    """Members, as `struct.member`, that exist together; `macro` tells the probe which layout it is."""
+    """Members, as `struct.member`, that exist together; `macro` is defined if this layout is used."""
 
     members: tuple[str, ...]
     macro: str = ""
@@ -25,7 +24,7 @@ class Members:
 
 @dataclass(frozen=True)
 class Feature:
-    """What the probe can do if one of `layouts` exists; the probe sees it as HAVE_<NAME>."""
+    """An ability of the program, which needs one of `layouts`: HAVE_<NAME> in C. `without` describes its absence."""
 
     name: str
     without: str
@@ -34,16 +33,16 @@ class Feature:
 
 @dataclass(frozen=True)
 class KernelTypes:
-    """The declarations as C, and the features that this kernel has not."""
+    """The declarations in C, and the missing features."""
 
     header: str
     missing: tuple[Feature, ...]
 
 
 def kernel_types(btf: BTF, features: Iterable[Feature], without: Collection[str] = ()) -> KernelTypes:
-    """Declares what the features need that `btf` has, each member at its offset; none of those `without`.
+    """Declare the members that the features need, each at its offset; skip the features named in `without`.
 
-    Raises BTFError.
+    Raise BTFError.
     """
     missing: list[Feature] = []
     macros: list[str] = []
@@ -61,7 +60,7 @@ def kernel_types(btf: BTF, features: Iterable[Feature], without: Collection[str]
             struct_name, _, name = member.partition(".")
             wanted.setdefault(struct_name, {})[name] = None
     emitter = _Emitter(btf, wanted)
-    lines = ["/* Made for the running kernel from its BTF. */", "#pragma once"]
+    lines = ["/* Generated from the BTF of the running kernel. */", "#pragma once"]
     lines += [f"#define {macro} 1" for macro in macros]
     lines += [f"struct {name};" for name in wanted]
     lines.append(_type_ids(btf, (*wanted, *({"rb_node"} - wanted.keys()))))
@@ -70,7 +69,7 @@ def kernel_types(btf: BTF, features: Iterable[Feature], without: Collection[str]
 
 
 def _type_ids(btf: BTF, names: Collection[str]) -> str:
-    """TYPE_ID(pointer): the id, in the kernel's BTF, of the struct that a pointer points to; 0 of what a module has."""
+    """Define TYPE_ID(pointer): the BTF id of the struct that a pointer points to; 0 for structs of modules."""
     ids = {name: btf.find(name) or 0 for name in names}
     known = ", ".join(f"struct {name} *: {number}" for name, number in ids.items() if number < btf.module_id)
     return f"#define TYPE_ID(pointer) _Generic((pointer), {known}, default: 0)"
@@ -81,7 +80,7 @@ def _exists(btf: BTF, layout: Members) -> bool:
 
 
 class _Emitter:
-    """Declares structs, those that are embedded in others first."""
+    """Declares structs, embedded ones before those that contain them."""
 
     def __init__(self, btf: BTF, wanted: dict[str, dict[str, None]]) -> None:
         self._btf = btf
@@ -103,7 +102,7 @@ class _Emitter:
             padding = f"u8 _at_{member_name}[{member.offset}]; " if member.offset else ""
             declarator = f"u8 {member_name}" if member.mask else self._declarator(member.type_id, member_name)
             body.append(f"\t\tstruct {{ {padding}{declarator}; }};")
-            if member.mask:  # the byte that the bits are in, and which they are
+            if member.mask:  # a bit field is declared as its byte, with its bits as a macro
                 checks.append(f"#define {name}_{member_name}_MASK {member.mask:#x}")
             checks.append(
                 f'_Static_assert(__builtin_offsetof(struct {name}, {member_name}) == {member.offset}, "{name}");'
@@ -111,7 +110,7 @@ class _Emitter:
         self._declared[name] = [f"struct {name} {{", "\tunion {", *body, "\t};", "};", *checks]
 
     def _declarator(self, type_id: int, name: str) -> str:
-        """A declaration of `name` with the size and alignment of the type, as far as the probe has to know it."""
+        """Return a declaration of `name` with the type's size and alignment, and its name where C reads through it."""
         kernel_type = self._btf.resolve(type_id)
         if kernel_type.kind == PTR:
             return self._pointer(kernel_type, name)

@@ -1,6 +1,6 @@
-"""The few headers that BCC includes from a kernel's build tree, for machines that have none.
+"""The few headers that BCC includes from a kernel's build tree, so that none has to be installed.
 
-BCC looks for them below the directory that BCC_KERNEL_SOURCE names. It brings its own copy of uapi/linux/bpf.h.
+BCC searches the directory in BCC_KERNEL_SOURCE. It brings its own copy of uapi/linux/bpf.h.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ EMPTY = (
 )
 
 
-def kernel_headers(release: str, page_size: int) -> dict[str, str]:
-    """The tree, as texts by path, for a kernel release such as '6.1.0-18-amd64' and its page size in bytes."""
+def stub_headers(release: str, page_size: int) -> dict[str, str]:
+    """Return texts by path, for a kernel release such as '6.1.0-18-amd64' and its page size in bytes."""
     types = _TYPES.replace("{page_size}", str(page_size))
     return {
         "include/linux/kconfig.h": _KCONFIG,
@@ -71,7 +71,7 @@ def kernel_headers(release: str, page_size: int) -> dict[str, str]:
 
 
 def _version_code(release: str) -> int:
-    """LINUX_VERSION_CODE as linux/version.h has it; parts that the release does not name are 0."""
+    """Return LINUX_VERSION_CODE as in linux/version.h; parts missing from the release are 0."""
     numbers = [int(part) for part in re.findall(r"\d+", release.split("-")[0])]
     major, minor, patch = (*numbers, 0, 0, 0)[:3]
     return (major << 16) + (minor << 8) + min(patch, 255)

@@ -1,13 +1,14 @@
-"""Casts to the kernel's types, for which BCC has no words: a call of a number that no helper has stands for each.
+"""Typed loads: after a cast to a kernel type the verifier lets a program read memory with plain loads.
 
-After such a cast the verifier lets a program read memory with plain loads. See bpf/read.h.
+BCC cannot call the function that casts. The C code calls a number that no helper has, which is replaced
+here; see bpf/read.h.
 """
 
 from __future__ import annotations
 
 from exporter.kernel.instructions import INSTRUCTION, instructions
 
-# As what a program that counts executions is loaded: without casts, and with them.
+# BPF program types the probe may use: plain, and with typed loads.
 PROGRAM_TYPES = RAW_TRACEPOINT, TYPED_TRACEPOINT = "raw_tracepoint", "tp_btf"
 
 FUNCTION = "bpf_rdonly_cast"
@@ -18,7 +19,7 @@ PSEUDO_KFUNC_CALL = 2
 
 
 def resolve(code: bytes, btf_id: int) -> bytes:
-    """The instructions with each placeholder made into a call of the kernel's function that has that id in its BTF."""
+    """Replace each placeholder in the instructions by a call of the kernel's function with that BTF id."""
     resolved = bytearray(code)
     for at, (opcode, registers, offset, immediate) in instructions(code):
         if (opcode, registers, immediate) == (CALL, 0, PLACEHOLDER):

@@ -1,1 +1,1 @@
-"""What this machine shows outside of BPF: /proc, packages, capabilities, files below another root."""
+"""The machine outside of BPF: /proc, packages, capabilities, files below another root."""

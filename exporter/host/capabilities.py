@@ -1,40 +1,45 @@
-"""Gives up what a process may do beyond reading its own maps.
+"""The capabilities of this process: take them into use, and drop them for good.
 
-Capabilities belong to threads: this is called before any other thread is started, which then have none either.
+Capabilities belong to threads: call this before any other thread is started, which then has none either.
 """
 
 from __future__ import annotations
 
 import ctypes
 import logging
-import os
 from collections.abc import Callable
+
+from exporter.host import libc
 
 log = logging.getLogger(__name__)
 
-CAP_SETPCAP = 8
+CAP_DAC_READ_SEARCH, CAP_SETPCAP, CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 2, 8, 19, 21, 38, 39
+CAPABILITIES = {
+    CAP_DAC_READ_SEARCH: "CAP_DAC_READ_SEARCH",
+    CAP_SYS_PTRACE: "CAP_SYS_PTRACE",
+    CAP_SYS_ADMIN: "CAP_SYS_ADMIN",
+    CAP_PERFMON: "CAP_PERFMON",
+    CAP_BPF: "CAP_BPF",
+}
 CAPABILITY_VERSION_3 = 0x20080522
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 24, 38, 47, 4
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
 
 def put_into_effect() -> None:
-    """Makes the capabilities effective that are permitted. Raises OSError.
+    """Make the permitted capabilities effective. Raise OSError.
 
-    A program whose file has them as permitted (setcap ...+p) starts with none in effect. One whose file has them as
-    effective is refused by the kernel where it may not have them all, and cannot say why.
+    A program whose file has permitted capabilities (setcap ...+p) starts with none in effect. The kernel refuses to
+    start one whose file has effective capabilities where it may not have them all, and cannot say why.
     """
     _, permitted = _capget()
     _capset(permitted, permitted)
 
 
 def drop(works: Callable[[], object], keep: frozenset[int] = frozenset()) -> frozenset[int]:
-    """Drops every capability but those to `keep`, for good, and forbids this process and its children new ones.
+    """Drop every capability but those to `keep`, for good, and forbid this process and its children new ones.
 
-    `works` is what has to work without them, or raises OSError: reading the maps. Before Linux 5.19 that takes CAP_BPF
-    where kernel.unprivileged_bpf_disabled is set (c8644cd0efe7); if it fails, CAP_BPF is kept. Returns what is left.
-    Raises OSError.
+    `works` reads the maps, or raises OSError if it may not. Before Linux 5.19 this takes CAP_BPF where
+    kernel.unprivileged_bpf_disabled is set (c8644cd0efe7); CAP_BPF is kept there. Return what is left. Raise OSError.
     """
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
@@ -46,7 +51,7 @@ def drop(works: Callable[[], object], keep: frozenset[int] = frozenset()) -> fro
     try:
         works()
     except OSError as error:
-        log.debug("reading fails without CAP_BPF, which is kept: %s", error)
+        log.debug("reading maps fails without CAP_BPF, which is kept: %s", error)
         wanted |= 1 << (CAP_BPF if permitted >> CAP_BPF & 1 else CAP_SYS_ADMIN) & permitted
     _capset(wanted, wanted)
     return frozenset(number for number in range(64) if wanted >> number & 1)
@@ -64,15 +69,15 @@ def _empty_bounding_set(keep: frozenset[int]) -> None:
 
 
 def _capget() -> tuple[int, int]:
-    header, data = _header(), (ctypes.c_uint32 * 6)()
-    _check(_libc.capget(header, data))
+    data = (ctypes.c_uint32 * 6)()
+    libc.call("capget", _header(), data)
     effective, permitted, _, effective_high, permitted_high, _ = data
     return effective | effective_high << 32, permitted | permitted_high << 32
 
 
 def _capset(effective: int, permitted: int) -> None:
     words = (ctypes.c_uint32 * 6)(effective, permitted, 0, effective >> 32, permitted >> 32, 0)
-    _check(_libc.capset(_header(), words))
+    libc.call("capset", _header(), words)
 
 
 def _header() -> ctypes.Array[ctypes.c_uint32]:
@@ -80,25 +85,4 @@ def _header() -> ctypes.Array[ctypes.c_uint32]:
 
 
 def _prctl(option: int, argument: int) -> None:
-    _check(_libc.prctl(option, argument, 0, 0, 0))
-
-
-def _check(result: int) -> None:
-    if result:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 21, 38, 39
-
-
-CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE = 2, 19
-
-
-CAPABILITIES = {
-    CAP_DAC_READ_SEARCH: "CAP_DAC_READ_SEARCH",
-    CAP_SYS_PTRACE: "CAP_SYS_PTRACE",
-    CAP_SYS_ADMIN: "CAP_SYS_ADMIN",
-    CAP_PERFMON: "CAP_PERFMON",
-    CAP_BPF: "CAP_BPF",
-}
+    libc.call("prctl", option, argument, 0, 0, 0)

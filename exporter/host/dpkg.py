@@ -1,4 +1,4 @@
-"""The package database of Debian and its relatives: /var/lib/dpkg. Read anew where it has changed."""
+"""The package database of Debian and its relatives: /var/lib/dpkg."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Stamp = tuple[int, int]
 
 
 class Dpkg:
-    """The database below `rootfs`, if there is one."""
+    """The database below `rootfs`, if there is one. It reads files again once they have changed."""
 
     def __init__(self, rootfs: Path) -> None:
         self._directory = rootfs / "var/lib/dpkg"
@@ -37,12 +37,12 @@ class Dpkg:
         self._stamps: dict[str, Stamp | None] = {}
 
     def installed(self) -> set[str]:
-        """The names of all packages."""
+        """Return the names of all installed packages."""
         self._refresh()
         return {_plain(package) for package in self._packages}
 
     def owner(self, path: bytes) -> Owner | None:
-        """The owner of an absolute path, under the name that the package has for it."""
+        """Return the owner of an absolute path, where `path` is the package's own name for the file."""
         script = _MAINTAINER_SCRIPT.fullmatch(path)
         if script:
             package = (script["installed"] or script["asking"] or b"").decode("utf-8", "replace")
@@ -52,7 +52,7 @@ class Dpkg:
         conffile = self._conffiles.get(path)
         if conffile:
             return Owner(NAME, conffile[0], recorded=conffile[1])
-        # what is being unpacked now is in force before its list is
+        # files that are being unpacked replace the old ones before the new list does
         coming = Digests(self._md5sums(self._directory / "tmp.ci/md5sums")).find(path)
         if coming:
             return Owner(NAME, self._unpacking(), recorded=coming[0])
@@ -60,7 +60,7 @@ class Dpkg:
         return Owner(NAME, _plain(self._names[found[0]]), recorded=found[1]) if found else None
 
     def _unpacking(self) -> str:
-        """The package whose files are being unpacked."""
+        """Return the name of the package that is being unpacked."""
         try:
             found = _PACKAGE.search((self._directory / "tmp.ci/control").read_bytes())
         except OSError:
@@ -71,7 +71,7 @@ class Dpkg:
         try:
             self._read()
         except OSError as error:
-            log.debug("the package database cannot be read: %s", error)
+            log.debug("cannot read the package database: %s", error)
 
     def _read(self) -> None:
         info = self._directory / "info"
@@ -98,14 +98,14 @@ class Dpkg:
     def _md5sums(self, path: Path) -> Iterator[tuple[bytes, bytes, int]]:
         try:
             text = path.read_bytes()
-        except OSError:  # removed meanwhile, or not there
+        except OSError:  # absent, or just removed
             return
         for digest, name in _MD5SUM.findall(text):
             yield b"/" + name, bytes.fromhex(digest.decode("ascii")), 0
 
 
 def _plain(package: str) -> str:
-    """The name without the architecture: libc6:amd64."""
+    """Return a name such as libc6:amd64 without the architecture."""
     return package.partition(":")[0]
 
 

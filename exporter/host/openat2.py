@@ -1,4 +1,4 @@
-"""Opens files as another root directory has them: symbolic links end up inside of it (openat2(2), Linux 5.6)."""
+"""Opens files below another root directory: symbolic links cannot lead out of it (openat2(2), Linux 5.6)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import errno
 import os
 import stat
 
+from exporter.host import libc
+
 SYS_OPENAT2 = 437  # on every architecture
 RESOLVE_NO_MAGICLINKS, RESOLVE_IN_ROOT = 0x02, 0x10
 FORBIDDEN = (errno.ENOSYS, errno.EPERM)
 LINKS = 40  # followed at most, as by the kernel
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _OpenHow(ctypes.Structure):
@@ -20,24 +20,24 @@ class _OpenHow(ctypes.Structure):
 
 
 def look_up(root: int, path: bytes) -> int:
-    """A descriptor (O_PATH) of what `path` is below the directory `root`. Nothing is opened. Raises OSError."""
+    """Return a descriptor (O_PATH) of `path` below the directory `root`, without opening the file. Raise OSError."""
     how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
-    found = int(_libc.syscall(SYS_OPENAT2, root, path, ctypes.byref(how), ctypes.sizeof(how)))
-    if found < 0:
-        number = ctypes.get_errno()
-        if number in FORBIDDEN:
+    try:
+        return libc.call("syscall", SYS_OPENAT2, root, path, ctypes.byref(how), ctypes.sizeof(how))
+    except OSError as error:
+        if error.errno in FORBIDDEN:
             return walk(root, path)
-        raise OSError(number, os.strerror(number), path)
-    return found
+        error.filename = path
+        raise
 
 
 def walk(root: int, path: bytes) -> int:
-    """The same, one name at a time. The links of /proc lead where their text says. Raises OSError.
+    """Do the same, one name at a time; links of /proc are followed by their text. Raise OSError.
 
-    Seccomp filters cannot see the flags of openat2(2), so some forbid all of it: systemd's RestrictSUIDSGID= does.
+    Seccomp filters cannot see the flags of openat2(2), so some forbid it altogether: systemd's RestrictSUIDSGID= does.
     """
     names = path.split(b"/")[::-1]
-    way = [os.dup(root)]  # directories from the root down: `..` goes back to where it came from, whoever moves them
+    way = [os.dup(root)]  # directories from the root down: `..` returns to the last one, even if it has been moved
     links = 0
     try:
         while names:

@@ -1,4 +1,4 @@
-"""Looks into /proc/<pid> of a process that may have ended, and whose number may have been given to another one."""
+"""A process as /proc shows it. It may have ended, and its pid may belong to another process since."""
 
 from __future__ import annotations
 
@@ -15,21 +15,38 @@ TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 START_TIME = 19  # field 22 of /proc/<pid>/stat, counted from the state, which is field 3
 
 
+@dataclass(frozen=True)
+class Process:
+    """A process at one execution. 0 stands for unknown.
+
+    `start_time` tells it from others that had its pid; `time` is that of the execution. Both are in ns since boot.
+    `parent` is a pid.
+    """
+
+    pid: int = 0
+    start_time: int = 0
+    time: int = 0
+    parent: int = 0
+
+
+NOBODY = Process()
+
+
 def sees_all() -> bool:
-    """Whether this process is in the host's PID namespace, so that numbers of processes mean what the probe's mean."""
+    """Return True in the host's PID namespace, where pids mean the same as in the probe."""
     return str(Path("/proc/self/ns/pid").readlink()) == INIT_PID_NAMESPACE
 
 
 def is_dead(pid: int) -> bool:
-    """Whether there is no process of that number on this host, as far as that can be told from here."""
+    """Return True if this host has no such process. Outside of the host's PID namespace that is unknown: False."""
     return sees_all() and not psutil.pid_exists(pid)
 
 
 @contextmanager
 def directory(process: Process, proc: str = "/proc") -> Iterator[int | None]:
-    """A descriptor of the process's directory in /proc, or None where it has ended.
+    """Open the directory of a process in /proc: a descriptor, or None if the process has ended.
 
-    What is looked up through it is this process's: once it has ended that fails, whoever has its number then.
+    Look-ups through the descriptor fail once the process has ended, even if its pid belongs to another one then.
     """
     try:
         opened = os.open(f"{proc}/{process.pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if process.pid else None
@@ -44,34 +61,18 @@ def directory(process: Process, proc: str = "/proc") -> Iterator[int | None]:
         os.close(opened)
 
 
-def _same(opened: int, process: Process) -> bool:
-    try:
-        started = int(read(opened, "stat").rpartition(b")")[2].split()[START_TIME])
-    except (OSError, IndexError, ValueError):
-        return False
-    return not process.start_time or started == process.start_time // TICK_NS
-
-
-def read(opened: int, name: str) -> bytes:
-    """The beginning of a small file of the directory. Raises OSError."""
-    file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=opened)
+def read(directory_fd: int, name: str) -> bytes:
+    """Return the first 4 KiB of a file in a process's directory. Raise OSError."""
+    file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory_fd)
     try:
         return os.read(file, 4096)
     finally:
         os.close(file)
 
 
-@dataclass(frozen=True)
-class Process:
-    """Who executed it, and when: `start_time` tells it from others that had its pid. 0 is unknown.
-
-    Times are in ns since boot; `parent` is a pid.
-    """
-
-    pid: int = 0
-    start_time: int = 0
-    time: int = 0
-    parent: int = 0
-
-
-NOBODY = Process()
+def _same(directory_fd: int, process: Process) -> bool:
+    try:
+        started = int(read(directory_fd, "stat").rpartition(b")")[2].split()[START_TIME])
+    except (OSError, IndexError, ValueError):
+        return False
+    return not process.start_time or started == process.start_time // TICK_NS

@@ -1,4 +1,4 @@
-"""The package database of Fedora, Red Hat, SUSE and their relatives, asked through the command `rpm`."""
+"""The package database of Fedora, Red Hat, SUSE and their relatives, read through the command `rpm`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ TIMEOUT_SECONDS = 120
 
 
 class Rpm:
-    """The database below `rootfs`, if there is one and there is an `rpm` to read it.
+    """The database below `rootfs`, if there is one and an `rpm` to read it.
 
-    `query` gives what FORMAT says of every package of a database's directory.
+    `query` returns every package of a database directory, formatted by FORMAT.
     """
 
     def __init__(self, rootfs: Path, query: Callable[[Path], bytes] | None = None) -> None:
@@ -34,12 +34,12 @@ class Rpm:
         self._files = {algorithm: Digests(()) for algorithm in (SHA256, MD5)}
 
     def installed(self) -> set[str]:
-        """The names of all packages."""
+        """Return the names of all installed packages."""
         self._refresh()
         return set(self._packages)
 
     def owner(self, path: bytes) -> Owner | None:
-        """The owner of an absolute path."""
+        """Return the owner of an absolute path."""
         self._refresh()
         for algorithm, files in self._files.items():
             found = files.find(path)
@@ -48,11 +48,11 @@ class Rpm:
         return None
 
     def _refresh(self) -> None:
-        """Reads the database if it has changed. One that cannot be read is tried again when it changes."""
+        """Read the database if it has changed; if that fails, retry at the next change."""
         for directory in self._directories:
             try:
                 status = [path.stat() for pattern in FILES for path in sorted(directory.glob(pattern))]
-            except OSError:  # one of them has just been replaced
+            except OSError:  # a file has just been replaced
                 status = []
             stamp = tuple(number for one in status for number in (one.st_mtime_ns, one.st_ino, one.st_size))
             if stamp and stamp != self._stamp:
@@ -60,14 +60,14 @@ class Rpm:
                 try:
                     self._read(self._query(directory))
                 except (OSError, subprocess.SubprocessError, ValueError) as error:
-                    log.warning("the packages in %s cannot be read: %s", directory, error)
+                    log.warning("cannot read the packages in %s: %s", directory, error)
             if stamp:
                 return
 
-    def _read(self, said: bytes) -> None:
+    def _read(self, output: bytes) -> None:
         numbers: dict[bytes, int] = {}
         files: dict[str, list[tuple[bytes, bytes, int]]] = {algorithm: [] for algorithm in self._files}
-        for line in said.splitlines():
+        for line in output.splitlines():
             package, algorithm, digest, path = line.split(b"\t", 3)
             kind = ALGORITHMS.get(algorithm)
             if kind and digest:  # directories and links have none
@@ -80,6 +80,6 @@ class Rpm:
 def _query(directory: Path) -> bytes:
     command = shutil.which("rpm")
     if command is None:
-        raise FileNotFoundError("there is no rpm command")
+        raise FileNotFoundError("the command rpm is not installed")
     arguments = [command, f"--dbpath={directory}", "-qa", "--queryformat", FORMAT]
     return subprocess.run(arguments, capture_output=True, check=True, timeout=TIMEOUT_SECONDS).stdout

@@ -1,4 +1,4 @@
-"""Tells systemd how the service is, as sd_notify(3) does."""
+"""Notifies systemd of the state of the service, as sd_notify(3) does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 def notify(state: str) -> None:
-    """Sends a state such as READY=1 to who started this process, if they asked for it."""
+    """Send a state such as READY=1 to the service manager, if it listens."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path:
         return
@@ -19,4 +19,4 @@ def notify(state: str) -> None:
             sender.connect(f"\0{path[1:]}" if path.startswith("@") else path)
             sender.sendall(state.encode())
     except OSError as error:
-        log.warning("cannot tell systemd %s: %s", state, error.strerror)
+        log.warning("cannot notify systemd of %s: %s", state, error.strerror)

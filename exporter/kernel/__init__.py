@@ -1,1 +1,1 @@
-"""The kernel's BPF interface: system calls, maps, ring buffer, perf events, bpffs. Nothing about executions."""
+"""The kernel's BPF interface: maps, programs, ring buffer, perf events, bpffs. Nothing about executions."""

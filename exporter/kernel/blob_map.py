@@ -1,7 +1,7 @@
-"""Byte strings of any length in a BPF map, by number: pinned, they outlive the process that wrote them.
+"""Byte strings of any length in a BPF map, by number. Pinned, they outlive the process that wrote them.
 
-A string is cut into parts. It is there once its first part is, which is written last and taken away first: a process
-that is killed meanwhile leaves either all of a string or nothing that is taken for one.
+A string is stored in parts. The first part makes it valid; it is written last and removed first, so a process that is
+killed leaves a whole string or none.
 """
 
 from __future__ import annotations
@@ -14,41 +14,41 @@ import zlib
 from exporter.kernel.bpf_map import HASH, NO_PREALLOC, Map
 from exporter.kernel.map_reader import read_entries
 
-KEY = struct.Struct("=QII")  # number, part, nothing
-HEADER = struct.Struct("=II")  # of the first part: length of the string in bytes, and its CRC-32
-VALUE_BYTES = 3968  # with what the kernel adds to each, not more than a page
+KEY = struct.Struct("=QII")  # number, part, padding
+HEADER = struct.Struct("=II")  # starts the first part: length of the string in bytes, and its CRC-32
+VALUE_BYTES = 3968  # an entry, with the kernel's overhead, fits into a page
 
 
 class BlobMap:
-    """Such a map, to which nobody else writes meanwhile."""
+    """Byte strings in a map. One process writes to it at a time; callers lock out other threads."""
 
     def __init__(self, bpf_map: Map) -> None:
         self.map = bpf_map
 
     @classmethod
     def create(cls, name: str, parts: int) -> BlobMap:
-        """A new one that has room for so many parts; what is not used takes no memory. Raises OSError."""
+        """Create one with room for so many parts; unused parts take no memory. Raise OSError."""
         return cls(Map.create(HASH, KEY.size, VALUE_BYTES, parts, NO_PREALLOC, name))
 
     def put(self, number: int, data: bytes) -> int:
-        """Adds a string under a number that has none; returns how many parts it took.
+        """Store a string under an unused number; return the number of parts it took.
 
-        Raises OSError, as for a full map, and leaves nothing then.
+        Raise OSError, as for a full map, and stores nothing then.
         """
         whole = HEADER.pack(len(data), zlib.crc32(data)) + data
         parts = range(0, len(whole), VALUE_BYTES)
         try:
-            for at in reversed(parts):
-                self.map.put(KEY.pack(number, at // VALUE_BYTES, 0), whole[at : at + VALUE_BYTES])
+            for start in reversed(parts):
+                self.map.put(KEY.pack(number, start // VALUE_BYTES, 0), whole[start : start + VALUE_BYTES])
         except OSError:
             with contextlib.suppress(OSError):
-                for at in parts:
-                    self.map.remove(KEY.pack(number, at // VALUE_BYTES, 0))
+                for start in parts:
+                    self.map.remove(KEY.pack(number, start // VALUE_BYTES, 0))
             raise
         return len(parts)
 
     def remove(self, number: int) -> None:
-        """Removes a string, if it is there. Raises OSError."""
+        """Remove a string, if it is there. Raise OSError."""
         first = self.map.get(KEY.pack(number, 0, 0))
         if first is None:
             return
@@ -57,7 +57,7 @@ class BlobMap:
             self.map.remove(KEY.pack(number, part, 0))
 
     def clear(self) -> None:
-        """Removes everything, also what somebody did not come to the end of writing. Raises OSError."""
+        """Remove all strings, and the parts of unfinished ones. Raise OSError."""
         for key in [key for key, _ in read_entries(self.map)]:
             self.map.remove(key)
 
@@ -83,5 +83,5 @@ class BlobMap:
         return {number: data for number, data in found.items() if data is not None}
 
     def close(self) -> None:
-        """Closes the map."""
+        """Close the map."""
         os.close(self.map.fd)

@@ -64,7 +64,7 @@ class Map:
         name: str = "",
         inner: int = 0,
     ) -> Map:
-        """Create a map; `inner` is the descriptor of a map like those that a map of maps holds. Raises OSError."""
+        """Create a map; `inner` is the descriptor of a map like those that a map of maps holds. Raise OSError."""
         options = _CreateOptions(ctypes.sizeof(_CreateOptions), inner_map_fd=inner, map_flags=flags)
         sizes = key_size, value_size, max_entries
         descriptor = libbpf().bpf_map_create(map_type, name.encode("ascii"), *sizes, ctypes.byref(options))
@@ -72,14 +72,14 @@ class Map:
 
     @classmethod
     def of(cls, descriptor: int) -> Map:
-        """Return the map of a descriptor. Raises OSError."""
+        """Return the map of a descriptor. Raise OSError."""
         info = map_info(descriptor)
         return cls(descriptor, info.key_size, info.value_size, info.max_entries, info.type)
 
     def put(self, key: bytes, value: bytes, *, new: bool = False) -> bool:
         """Set an entry, with `new` only if there is none; return True if it was set.
 
-        Raises OSError, as for a full map.
+        Raise OSError, as for a full map.
         """
         try:
             self._call("update", key, _padded(value, self.value_size), NOEXIST if new else ANY)
@@ -88,7 +88,7 @@ class Map:
         return True
 
     def get(self, key: bytes) -> bytes | None:
-        """Return the value of a key, or None; of a per-CPU map the values of all CPUs. Raises OSError."""
+        """Return the value of a key, or None; of a per-CPU map the values of all CPUs. Raise OSError."""
         value = ctypes.create_string_buffer(self._stride * self._cpus)
         with contextlib.suppress(FileNotFoundError):
             self._call("lookup", key, value)
@@ -96,23 +96,23 @@ class Map:
         return None
 
     def at(self, index: int) -> list[bytes]:
-        """Return an element of an array: its value on each CPU, or the one that they share. Raises OSError."""
+        """Return an element of an array: its value on each CPU, or the one that they share. Raise OSError."""
         raw = self.get(index.to_bytes(4, sys.byteorder))
         if raw is None:
             raise IndexError(index)
         return [raw[cpu * self._stride : cpu * self._stride + self.value_size] for cpu in range(self._cpus)]
 
     def set(self, index: int, value: bytes) -> None:
-        """Set an element of an array. Raises OSError."""
+        """Set an element of an array. Raise OSError."""
         self.put(index.to_bytes(4, sys.byteorder), value)
 
     def remove(self, key: bytes) -> None:
-        """Remove an entry, if it is there. Raises OSError."""
+        """Remove an entry, if it is there. Raise OSError."""
         with contextlib.suppress(FileNotFoundError):
             self._call("delete", key)
 
     def take(self, key: bytes) -> bytes | None:
-        """Remove an entry and return its value, or None. Raises OSError.
+        """Remove an entry and return its value, or None. Raise OSError.
 
         Before Linux 5.14 (3e87f192b405) these are two steps.
         """

@@ -65,14 +65,14 @@ class ProgramKind(NamedTuple):
 
 
 def map_info(descriptor: int) -> MapInfo:
-    """Return the kernel's description of a map. Raises OSError."""
+    """Return the kernel's description of a map. Raise OSError."""
     info = (ctypes.c_uint32 * 32)()
     libbpf().bpf_obj_get_info_by_fd(descriptor, info, ctypes.byref(ctypes.c_uint32(ctypes.sizeof(info))))
     return MapInfo(*info[:6])
 
 
 def object_id(descriptor: int) -> int:
-    """Return the kernel's id of a map, program or link: the second member of each description. Raises OSError."""
+    """Return the kernel's id of a map, program or link: the second member of each description. Raise OSError."""
     return map_info(descriptor).id
 
 
@@ -84,17 +84,17 @@ def statistic(descriptor: int, name: str) -> int:
 
 
 def pin(descriptor: int, path: bytes) -> None:
-    """Pin a map, program or link at a path in a bpffs. Raises OSError."""
+    """Pin a map, program or link at a path in a bpffs. Raise OSError."""
     libbpf().bpf_obj_pin(descriptor, path)
 
 
 def pinned(path: bytes) -> int:
-    """Return a new descriptor of a pinned object. Raises OSError."""
+    """Return a new descriptor of a pinned object. Raise OSError."""
     return int(libbpf().bpf_obj_get(path))
 
 
 def load(instructions: bytes, kind: ProgramKind, name: str) -> int:
-    """Load a program and return its descriptor. Raises OSError, with the end of the verifier's log as a note."""
+    """Load a program and return its descriptor. Raise OSError, with the end of the verifier's log as a note."""
     log = mmap.mmap(-1, LOG_BYTES)  # takes memory only if the kernel writes to it: when it refuses the program
     options = _LoadOptions(
         sz=ctypes.sizeof(_LoadOptions),
@@ -116,11 +116,11 @@ def load(instructions: bytes, kind: ProgramKind, name: str) -> int:
 def attach(program: int, tracepoint: bytes = b"") -> int:
     """Attach a program to a raw tracepoint, or where BTF said when it was loaded; return the descriptor of the link.
 
-    Closing the descriptor of a link that is not pinned detaches the program. Raises OSError.
+    Closing the descriptor of a link that is not pinned detaches the program. Raise OSError.
     """
     return int(libbpf().bpf_raw_tracepoint_open(tracepoint or None, program))
 
 
 def attach_to_perf_event(program: int, event: int) -> int:
-    """Attach a program to an open perf event; return the descriptor of the link. Raises OSError before Linux 5.15."""
+    """Attach a program to an open perf event; return the descriptor of the link. Raise OSError before Linux 5.15."""
     return int(libbpf().bpf_link_create(program, event, PERF_EVENT, None))

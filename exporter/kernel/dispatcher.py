@@ -1,7 +1,7 @@
-"""The program that stays attached while those that count are replaced: it does nothing but call the one in its slot.
+"""A dispatcher: the program that stays attached while the probe is replaced. It only calls the program in its slot.
 
-One look-up decides for each event, so an exchange misses no event and has none counted twice. The kernel's JIT makes
-a jump of it, as the slot is a constant (428d5df1fa4f, Linux 5.5).
+One look-up decides for each event, so an exchange neither misses an event nor counts it twice. The kernel's JIT turns
+the look-up into a jump, as the slot is a constant (428d5df1fa4f, Linux 5.5).
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from exporter.kernel.instructions import INSTRUCTION, PSEUDO_MAP_FD, WIDE
 
 R0, R2, R3 = 0, 2, 3
 MOVE, CALL, EXIT = 0xB7, 0x85, 0x95  # BPF_ALU64 | BPF_MOV | BPF_K, BPF_JMP | BPF_CALL, BPF_JMP | BPF_EXIT
-TAIL_CALL = 12  # its arguments: the context, which is in R1 already, a map of programs and an index
+TAIL_CALL = 12  # arguments: the context, which is in R1 already, a map of programs and an index
 
 
 def create_slot() -> Map:
-    """A map of one program. Raises OSError."""
+    """Create a map of one program. Raise OSError."""
     return Map.create(PROG_ARRAY, 4, 4, 1, name="slot")
 
 
 def fill(slot: Map, program: int) -> None:
-    """Puts the program with that descriptor into a slot. Raises OSError."""
+    """Put a program, by its descriptor, into a slot. Raise OSError."""
     slot.set(0, program.to_bytes(4, sys.byteorder))
 
 
 def load_dispatcher(slot: Map, kind: ProgramKind, name: str) -> int:
-    """Loads the program that calls what is in the slot, as a program of the same kind. Raises OSError."""
+    """Load a dispatcher for a slot, of the same kind as the program in it. Raise OSError."""
     code = (
         (WIDE, PSEUDO_MAP_FD << 4 | R2, 0, slot.fd),
         (0, 0, 0, 0),
@@ -39,13 +39,13 @@ def load_dispatcher(slot: Map, kind: ProgramKind, name: str) -> int:
         (MOVE, R0, 0, 0),
         (EXIT, 0, 0, 0),
     )
-    return bpf_syscall.load(b"".join(INSTRUCTION.pack(*one) for one in code), kind, name)
+    return bpf_syscall.load(b"".join(INSTRUCTION.pack(*parts) for parts in code), kind, name)
 
 
 def wait_until_unused() -> None:
-    """Returns once no program runs any more that was in a slot before. Raises OSError.
+    """Wait until no program runs that was taken out of a slot. Raise OSError.
 
-    A map of maps may only be changed so: the system call waits for all programs that run (1ae80cf31938, Linux 4.19).
+    The system call that changes a map of maps waits for all running programs (1ae80cf31938, Linux 4.19).
     """
     inner = Map.create(ARRAY, 4, 4, 1)
     try:

@@ -1,4 +1,4 @@
-"""The instructions of a BPF program, one by one."""
+"""The instructions of a BPF program."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 # struct bpf_insn: opcode, registers (source in the upper half), offset, immediate; include/uapi/linux/bpf.h
 INSTRUCTION = struct.Struct("<BBhi")
-PSEUDO_MAP_FD = 1  # as the source of a wide one: its constant is the descriptor of a map
-WIDE = 0x18  # takes the place of two, the second of which is half of a constant
+PSEUDO_MAP_FD = 1  # as the source of a wide instruction: its constant is the descriptor of a map
+WIDE = 0x18  # takes the space of two; the second holds the upper half of a constant
 
 
 def instructions(code: bytes | bytearray) -> Iterator[tuple[int, tuple[int, int, int, int]]]:
-    """Yields where each instruction is, in bytes, and its opcode, registers, offset and immediate."""
+    """Yield the position of each instruction in bytes, and its opcode, registers, offset and immediate."""
     at = 0
     while at < len(code):
         parts = INSTRUCTION.unpack_from(code, at)

@@ -38,7 +38,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
 
 @cache
 def libbpf(*, hold_gil: bool = False) -> ctypes.CDLL:
-    """Return the library, whose functions raise OSError. Raises ExporterError where it is not installed.
+    """Return the library, whose functions raise OSError. Raise ExporterError where it is not installed.
 
     With `hold_gil` no other thread runs during a call: one that takes a microsecond would otherwise wait milliseconds
     for the others.

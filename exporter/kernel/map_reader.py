@@ -18,7 +18,7 @@ CHUNK = 4096  # entries
 
 
 def read_entries(bpf_map: Map, chunk: int = CHUNK) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the key and value of each entry, reading `chunk` entries per system call. Raises OSError."""
+    """Yield the key and value of each entry, reading `chunk` entries per system call. Raise OSError."""
     try:
         yield from _read_batches(bpf_map, min(chunk, bpf_map.max_entries))
     except _BatchesUnsupported:

@@ -1,4 +1,4 @@
-"""Attaches a program to a perf event: to the tracepoint of a system call, or to a function of the kernel by kprobe."""
+"""Attaches programs through perf events: to tracepoints of system calls, and by kprobe to functions of the kernel."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import platform
 import re
 from pathlib import Path
 
+from exporter.host import libc
 from exporter.kernel import bpf_syscall
 from exporter.kernel.symbols import HookError
 
@@ -20,8 +21,6 @@ FSCONFIG_CMD_CREATE = 6
 SYS_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 PERF_TYPE_TRACEPOINT, PERF_FLAG_FD_CLOEXEC = 2, 8
 IOC_ENABLE, IOC_SET_BPF = 0x2400, 0x40042408
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _PerfEvent(ctypes.Structure):
@@ -43,17 +42,17 @@ class _PerfEvent(ctypes.Structure):
 
 
 def attach_to_tracepoint(name: str, program: int) -> int:
-    """Attaches a loaded program to syscalls:<name>; closing the descriptor detaches it. Raises HookError or OSError.
+    """Attach a loaded program to syscalls:<name>; closing the returned descriptor detaches it.
 
-    BCC does so too, but only where tracefs is mounted.
+    Works without a mounted tracefs, which BCC needs. Raise HookError or OSError.
     """
     return _attach(_PerfEvent(type=PERF_TYPE_TRACEPOINT, config=_number(name), sample_period=1), program)
 
 
 def attach_to_function(function: str, program: int, *, returning: bool = False) -> int:
-    """Attaches a loaded program to a function, where it is called or returns; closing the descriptor detaches it.
+    """Attach a loaded program to the start or return of a function; closing the returned descriptor detaches it.
 
-    Raises HookError or OSError.
+    Raise HookError or OSError.
     """
     try:
         kind = int((KPROBE / "type").read_text("ascii"))
@@ -66,9 +65,10 @@ def attach_to_function(function: str, program: int, *, returning: bool = False) 
 
 
 def _attach(attributes: _PerfEvent, program: int) -> int:
-    """A link, which can be pinned; before Linux 5.15 (b89fbfbb854c) the event itself, which cannot."""
+    """Return a link, which can be pinned; before Linux 5.15 (b89fbfbb854c) the event itself, which cannot."""
     attributes.size = ctypes.sizeof(_PerfEvent)
-    event = _call(SYS_PERF_EVENT_OPEN[platform.machine()], ctypes.byref(attributes), -1, 0, -1, PERF_FLAG_FD_CLOEXEC)
+    number = SYS_PERF_EVENT_OPEN[platform.machine()]
+    event = libc.call("syscall", number, ctypes.byref(attributes), -1, 0, -1, PERF_FLAG_FD_CLOEXEC)
     try:
         try:
             link = bpf_syscall.attach_to_perf_event(program, event)
@@ -86,10 +86,10 @@ def _attach(attributes: _PerfEvent, program: int) -> int:
 
 
 def _number(name: str) -> int:
-    """The kernel's number of a tracepoint."""
+    """Return the kernel's number of a tracepoint."""
     path = f"events/syscalls/{name}/id"
     for directory in TRACEFS:
-        if os.path.exists(f"{directory}/events"):  # noqa: PTH110 - may be forbidden: then false
+        if os.path.exists(f"{directory}/events"):  # noqa: PTH110 - False where it is forbidden
             try:
                 with open(f"{directory}/{path}", encoding="ascii") as file:  # noqa: PTH123 - as above
                     return int(file.read())
@@ -107,20 +107,13 @@ def _number(name: str) -> int:
 
 
 def _private_tracefs() -> int:
-    """A tracefs that is mounted nowhere, as a descriptor of its root. Needs CAP_SYS_ADMIN."""
+    """Return a descriptor of the root of a tracefs that is mounted nowhere. Needs CAP_SYS_ADMIN. Raise HookError."""
     try:
-        context = _call(SYS_FSOPEN, b"tracefs", 1)
+        context = libc.call("syscall", SYS_FSOPEN, b"tracefs", 1)
         try:
-            _call(SYS_FSCONFIG, context, FSCONFIG_CMD_CREATE, None, None, 0)
-            return _call(SYS_FSMOUNT, context, 1, 0)
+            libc.call("syscall", SYS_FSCONFIG, context, FSCONFIG_CMD_CREATE, None, None, 0)
+            return libc.call("syscall", SYS_FSMOUNT, context, 1, 0)
         finally:
             os.close(context)
     except OSError as error:
         raise HookError(f"tracefs is not mounted at {TRACEFS[0]}, and cannot be ({error.strerror})") from error
-
-
-def _call(number: int, *arguments: object) -> int:
-    result = int(_libc.syscall(number, *arguments))
-    if result < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return result

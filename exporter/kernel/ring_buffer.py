@@ -11,7 +11,7 @@ from exporter.kernel.libbpf import Sample, libbpf
 
 
 class RingBuffer:
-    """The records of a map of this type, each passed to `take`, which must not raise. Raises OSError.
+    """The records of a map of this type, each passed to `take`, which must not raise. Raise OSError.
 
     Any thread may consume and close; a lock keeps them apart.
     """

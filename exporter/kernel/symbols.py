@@ -6,14 +6,14 @@ from pathlib import Path
 
 
 class HookError(Exception):
-    """Why a hook cannot be used here."""
+    """A hook cannot be used on this kernel; the message says why."""
 
 
 def check_symbol(name: str, kallsyms: Path = Path("/proc/kallsyms")) -> None:
-    """Raises HookError where the kernel has no function of that name, or more than one."""
+    """Raise HookError if the kernel has no function of this name, or more than one."""
     try:
         symbols = kallsyms.read_bytes()
-    except PermissionError:  # as under ProtectKernelTunables= of systemd: attaching and the canary tell as well
+    except PermissionError:  # as under systemd's ProtectKernelTunables=; attaching or the canary fails instead
         return
     except OSError as error:
         raise HookError(f"cannot read {kallsyms} ({error.strerror})") from error

@@ -32,7 +32,7 @@ from exporter.service.pinned_generation import GONE, MAKING, DamagedError, Gener
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT = "checkpoint"
+CHECKPOINT = "ledger"  # the pin of earlier versions, from which counting goes on
 READERS = "checkpoint", "novelty"
 Readers = Callable[[Probe, Checkpoint, bool], Pipeline]
 

@@ -12,7 +12,7 @@ from exporter.collectors.config_files import config_files
 from exporter.collectors.flags import ALWAYS
 from exporter.collectors.housekeeping import Housekeeping, in_background
 from exporter.collectors.pipeline import Pipeline
-from exporter.host import capabilities, memory
+from exporter.host import capabilities, libc
 from exporter.host.capabilities import CAPABILITIES
 from exporter.host.sd_notify import notify
 from exporter.kernel import preflight
@@ -40,7 +40,7 @@ def serve(options: Options) -> None:
         active = stack.enter_context(counting(pins, settings, options.series, novelty.collect, unpin=unpin))
         probe, pipeline = active.probe, active.pipeline
         kept = capabilities.drop(pipeline.try_out, keep=novelty.capabilities)
-        memory.give_back()
+        libc.trim_heap()
         novelty.start(pipeline.names, pipeline.decoder, probe.missing)
         stack.enter_context(in_background(Housekeeping(probe, pipeline, judged=lambda: novelty.judged), probe))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bcc import BPF
 
 from exporter.compiler.compile import native_stderr
-from exporter.compiler.stub_headers import kernel_headers
+from exporter.compiler.stub_headers import stub_headers
 
 
 @contextmanager
@@ -16,7 +16,7 @@ def compiled(source):
     """BCC's object for a source, with everything given back to the kernel at the end."""
     with tempfile.TemporaryDirectory(prefix="exec_exporter-") as name:
         directory = Path(name)
-        for path, text in kernel_headers(os.uname().release, os.sysconf("SC_PAGE_SIZE")).items():
+        for path, text in stub_headers(os.uname().release, os.sysconf("SC_PAGE_SIZE")).items():
             (directory / path).parent.mkdir(parents=True, exist_ok=True)
             (directory / path).write_text(text, "ascii")
         before = os.environ.get("BCC_KERNEL_SOURCE")

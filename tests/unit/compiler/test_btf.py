@@ -38,10 +38,10 @@ def test_what_is_not_there_or_is_a_bit_field_over_two_bytes_is_none(btf, struct_
 
 
 def test_functions_are_found_by_name_and_are_not_structs(btf):
-    assert btf.function("call") == btf.function("inner") + 1
-    assert btf.find("inner") != btf.function("inner")
-    assert btf.function("missing") is None
-    assert btf.function("outer") is None
+    functions = btf.functions(["call", "inner", "missing", "outer"])
+    assert functions.keys() == {"call", "inner"}
+    assert functions["call"] == functions["inner"] + 1
+    assert functions["inner"] != btf.find("inner")
 
 
 def test_types_are_seen_through_their_qualifiers(btf):
