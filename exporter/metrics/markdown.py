@@ -29,19 +29,24 @@ def replace_section(page: Path, name: str, text: str) -> None:
 
 
 def markdown() -> str:
-    """Return the tables of docs/metrics.md: metrics, histograms, traits."""
+    """Return the tables of docs/metrics.md: metrics, label values, histograms, traits."""
     metrics = [(code([metric.name]), metric.type, code(metric.labels), metric.help) for metric in METRICS]
     histograms = [
         (code([metric.name]), metric.question, ", ".join(map(_bound, metric.bounds)))
         for metric in METRICS
         if metric.bounds
     ]
+    closed: dict[str, dict[str, None]] = {}
+    for label, values in (item for metric in METRICS for item in metric.values.items()):
+        closed[label] = dict.fromkeys((*closed.get(label, ()), *values))
     traits = [(code([trait]), meaning) for trait, meaning in TRAITS.items()]
     tables = (
         table("metric | type | labels | meaning", metrics),
-        "### Histograms\n",
+        "## Label values\n",
+        table("label | values", ((code([label]), code(values)) for label, values in closed.items())),
+        "## Histograms\n",
         table("histogram | question | upper bounds of the buckets", histograms),
-        "### Traits\n",
+        "## Traits\n",
         table("trait | meaning", traits),
     )
     return "\n".join(tables)
