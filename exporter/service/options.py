@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
         dest="service.config_file",
         metavar="FILE",
         type=Path,
-        help="YAML file of flags and path rules, read at the start; see Configuration in the README",
+        help="YAML file of flags and path rules, read at the start; see docs/configuration.md",
     )
     parser.add_argument(
         "--config.check",
