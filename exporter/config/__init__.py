@@ -1,1 +1,1 @@
-"""Where a flag gets its value: command line, environment, YAML file. Knows no flag of its own."""
+"""Values of flags from the command line, the environment and YAML files. Defines no flag."""

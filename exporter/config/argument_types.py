@@ -1,4 +1,4 @@
-"""The parser of all commands, and types of arguments whose errors name the accepted values."""
+"""Parser of all commands, and types of arguments whose errors name the accepted values."""
 
 from __future__ import annotations
 

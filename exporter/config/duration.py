@@ -11,7 +11,7 @@ _PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([a-zµ]+)")
 
 
 def seconds(text: str, units: Mapping[str, float]) -> float:
-    """The duration in seconds. Raises ValueError."""
+    """Parse a duration; return seconds. Raise ValueError."""
     parts = _PART.findall(text)
     known = all(unit in units for _, unit in parts)
     if text != "0" and (not parts or not known or "".join(map("".join, parts)) != text):

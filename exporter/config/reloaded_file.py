@@ -17,10 +17,10 @@ Stamp = tuple[int, ...] | None  # None: the file is missing
 
 
 class ReloadedFile(ABC, Generic[T]):
-    """The value of the file that the flag `name` gives, reloaded when the file, or one that it names, has changed.
+    """Value of the file given by the flag `name`, reloaded when that file, or one that it names, has changed.
 
-    The last good value stays in force. One thread calls `reload`; any may read `value` and `successful`. Without a
-    path the value is `empty` for good. Raise ExporterError if the file is bad at the start.
+    The last good value stays in force. One thread calls `reload`; any thread may read `value` and `successful`.
+    Without a path the value stays `empty`. Raise ExporterError if the file is bad at the start.
     """
 
     name: str
@@ -57,7 +57,7 @@ class ReloadedFile(ABC, Generic[T]):
         return True
 
     def _load(self, path: Path, before: T | None) -> None:
-        # Before the file is read: a change meanwhile is a change.
+        # Taken before the file is read, so that a change in between is seen the next time.
         self._stamps = stamps = {file: _stamp(file) for file in (path, *self.named())}
         self.value = self.load(path, before)
         self._stamps = {file: stamps.get(file, _stamp(file)) for file in (path, *self.named())}

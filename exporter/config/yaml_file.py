@@ -1,4 +1,4 @@
-"""YAML files: read, bounded, and refused with the line that is wrong."""
+"""YAML files of bounded size, with line numbers in all errors."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class YAMLFileError(ValueError):
 
 
 def line_of(node: yaml.Node) -> int:
-    """The line on which a node begins, counted from 1."""
+    """Return the line on which a node begins, counted from 1."""
     return int(node.start_mark.line) + 1
 
 
 def read(path: Path) -> str:
-    """The text of a file. Raises YAMLFileError."""
+    """Return the text of a file. Raise YAMLFileError."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise YAMLFileError(error.strerror or "it cannot be read") from error
+        raise YAMLFileError(error.strerror or "the file cannot be read") from error
     if len(content) > MAX_BYTES:
         raise YAMLFileError(f"it is longer than {MAX_BYTES} bytes")
     try:
@@ -48,9 +48,9 @@ def read(path: Path) -> str:
 
 
 def compose(text: str) -> yaml.Node | None:
-    """The nodes of a document, or none for an empty one: no key given twice, no more than they look like.
+    """Return the nodes of a document, None for an empty one.
 
-    Raises YAMLFileError.
+    Raise YAMLFileError, also for duplicate keys and for aliases that expand to more than MAX_NODES.
     """
     try:
         root = yaml.compose(text, yaml.SafeLoader)
@@ -67,7 +67,7 @@ def compose(text: str) -> yaml.Node | None:
 
 
 class TextLoader(yaml.SafeLoader):
-    """Leaves scalars as text, for a format in which what is wanted tells their type: 123 may be a name."""
+    """Loads scalars as text, for formats where the key decides the type: 123 may be a user name."""
 
 
 def _text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
@@ -79,7 +79,7 @@ for _tag in ("bool", "int", "float", "timestamp"):
 
 
 def construct(node: yaml.Node | None, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
-    """The plain values of what `compose` returned. Raises YAMLFileError."""
+    """Return the plain values of the nodes that `compose` returned. Raise YAMLFileError."""
     try:
         return None if node is None else loader("").construct_document(node)
     except yaml.MarkedYAMLError as error:
@@ -95,10 +95,10 @@ def _not_yaml(error: yaml.MarkedYAMLError) -> YAMLFileError:
 
 
 def _check(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """How many nodes there are below, aliases written out. `sizes` has those that are known; 0 is under way."""
+    """Count the nodes from `node` down, aliases expanded. `sizes` caches counts by id; 0 marks one in progress."""
     known = sizes.get(id(node))
     if known == 0:
-        raise YAMLFileError("an alias stands for what it is part of", line_of(node))
+        raise YAMLFileError("an alias refers to a node that contains it", line_of(node))
     if known:
         return known
     sizes[id(node)] = 0
@@ -115,6 +115,6 @@ def _check(node: yaml.Node, sizes: dict[int, int]) -> int:
     elif isinstance(node, yaml.SequenceNode):
         size += sum(_check(item, sizes) for item in node.value)
     if size > MAX_NODES:
-        raise YAMLFileError(f"with its aliases written out it has more than {MAX_NODES} values", line_of(node))
+        raise YAMLFileError(f"it expands to more than {MAX_NODES} values", line_of(node))
     sizes[id(node)] = size
     return size

@@ -1,4 +1,4 @@
-"""The file of --config.file: flags by their names, dots as nesting, and the path rules, which have no flag."""
+"""The file of --config.file: flags by name, dots as nested keys, and path rules, which have no flag."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Config:
-    """What the file says."""
+    """Settings of flags by name, and the path rules."""
 
     settings: dict[str, Setting] = field(default_factory=dict)
     path_rules: PathRules = field(default_factory=PathRules)
@@ -58,7 +58,7 @@ def _parse(text: str, path: Path, parser: argparse.ArgumentParser) -> Config:
 
 
 def _collect(node: yaml.Node, prefix: str, names: tuple[str, ...], entries: Entries) -> None:
-    """Finds the keys and their values, with the keys of sections joined by dots."""
+    """Add the keys below `node` and their values to `entries`; the keys of sections are joined by dots."""
     if not isinstance(node, yaml.MappingNode):
         what = f"{prefix.removesuffix('.')} is" if prefix else "it is"
         raise YAMLFileError(f"{what} not a mapping of keys to values", line_of(node))
@@ -71,13 +71,13 @@ def _collect(node: yaml.Node, prefix: str, names: tuple[str, ...], entries: Entr
             if name in entries:
                 raise YAMLFileError(f"{name} is given twice, first in line {line_of(entries[name][0])}", line_of(key))
             if _empty(value):
-                raise YAMLFileError(f"{name} has no value", line_of(key), "give one or take the line out")
+                raise YAMLFileError(f"{name} has no value", line_of(key), "give one or remove the line")
             entries[name] = key, value
         elif section:
             if not _empty(value):
                 raise YAMLFileError(f"{name} is not a mapping of keys to values", line_of(value))
         elif name in COMMAND_LINE_ONLY:
-            raise YAMLFileError(f"{name} cannot be given in a file", line_of(key), f"give --{name} as a flag")
+            raise YAMLFileError(f"{name} cannot be set in a file", line_of(key), f"give --{name} as a flag")
         else:
             raise YAMLFileError(f"unknown key {name!r}", line_of(key), _nearest(name, names))
 
@@ -92,7 +92,7 @@ def _empty(node: yaml.Node) -> bool:
 
 
 def _value(action: argparse.Action, name: str, node: yaml.Node, directory: Path) -> object:
-    """What a flag makes of it. Relative names of files are relative to the directory of this one."""
+    """Parse the value of a flag. Relative file names are relative to the directory of the configuration file."""
 
     def one(item: yaml.Node, name: str) -> object:
         text = _text(item, name)
@@ -127,7 +127,7 @@ def _path_rules(entries: Entries) -> PathRules:
 
 
 def _items(node: yaml.Node, name: str) -> Iterator[tuple[str, yaml.Node]]:
-    """The items of a list, each with the name of its place; one alone may stand without its list."""
+    """Yield the items of a list, each with its name such as `paths.rules[0]`; a scalar counts as one item."""
     if isinstance(node, yaml.SequenceNode):
         yield from ((f"{name}[{at}]", item) for at, item in enumerate(node.value))
     else:
@@ -135,12 +135,12 @@ def _items(node: yaml.Node, name: str) -> Iterator[tuple[str, yaml.Node]]:
 
 
 def _text(node: yaml.Node, name: str) -> str:
-    """A scalar as it is written."""
+    """Return a scalar as written. Raise YAMLFileError."""
     if not isinstance(node, yaml.ScalarNode) or node.tag not in SCALARS:
-        kind = "no plain value" if isinstance(node, yaml.ScalarNode) else "a list or a mapping"
+        kind = "not a plain value" if isinstance(node, yaml.ScalarNode) else "a list or a mapping"
         raise YAMLFileError(f"{name} is {kind}", line_of(node), "give one value")
     if not node.value.isprintable():
-        raise YAMLFileError(f"{name} has a character that does not print", line_of(node), "take it out")
+        raise YAMLFileError(f"{name} has an unprintable character", line_of(node), "remove it")
     return str(node.value)
 
 

@@ -1,4 +1,4 @@
-"""What is under which path: the exposition, a landing page, health and readiness, and nothing else."""
+"""Routes: the metrics, a landing page, health and readiness."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prometheus_client.exposition import gzip_accepted
 from exporter import __version__
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.render import negotiate
-from exporter.web.auth import Passwords, TooManyChecks
+from exporter.web.auth import Passwords, TooManyPasswords
 from exporter.web.config import WebConfig
 from exporter.web.config_reloader import WebFile
 from exporter.web.rate_limit import RateLimit
@@ -27,7 +27,7 @@ PLAIN = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked. `headers` has their names in lower case; `certificate` gives the client's, as getpeercert()."""
+    """A request. Names of `headers` are in lower case; `certificate` returns the client's, as getpeercert() does."""
 
     method: str
     path: str
@@ -37,7 +37,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What is answered."""
+    """A response; `headers` without Content-Length."""
 
     status: HTTPStatus
     body: bytes
@@ -45,9 +45,10 @@ class Response:
 
 
 class App:
-    """Answers requests. `unready` says why scrapes are no good now, in a few words, or nothing.
+    """Answer requests, all in one event loop.
 
-    At most `max_requests` scrapes are under way at once, 0 for any number.
+    `unready` returns why scrapes are incomplete, or an empty string. At most `max_requests` scrapes run concurrently;
+    0: no limit.
     """
 
     def __init__(
@@ -75,25 +76,28 @@ class App:
         self._failing: set[str] = set()
 
     async def respond(self, request: Request) -> Response:
-        """The answer; one that fails is a 500, and logged once until that page works again."""
+        """Return the response. A failure is status 500, logged once per page until the page works again."""
         config = self._web.current().config
         try:
             response = self._refused(request, config) or await self._answer(request, config)
         except Exception as error:
-            if self._fails_anew(request.path):
+            if self._newly_failing(request.path):
                 log.error(
-                    "requests fail: %s: %s", type(error).__name__, error, exc_info=log.isEnabledFor(logging.DEBUG)
+                    "cannot answer requests: %s: %s",
+                    type(error).__name__,
+                    error,
+                    exc_info=log.isEnabledFor(logging.DEBUG),
                 )
-            response = _text(HTTPStatus.INTERNAL_SERVER_ERROR, "The exporter failed; its log says why.")
+            response = _text(HTTPStatus.INTERNAL_SERVER_ERROR, "The exporter failed; see its log.")
         return Response(response.status, response.body, {**response.headers, **config.headers})
 
     def close(self) -> None:
-        """Ends its threads."""
+        """End the threads for passwords and for rendering."""
         self._passwords.close()
         self._exposition.close()
 
-    def _fails_anew(self, path: str) -> bool:
-        page = path if path in self._pages else ""  # others are too many to remember
+    def _newly_failing(self, path: str) -> bool:
+        page = path if path in self._pages else ""  # clients choose all other paths: one entry for them
         new = page not in self._failing
         self._failing.add(page)
         return new
@@ -106,20 +110,22 @@ class App:
             return _text(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests.", wait)
         names = config.tls.client_allowed_sans
         if names and not allowed(request.certificate(), names):
-            return _text(HTTPStatus.FORBIDDEN, "The client certificate has none of the names in client_allowed_sans.")
+            return _text(HTTPStatus.FORBIDDEN, "No name in the client certificate is in client_allowed_sans.")
         return None
 
     async def _answer(self, request: Request, config: WebConfig) -> Response:
         if config.users:
             try:
-                right = await self._passwords.right(config.users, request.headers.get("authorization", ""))
-            except TooManyChecks:
-                return _text(HTTPStatus.SERVICE_UNAVAILABLE, "Too many passwords to check.", {"Retry-After": "1"})
-            if not right:
+                correct = await self._passwords.check(config.users, request.headers.get("authorization", ""))
+            except TooManyPasswords:
+                return _text(
+                    HTTPStatus.SERVICE_UNAVAILABLE, "Too many password checks in progress.", {"Retry-After": "1"}
+                )
+            if not correct:
                 return _text(HTTPStatus.UNAUTHORIZED, "Unauthorized.", {"WWW-Authenticate": "Basic"})
         page = self._pages.get(request.path)
         if page is None:
-            return _text(HTTPStatus.NOT_FOUND, f"Not here. Metrics are at {self._telemetry_path}")
+            return _text(HTTPStatus.NOT_FOUND, f"Not found. Metrics are at {self._telemetry_path}")
         if request.method not in ("GET", "HEAD"):
             return _text(HTTPStatus.METHOD_NOT_ALLOWED, "GET only.", {"Allow": "GET, HEAD"})
         response = await page(request)
@@ -128,8 +134,8 @@ class App:
 
     async def _metrics(self, request: Request) -> Response:
         if self._max_requests and self._scrapes >= self._max_requests:
-            said = f"Limit of concurrent requests reached ({self._max_requests}), try again later."
-            return _text(HTTPStatus.SERVICE_UNAVAILABLE, said, {"Retry-After": "1"})
+            reached = f"Limit of concurrent requests reached ({self._max_requests}), try again later."
+            return _text(HTTPStatus.SERVICE_UNAVAILABLE, reached, {"Retry-After": "1"})
         text_format = negotiate(request.headers.get("accept", ""))
         compressed = gzip_accepted(request.headers.get("accept-encoding", ""))
         self._scrapes += 1
@@ -146,7 +152,7 @@ class App:
             '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>exec_exporter</title></head><body>'
             "<h1>exec_exporter</h1><p>Prometheus exporter for program executions.</p>"
             f"<p>Version {html.escape(__version__)}</p>"
-            f"<p>Probe: {html.escape(unready) if unready else 'attached, last reading fine'}</p>"
+            f"<p>Probe: {html.escape(unready) if unready else 'attached, last reading succeeded'}</p>"
             f'<ul><li><a href="{html.escape(self._telemetry_path, quote=True)}">Metrics</a></li>'
             '<li><a href="/-/healthy">Healthy</a></li><li><a href="/-/ready">Ready</a></li></ul></body></html>\n'
         )

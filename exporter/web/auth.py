@@ -1,4 +1,4 @@
-"""Who may ask, and how often: rate limit, the names in client certificates, basic authentication."""
+"""Basic authentication."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
 
-MOST_WAITING = 16  # password checks: each takes a twentieth of a second and more
-MOST_REMEMBERED = 128
-BCRYPT_BYTES = 72  # what bcrypt looks at; the rest of a password does not matter to it
+MAX_WAITING = 16  # password checks; each takes 50 ms or more
+MAX_REMEMBERED = 128  # correct passwords
+BCRYPT_BYTES = 72  # bcrypt ignores the rest of a password
 
 
-class TooManyChecks(Exception):
-    """More passwords wait to be checked than can be checked soon."""
+class TooManyPasswords(Exception):
+    """MAX_WAITING passwords are waiting to be checked."""
 
 
 class Passwords:
-    """Checks passwords against bcrypt hashes, one at a time, off the event loop.
+    """Check passwords against bcrypt hashes, one at a time, in a thread beside the event loop.
 
-    An unknown user costs what a known one does. What was right is remembered, as a digest, so a scrape does not pay
-    for bcrypt; what was wrong is not, so that nobody can push others out by guessing.
+    Unknown users take as long as known ones. Correct passwords are remembered, as digests, so that scrapes do not pay
+    for bcrypt; wrong ones are not, so that guessing evicts nobody.
     """
 
     def __init__(self) -> None:
-        self._right: dict[bytes, None] = {}
+        self._correct: dict[bytes, None] = {}
         self._waiting = 0
         self._thread = ThreadPoolExecutor(1, "bcrypt")
 
-    async def right(self, users: Mapping[str, str], authorization: str) -> bool:
-        """Whether an Authorization header names one of `users` and the password. Raises TooManyChecks."""
+    async def check(self, users: Mapping[str, str], authorization: str) -> bool:
+        """Return True if an Authorization header has one of `users` and the password. Raise TooManyPasswords."""
         try:
             scheme, _, encoded = authorization.partition(" ")
             name, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
@@ -45,10 +45,10 @@ class Passwords:
         known = user in users
         hashed = (users[user] if known else next(iter(users.values()))).encode()
         key = hashlib.sha256(b"\0".join((hashlib.sha256(name).digest(), hashed, password))).digest()
-        if key in self._right:
+        if key in self._correct:
             return True
-        if self._waiting >= MOST_WAITING:
-            raise TooManyChecks
+        if self._waiting >= MAX_WAITING:
+            raise TooManyPasswords
         self._waiting += 1
         try:
             matches = await asyncio.get_running_loop().run_in_executor(self._thread, _matches, password, hashed)
@@ -56,13 +56,13 @@ class Passwords:
             self._waiting -= 1
         if not (matches and known):
             return False
-        while len(self._right) >= MOST_REMEMBERED:
-            del self._right[next(iter(self._right))]
-        self._right[key] = None
+        while len(self._correct) >= MAX_REMEMBERED:
+            del self._correct[next(iter(self._correct))]
+        self._correct[key] = None
         return True
 
     def close(self) -> None:
-        """Ends the thread."""
+        """End the thread."""
         self._thread.shutdown(cancel_futures=True)
 
 

@@ -1,4 +1,4 @@
-"""The file of --web.config.file: what the YAML of Prometheus' exporter-toolkit says, checked.
+"""The format of --web.config.file, that of Prometheus' exporter-toolkit.
 
 https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
 """
@@ -30,7 +30,7 @@ NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 @dataclass(frozen=True)
 class TLSConfig:
-    """`tls_server_config`. Names are the file's; paths are absolute or relative to the file's directory."""
+    """`tls_server_config`, with its names; relative paths are already joined to the directory of the file."""
 
     cert: str = field(default="", repr=False)
     key: str = field(default="", repr=False)
@@ -48,20 +48,20 @@ class TLSConfig:
 
     @property
     def enabled(self) -> bool:
-        """Whether the file asks for TLS at all."""
+        """Return True if TLS is configured."""
         return any((self.cert, self.key, self.client_ca, self.cert_file, self.key_file, self.client_ca_file)) or bool(
             self.client_auth_type
         )
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files that it names."""
+        """Return the files of certificates and keys."""
         return tuple(Path(name) for name in (self.cert_file, self.key_file, self.client_ca_file) if name)
 
 
 @dataclass(frozen=True)
 class WebConfig:
-    """What the file says; the default is an empty file's. `rate_interval` is in seconds, 0 for no limit."""
+    """The configuration; the default is that of an empty file. `rate_interval` is in seconds, 0: no limit."""
 
     tls: TLSConfig = TLSConfig()
     http2: bool = True
@@ -92,12 +92,12 @@ def _parse(document: Any, directory: Path) -> WebConfig:
         rate_interval=_duration(limit.get("interval", "0")),
     )
     if config.rate_interval and config.rate_burst < 1:
-        raise YAMLFileError("rate_limit has an interval and a burst below 1: that would refuse every request")
+        raise YAMLFileError("rate_limit has an interval but a burst below 1, which would refuse every request")
     return config
 
 
 def _known(section: Any, where: str, **types: type) -> dict[str, Any]:
-    """A mapping with these keys only, each of its type; keys without a value are left out."""
+    """Return a mapping of known keys to values of their types, without empty ones. Raise YAMLFileError."""
     if section is None:
         return {}
     if not isinstance(section, dict):
@@ -112,7 +112,7 @@ def _known(section: Any, where: str, **types: type) -> dict[str, Any]:
 
 
 def _typed(value: Any, wanted: type, where: str) -> Any:
-    """A value as the type that is wanted."""
+    """Return a value as `wanted`. Raise YAMLFileError."""
     if wanted is bool and isinstance(value, str) and value.lower() in BOOLEANS:
         return BOOLEANS[value.lower()]
     if wanted is int and isinstance(value, str) and NUMBER.fullmatch(value):
@@ -141,7 +141,7 @@ def _headers(headers: Mapping[Any, Any]) -> dict[str, str]:
         if name not in HEADERS:
             raise YAMLFileError(f"HTTP header {name!r} cannot be configured: give one of {', '.join(HEADERS)}")
         if not isinstance(value, str) or not value.isprintable():
-            raise YAMLFileError(f"the value of HTTP header {name} is not a line of text")
+            raise YAMLFileError(f"the value of HTTP header {name} is not one line of text")
         if HEADERS[name] and value not in HEADERS[name]:
             raise YAMLFileError(f"invalid value for {name}: {value!r}, give {' or '.join(HEADERS[name])}")
     return dict(headers)
@@ -155,7 +155,7 @@ def _users(users: Mapping[Any, Any]) -> dict[str, str]:
 
 
 def _duration(value: str) -> float:
-    """A duration as Go writes it, such as 1s, 1m30s or 500ms, in seconds; a number is nanoseconds, as to Go."""
+    """Parse a duration of Go, such as 1m30s, 500ms, or a number of nanoseconds; return seconds."""
     if NUMBER.fullmatch(value):
         return int(value) * 1e-9
     try:

@@ -1,4 +1,4 @@
-"""A token bucket for requests."""
+"""Token bucket for requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class RateLimit:
-    """Lets `burst` requests through at once and one each `interval` seconds, as Go's x/time/rate; 0 for no limit."""
+    """Allow `burst` requests at once and one per `interval` seconds, like Go's x/time/rate; 0: no limit."""
 
     def __init__(self, burst: int, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.burst, self.interval = burst, interval
@@ -16,7 +16,7 @@ class RateLimit:
         self._tokens, self._at = float(burst), clock()
 
     def allow(self) -> bool:
-        """Whether one more request is within the limit."""
+        """Return True if one more request is within the limit, and count it."""
         if not self.interval:
             return True
         now = self._clock()
@@ -28,5 +28,5 @@ class RateLimit:
         return True
 
     def seconds_to_wait(self) -> int:
-        """When to come back, for Retry-After."""
+        """Return the seconds until the next request is allowed, at least 1, for Retry-After."""
         return max(1, math.ceil((1 - self._tokens) * self.interval))

@@ -1,7 +1,7 @@
-"""HTTP on sockets: Tornado's server in a thread of its own.
+"""HTTP server: Tornado's, in a thread of its own.
 
-Tornado, as one event loop holds every connection: a client that is slow or silent costs a file descriptor and some
-kilobytes, not a thread, and its TLS handshake and headers have one deadline together.
+Tornado holds all connections in one event loop: a slow or silent client costs a file descriptor and some kilobytes,
+not a thread, and its TLS handshake and headers share one deadline.
 """
 
 from __future__ import annotations
@@ -32,20 +32,21 @@ from exporter.web.config_reloader import ReloadingContext, WebFile
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 1024
-OTHER_DESCRIPTORS = 256  # what the rest of the process, and connections being accepted, may hold open
+OTHER_DESCRIPTORS = 256  # for the rest of the process and connections being accepted
 MAX_HEADER_BYTES = 16384
-MAX_BODY_BYTES = 4096  # nobody has reason to send one
-MAX_UNSENT_BYTES = 32 << 20  # of answers that clients are slow to take
+MAX_BODY_BYTES = 4096  # no request needs one
+MAX_UNSENT_BYTES = 32 << 20  # of responses, over all connections
 WRITE_TIMEOUT_SECONDS = 30.0
 STOP_SECONDS = 5.0
 
 
 class Server:
-    """Serves `respond` on listening sockets from `start` on; over TLS where the file asks for it.
+    """Serve `respond` on listening sockets, from `start` to `close`; over TLS if the web configuration has it.
 
-    `idle_seconds` is the time for a handshake and a request to come in, and for the next one; `write_seconds` that for
-    a client to take its answer. Of more than MAX_CONNECTIONS connections the one that has waited longest for a request
-    is closed, and of answers that hold more than MAX_UNSENT_BYTES the oldest is given up.
+    Clients have `idle_seconds` to complete the handshake and send a request, and again for the next one, and
+    `write_seconds` to read the response. At most MAX_CONNECTIONS are open: beyond that the longest-idle one is closed.
+    Unsent responses are limited to MAX_UNSENT_BYTES in total: beyond that the oldest is aborted. `respond` runs in the
+    server's thread.
     """
 
     def __init__(
@@ -66,12 +67,12 @@ class Server:
         self._stopping: asyncio.Event | None = None
 
     def start(self) -> None:
-        """Begins to answer. Raises what keeps it from that."""
+        """Start serving. Raise any error of the start."""
         self._thread.start()
         self._started.result()
 
     def close(self) -> None:
-        """Stops listening; answers that are under way have STOP_SECONDS to end."""
+        """Stop listening; give responses in progress STOP_SECONDS to finish."""
         if self._loop and self._stopping:
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()
@@ -88,13 +89,13 @@ class Server:
 
     async def _serve(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        answers: set[asyncio.Task[None]] = set()
+        responses: set[asyncio.Task[None]] = set()
 
         def on_request(request: HTTPServerRequest) -> None:
             http.answering(_stream(request.connection))
-            answer = asyncio.create_task(self._answer(http, request))
-            answers.add(answer)
-            answer.add_done_callback(answers.discard)
+            response = asyncio.create_task(self._answer(http, request))
+            responses.add(response)
+            response.add_done_callback(responses.discard)
 
         http = _BoundedServer(
             on_request,
@@ -111,13 +112,13 @@ class Server:
         self._started.set_result(None)
         await self._stopping.wait()
         http.stop()
-        if answers:
-            await asyncio.wait(answers, timeout=STOP_SECONDS)
+        if responses:
+            await asyncio.wait(responses, timeout=STOP_SECONDS)
         await http.close_all_connections()
 
     async def _answer(self, http: _BoundedServer, request: HTTPServerRequest) -> None:
         stream, connection = _stream(request.connection), request.connection
-        assert connection  # noqa: S101 - it has one until it is answered
+        assert connection  # noqa: S101 - set until the response is sent
         response = await self._respond(
             Request(
                 request.method or "",
@@ -133,7 +134,7 @@ class Server:
         try:
             async with asyncio.timeout(self._write_seconds):
                 await connection.write_headers(line, headers)
-                if body:  # by itself: it would be copied, and the scrapes that overlap share it
+                if body:  # not with the headers, which would copy it: overlapping scrapes share it
                     await connection.write(body)
             connection.finish()
         except StreamClosedError:
@@ -143,14 +144,14 @@ class Server:
 
 
 class _BoundedServer(HTTPServer):
-    """Knows what its connections do, and closes the oldest where they are too many or hold too much."""
+    """Bounds the number of connections and the bytes of unsent responses; used in the event loop alone."""
 
     limit: int
 
     def initialize(self, *args: object, **kwargs: object) -> None:
         super().initialize(*args, **kwargs)  # type: ignore[arg-type]
         self._waiting: dict[IOStream, None] = {}
-        self._answering: dict[IOStream, int] = {}  # with the bytes of their answers
+        self._answering: dict[IOStream, int] = {}  # bytes of their responses
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         stream = _stream(request_conn)
@@ -164,12 +165,12 @@ class _BoundedServer(HTTPServer):
         return super().start_request(server_conn, request_conn)
 
     def answering(self, stream: IOStream) -> None:
-        """A request has come in."""
+        """Mark a connection as having sent its request."""
         self._forget(stream)
         self._answering[stream] = 0
 
     def sending(self, stream: IOStream, size: int) -> None:
-        """Its answer is ready. The newest is always sent."""
+        """Account for a response of `size` bytes; abort the oldest ones if they are too many. The newest is sent."""
         if stream.closed():
             return
         self._answering[stream] = size
@@ -183,7 +184,7 @@ class _BoundedServer(HTTPServer):
                 _abort(other)
 
     def on_close(self, server_conn: object) -> None:
-        assert isinstance(server_conn, HTTP1ServerConnection)  # noqa: S101 - Tornado has no other
+        assert isinstance(server_conn, HTTP1ServerConnection)  # noqa: S101 - the only kind in Tornado
         self._forget(server_conn.stream)
         super().on_close(server_conn)
 
@@ -193,19 +194,19 @@ class _BoundedServer(HTTPServer):
 
 
 def _stream(connection: HTTPConnection | None) -> IOStream:
-    assert isinstance(connection, HTTP1Connection)  # noqa: S101 - Tornado's server has no other
+    assert isinstance(connection, HTTP1Connection)  # noqa: S101 - the only kind in Tornado's server
     return connection.stream
 
 
 def _abort(stream: IOStream) -> None:
-    """Ends a connection at once: what its client has not read is dropped, in the kernel too."""
+    """Reset a connection: drop unread bytes, also those in the kernel's buffer."""
     if not stream.closed():
         stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         stream.close()
 
 
 def _connections() -> int:
-    """How many connections there can be; raises the soft limit of descriptors for them as far as it goes."""
+    """Return the maximum number of connections, after raising the soft limit of descriptors as far as allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_CONNECTIONS + OTHER_DESCRIPTORS
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,4 +1,4 @@
-"""From `tls_server_config` to what serves TLS: OpenSSL, through Python's ssl, told in Go's words."""
+"""TLS contexts of `tls_server_config`, whose values are those of Go's crypto/tls."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ VERSIONS = {
     "TLS12": ssl.TLSVersion.TLSv1_2,
     "TLS13": ssl.TLSVersion.TLSv1_3,
 }
-# OpenSSL's names of curves.
+# Names of curves in OpenSSL.
 CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
-# OpenSSL's names of cipher suites. Those of TLS 1.3 cannot be chosen, neither here nor in Go: all three are on.
+# Names of cipher suites in OpenSSL. Those of TLS 1.3 cannot be chosen, neither here nor in Go: all three are enabled.
 CIPHERS = {
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
     "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -40,7 +40,7 @@ CIPHERS = {
 }
 TLS13_CIPHERS = frozenset({"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"})
 HTTP2_CIPHERS = frozenset({"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"})
-# RequestClientCert lets everybody in, with a certificate or without: not to ask for one is the same.
+# RequestClientCert accepts clients with and without a certificate, like not requesting one.
 NO_CLIENT_CERT = ("", "NoClientCert", "RequestClientCert")
 REQUIRED = "RequireAndVerifyClientCert"
 CLIENT_AUTH = {"VerifyClientCertIfGiven": ssl.CERT_OPTIONAL, REQUIRED: ssl.CERT_REQUIRED}
@@ -48,7 +48,7 @@ ANY = ("RequireAnyClientCert", "RequireClientCert")
 
 
 def context(web: WebConfig) -> ssl.SSLContext | None:
-    """What to serve TLS with, or None where the file does not ask for TLS. Raises YAMLFileError."""
+    """Return the TLS context, None without TLS. Raise YAMLFileError."""
     config = web.tls
     if not config.enabled:
         return None
@@ -67,7 +67,7 @@ def context(web: WebConfig) -> ssl.SSLContext | None:
 
 
 def allowed(certificate: Mapping[str, Any] | None, names: tuple[str, ...]) -> bool:
-    """Whether a client's certificate, as getpeercert() gives it, has one of the alternative names."""
+    """Return True if a client certificate, from getpeercert(), has one of the alternative names."""
     return any(value in names for _, value in (certificate or {}).get("subjectAltName", ()))
 
 
@@ -78,7 +78,7 @@ def _set_versions(made: ssl.SSLContext, config: TLSConfig) -> None:
     lowest, highest = VERSIONS[config.min_version], VERSIONS[config.max_version]
     if lowest > highest:
         raise YAMLFileError(f"min_version {config.min_version} is above max_version {config.max_version}")
-    with warnings.catch_warnings():  # of old versions: they are not the default, somebody has asked for them
+    with warnings.catch_warnings():  # old versions are deprecated, but were chosen
         warnings.simplefilter("ignore", DeprecationWarning)
         made.minimum_version, made.maximum_version = lowest, highest
 
@@ -93,7 +93,7 @@ def _set_ciphers(made: ssl.SSLContext, config: TLSConfig, http2: bool) -> None:
         and config.min_version != "TLS13"
         and HTTP2_CIPHERS.isdisjoint(config.cipher_suites)
     ):
-        # The toolkit's own rule. Only HTTP/1.1 is served here, but a file should mean the same to every exporter.
+        # The rule of exporter-toolkit: this server speaks HTTP/1.1 only, but a file should work with every exporter.
         raise YAMLFileError(
             f"cipher_suites has no cipher that HTTP/2 requires: add one of {', '.join(sorted(HTTP2_CIPHERS))},"
             " or set http2: false in http_server_config"
@@ -112,14 +112,14 @@ def _set_curve(made: ssl.SSLContext, config: TLSConfig) -> None:
     if len(config.curve_preferences) == 1:
         made.set_ecdh_curve(CURVES[config.curve_preferences[0]])
     elif config.curve_preferences and set(config.curve_preferences) != set(CURVES):
-        raise YAMLFileError("curve_preferences has several curves: Python's ssl takes one, or all of them")
+        raise YAMLFileError("curve_preferences has several curves: give one, or all of them")
 
 
 def _set_client_auth(made: ssl.SSLContext, config: TLSConfig) -> None:
     kind = config.client_auth_type
     if kind in ANY:
         raise YAMLFileError(
-            f"client_auth_type {kind} is not supported: it accepts a certificate that anyone can make;"
+            f"client_auth_type {kind} is not supported: it accepts certificates that anyone can make;"
             f" give {REQUIRED} and client_ca_file"
         )
     if kind not in NO_CLIENT_CERT and kind not in CLIENT_AUTH:
@@ -133,10 +133,10 @@ def _set_client_auth(made: ssl.SSLContext, config: TLSConfig) -> None:
         raise YAMLFileError(f"client_allowed_sans requires client_auth_type {REQUIRED}")
     if kind in CLIENT_AUTH:
         made.verify_mode = CLIENT_AUTH[kind]
-        if not authority:  # as to Go, which takes the system's then
+        if not authority:  # Go uses the authorities of the system then
             made.load_default_certs(ssl.Purpose.CLIENT_AUTH)
     if authority:
-        with _complaining("client_ca_file", config.client_ca_file):
+        with _explained("client_ca_file", config.client_ca_file):
             if config.client_ca_file:
                 made.load_verify_locations(cafile=config.client_ca_file)
             else:
@@ -148,17 +148,17 @@ def _load_certificate(made: ssl.SSLContext, config: TLSConfig) -> None:
         certificate = config.cert_file or files.enter_context(_in_memory(config.cert))
         key = config.key_file or files.enter_context(_in_memory(config.key))
         for name, path in (("cert_file", config.cert_file), ("key_file", config.key_file)):
-            with _complaining(name, path):
+            with _explained(name, path):
                 if path:
                     Path(path).open("rb").close()
-        with _complaining("the certificate and key", ""):
-            # A password is never asked for: an encrypted key is refused.
+        with _explained("the certificate and key", ""):
+            # An empty password: encrypted keys are refused instead of prompting.
             made.load_cert_chain(certificate, key, password="")
 
 
 @contextlib.contextmanager
 def _in_memory(text: str) -> Iterator[str]:
-    """A file that is on no disk: OpenSSL takes certificate and key by path only."""
+    """Yield the path of a file in memory: OpenSSL takes certificates and keys by path only."""
     descriptor = os.memfd_create("web.config")
     try:
         os.write(descriptor, text.encode())
@@ -168,8 +168,8 @@ def _in_memory(text: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _complaining(what: str, path: str) -> Iterator[None]:
-    """Turns the errors of files and of OpenSSL into words that name the key in the file."""
+def _explained(what: str, path: str) -> Iterator[None]:
+    """Raise errors of files and of OpenSSL as YAMLFileError, naming the key of the configuration."""
     try:
         yield
     except (OSError, ValueError) as error:  # an SSLError is an OSError

@@ -253,7 +253,7 @@ def asked_over(path):
 WRONG = {
     "--web.config.file=/nowhere/web.yml": "--web.config.file=/nowhere/web.yml: No such file",
     "--web.listen-address=nonsense": "is not an address",
-    "--web.systemd-socket": "systemd has passed no socket",
+    "--web.systemd-socket": "systemd passed no socket",
     "--web.telemetry-path=/": "is not a path",
     "--textfile=/tmp/exec.txt": "does not end in .prom",
     "--textfile=/nowhere/exec.prom": "/nowhere is not a directory",

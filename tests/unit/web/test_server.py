@@ -283,6 +283,6 @@ def descriptors():
 
 def test_without_sockets_from_systemd_it_says_so(monkeypatch):
     monkeypatch.delenv("LISTEN_FDS", raising=False)
-    with pytest.raises(ExporterError, match="systemd has passed no socket") as refused:
+    with pytest.raises(ExporterError, match="systemd passed no socket") as refused:
         systemd_sockets()
     assert refused.value.status == 2
