@@ -1,1 +1,1 @@
-"""What has been executed on this host before, in SQLite: programs, findings, acceptances, learning."""
+"""Programs executed on this host before, in SQLite, with findings, acceptances and learning."""

@@ -1,1 +1,1 @@
-"""One module per --collector.NAME, and the owner of their maps, checkpoint and eviction."""
+"""One module per --collector.NAME, and the pipeline that owns their lock, checkpoint and eviction."""

@@ -1,1 +1,1 @@
-"""What the probe's bytes mean: keys and records as labels, traits and JSON."""
+"""Decodes the probe's keys and records into labels, traits and JSON."""

@@ -1,1 +1,1 @@
-"""What is exposed and how it is written: definitions, bounded series, text. Reads no kernel."""
+"""Definitions of metrics, bounded series, their checkpoint, and the text exposition. Reads no kernel."""

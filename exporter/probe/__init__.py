@@ -1,1 +1,1 @@
-"""The exporter's probe: what it needs of a kernel, how it is loaded and attached, what its maps hold."""
+"""The exporter's probe: the kernel features it needs, loading, attaching, and the contents of its maps."""

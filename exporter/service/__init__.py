@@ -1,1 +1,1 @@
-"""The running exporter: options, start, hand-over between probes, stop."""
+"""The running exporter: options, start, handover between probes, stop."""

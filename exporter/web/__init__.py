@@ -1,1 +1,1 @@
-"""HTTP, TLS and users, configured as exporter-toolkit's web.config.file."""
+"""HTTP, TLS and users, configured like exporter-toolkit's web.config.file."""
