@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from exporter.commands import catalogue, findings
-from exporter.commands.trace import trace
-from exporter.commands.unpin import unpin
+from exporter.commands import catalogue, findings, trace, unpin
 from exporter.errors import FAILED, ExporterError
 from exporter.host import capabilities
 from exporter.logs import set_up_logging
@@ -17,7 +15,7 @@ from exporter.service.serve import serve
 
 log = logging.getLogger("exec_exporter")
 
-COMMANDS = {"trace": trace, "unpin": unpin, "findings": findings.findings, "catalogue": catalogue.catalogue}
+COMMANDS = {"trace": trace.run, "unpin": unpin.run, "findings": findings.run, "catalogue": catalogue.run}
 
 
 def run(arguments: list[str]) -> None:

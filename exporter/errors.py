@@ -1,4 +1,4 @@
-"""The errors that end the exporter: one line that says what is wrong and what to do."""
+"""Errors that end the exporter with one line: what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ FAILED = 1
 
 
 class ExporterError(Exception):
-    """The exporter cannot do what it was asked. `status` is the exit status of the process."""
+    """An error for the user: `what` is wrong, the `remedy`, and the exit `status` of the process."""
 
     def __init__(self, what: str, remedy: str, status: int = FAILED) -> None:
         super().__init__(f"{what}: {remedy}")

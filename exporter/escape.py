@@ -1,8 +1,8 @@
 r"""File names as label values: bytes in, text out, and back again.
 
-A path may hold any byte but NUL. What prints is kept as it is. Everything else becomes `\xHH`, one for each
-byte: bytes that are not UTF-8, control characters, marks that change the direction of text, invisible and
-unassigned characters. A backslash is doubled, so no two names give the same label and each label gives its name.
+A path may hold any byte but NUL. Printable characters stay. Every byte of anything else becomes `\xHH`: bytes that are
+not UTF-8, control characters, marks that change the direction of text, invisible and unassigned characters. A backslash
+is doubled. So different names have different labels, and `unescape` restores the name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _ESCAPED = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
 
 
 def escape(name: bytes) -> str:
-    """A label value that prints on one line and from which `unescape` makes `name` again."""
+    """Return a printable label value of one line. `unescape` reverses it."""
     if name.isascii() and b"\\" not in name:
         plain = name.decode("ascii")
         if plain.isprintable():
@@ -30,7 +30,7 @@ def _escape_character(character: str) -> str:
 
 
 def unescape(label: str) -> bytes:
-    """The name that `escape` made the label from."""
+    """Return the name that `escape` made a label from."""
     parts: list[bytes] = []
     end = 0
     for match in _ESCAPED.finditer(label):

@@ -1,4 +1,4 @@
-"""Logging to standard error: a line for each message, in logfmt or JSON, times in UTC."""
+"""Logging to standard error: one line per message, in logfmt or JSON, times in UTC."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMATS = ("logfmt", "json")
 
 @dataclass(frozen=True)
 class LogOptions:
-    """Least level to log, and the format: names out of LEVELS and FORMATS."""
+    """Lowest level to log and format of the lines: one of LEVELS, one of FORMATS."""
 
     level: str
     format: str
@@ -29,7 +29,7 @@ def add_log_flags(parser: argparse.ArgumentParser) -> None:
         dest="log.level",
         choices=tuple(LEVELS),
         default="info",
-        help="least level to log (default %(default)s)",
+        help="lowest level to log (default %(default)s)",
     )
     log.add_argument(
         "--log.format",
@@ -41,7 +41,7 @@ def add_log_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def set_up_logging(level: str, style: str = "logfmt") -> None:
-    """Sets up the root logger. What Tornado says of clients that send nonsense is no event of ours."""
+    """Set up the root logger. Tornado's messages about malformed requests are logged at level debug only."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JSON() if style == "json" else _Logfmt())
     logging.basicConfig(level=LEVELS[level], handlers=[handler])

@@ -1,4 +1,4 @@
-"""`exec_exporter catalogue export|import`: hands the baseline of one host to another."""
+"""`exec_exporter catalogue export|import`: transfer the baseline of one host to another."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from exporter.errors import USAGE, ExporterError
 
 
 def parser() -> argparse.ArgumentParser:
-    """All flags, with their defaults and help."""
+    """Return the parser of all flags."""
     parser = Parser(
         prog="exec_exporter catalogue",
-        description="Hands what one host has learnt to another. Both work while the service runs.",
+        description="Transfer what one host has learnt to another. Works while the service runs.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="export|import")
     export = commands.add_parser(
         "export",
-        help="write the baseline: what was learnt or accepted, by path and SHA-256",
-        description="What has open findings, or a content that is unknown, is left out.",
+        help="write the baseline: programs learnt or accepted, by path and SHA-256",
+        description="Programs with open findings or unknown content are left out.",
     )
-    take = commands.add_parser(
+    import_ = commands.add_parser(
         "import",
-        help="take in a baseline: what it holds counts as learnt",
-        description="If learning was over where the baseline comes from, it is over here too.",
+        help="import a baseline: its programs count as learnt",
+        description="If learning had ended on the exporting host, it ends on this host too.",
     )
     export.add_argument("file", nargs="?", default="-", metavar="FILE", help="default: standard output")
-    take.add_argument("file", nargs="?", default="-", metavar="FILE", help="default: standard input")
-    for one in (export, take):
-        add_catalogue_path(one)
+    import_.add_argument("file", nargs="?", default="-", metavar="FILE", help="default: standard input")
+    for command in (export, import_):
+        add_catalogue_path(command)
     return parser
 
 
-def catalogue(arguments: list[str]) -> None:
-    """The command. Raises ExporterError."""
+def run(arguments: list[str]) -> None:
+    """Run the command. Raise ExporterError."""
     options = parser().parse_args(arguments)
     (_export if options.command == "export" else _import)(options)
 
@@ -60,43 +60,43 @@ def _export(options: argparse.Namespace) -> None:
     with _file(options.file, "wb") as file:
         for line in baseline_file.dump(programs, learnt):
             file.write(line)
-    state = "" if learnt else "; it is still learning"
+    state = "" if learnt else "; this host is still learning"
     print(f"{len(programs)} programs exported, {left_out} left out{state}", file=sys.stderr)
 
 
 def baseline(catalogue: Catalogue, now: float) -> Iterator[tuple[str, bytes]]:
-    """The programs that were learnt or accepted, and whose content is known."""
+    """Yield path and content of the programs that were learnt or accepted and whose SHA-256 is known."""
     accepted = acceptances(catalogue)
-    found = {
+    accepted_findings = {
         (finding.path, finding.content)
         for finding in catalogue.findings()
         if accepted_by(accepted, finding.acceptance_subject, now) is not None
     }
     for path, content, learnt in catalogue.programs():
-        if digest_of(content) and (learnt or (path, content) in found):
+        if digest_of(content) and (learnt or (path, content) in accepted_findings):
             yield path, content
 
 
 def _import(options: argparse.Namespace) -> None:
     try:
         with _file(options.file, "rb") as file:
-            taken = baseline_file.load(file)
+            imported = baseline_file.load(file)
     except BadBaseline as error:
-        raise ExporterError(f"{options.file}: {error}", "export it again", status=USAGE) from error
+        raise ExporterError(f"{options.file}: {error}", "export the baseline again", status=USAGE) from error
     now = time.time()
     with opened(options.catalogue_path, create=True) as catalogue, catalogue.transaction():
         before = catalogue.count("programs")
-        closed = {(finding.path, finding.content): finding for finding in catalogue.findings()}
-        for path, content in taken.programs:
+        findings = {(finding.path, finding.content): finding for finding in catalogue.findings()}
+        for path, content in imported.programs:
             catalogue.remember(path, content, IMPORTED, now)
             catalogue.adopt(path, content)
-            if (path, content) in closed:
-                catalogue.drop_finding(closed[path, content])
-        if taken.learnt and catalogue.get(learning.OVER) is None:
+            if (path, content) in findings:
+                catalogue.drop_finding(findings[path, content])
+        if imported.learnt and catalogue.get(learning.OVER) is None:
             learning.end(catalogue, now)
         new, learnt = catalogue.count("programs") - before, catalogue.get(learning.OVER) is not None
-    state = "learning is over" if learnt else "learning goes on"
-    print(f"{len(taken.programs)} programs imported, {new} of them new; {state}", file=sys.stderr)
+    state = "learning is over" if learnt else "still learning"
+    print(f"{len(imported.programs)} programs imported, {new} of them new; {state}", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -1,17 +1,14 @@
-"""`exec_exporter findings`: lists, explains, accepts and forgets novel binaries, while the service runs.
+"""`exec_exporter findings`: list, show, accept and forget novel binaries while the service runs.
 
-What is printed is made of label values, which hold nothing that a terminal would obey.
+Printed strings are label values or escaped like them: a terminal obeys nothing in them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 import time
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any
 
 from exporter.catalogue.acceptance import Acceptance, accepted_by, check, expiry
@@ -19,53 +16,53 @@ from exporter.catalogue.catalogue import Catalogue
 from exporter.catalogue.finding import Finding
 from exporter.catalogue.host_acceptances import acceptances
 from exporter.commands.open_catalogue import add_catalogue_path, opened
+from exporter.commands.printing import plain, print_table, until_reader_stops, utc
 from exporter.config.argument_types import Parser
 from exporter.errors import USAGE, ExporterError
-from exporter.escape import escape
 from exporter.events.event_arguments import FIELDS
 
 SELECTORS = ("path", "package", "hash")
 
 
 def parser() -> argparse.ArgumentParser:
-    """All flags, with their defaults and help."""
+    """Return the parser of all flags."""
     parser = Parser(
         prog="exec_exporter findings",
-        description="Novel binaries: what was executed here and had never been before.",
+        description="Novel binaries: programs executed on this host for the first time.",
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="list|show|accept|forget|acceptances")
-    listing = commands.add_parser("list", help="list the open findings, the newest first")
-    listing.add_argument("--all", action="store_true", help="those that are accepted too")
-    show = commands.add_parser("show", help="explain a finding: its execution, and the package of its file")
-    show.add_argument("id", metavar="ID", help="or its beginning, if that is unique")
+    listing = commands.add_parser("list", help="list open findings, newest first")
+    listing.add_argument("--all", action="store_true", help="list accepted findings too")
+    show = commands.add_parser("show", help="show a finding with its execution and the package of its file")
+    show.add_argument("id", metavar="ID", help="the finding's id, or a unique beginning of it")
     accept = commands.add_parser(
         "accept",
-        help="close findings, and further ones like them",
-        description="What is accepted is no alert any more.",
+        help="close findings, and future ones like them",
+        description="Accepted findings do not alert.",
     )
-    accept.add_argument("--reason", required=True, metavar="TEXT", help="why, for who reads this later")
-    accept.add_argument("--expires", metavar="WHEN", help="a date, to the end of that day in UTC, or a time")
+    accept.add_argument("--reason", required=True, metavar="TEXT", help="the reason, for later readers")
+    accept.add_argument("--expires", metavar="WHEN", help="a date, until the end of that day in UTC, or a time")
     forget = commands.add_parser(
         "forget",
-        help="forget findings, or take back what was accepted",
-        description="A program whose finding is forgotten is found again when it is executed again.",
+        help="forget findings, or withdraw acceptances",
+        description="A forgotten finding is reported again when its program is executed again.",
     )
-    for one, what in ((accept, "accept"), (forget, "take back")):
-        one.add_argument("ids", nargs="*", metavar="ID", help="findings, or the beginnings of their ids")
-        one.add_argument("--path", metavar="GLOB", help=f"{what} every finding whose path matches; * matches / too")
-        one.add_argument("--package", metavar="GLOB", help=f"{what} files that a package vouches for; * for every one")
-        one.add_argument("--hash", metavar="SHA256", help=f"{what} a content, wherever it is")
-    acceptances = commands.add_parser("acceptances", help="list what is accepted")
-    for one in (listing, show, acceptances):
-        one.add_argument("--json", action="store_true", help="for programs")
-    for one in (listing, show, accept, forget, acceptances):
-        add_catalogue_path(one)
+    for command, verb in ((accept, "accept"), (forget, "stop accepting")):
+        command.add_argument("ids", nargs="*", metavar="ID", help="findings by id, or by a unique beginning of it")
+        command.add_argument("--path", metavar="GLOB", help=f"{verb} findings whose path matches; * matches / too")
+        command.add_argument("--package", metavar="GLOB", help=f"{verb} files of matching packages; * matches all")
+        command.add_argument("--hash", metavar="SHA256", help=f"{verb} files with this content, at any path")
+    acceptances = commands.add_parser("acceptances", help="list acceptances")
+    for command in (listing, show, acceptances):
+        command.add_argument("--json", action="store_true", help="print JSON")
+    for command in (listing, show, accept, forget, acceptances):
+        add_catalogue_path(command)
     return parser
 
 
-def findings(arguments: list[str]) -> None:
-    """The command. Raises ExporterError."""
+def run(arguments: list[str]) -> None:
+    """Run the command. Raise ExporterError."""
     options = parser().parse_args(arguments)
     commands: dict[str, Callable[[Catalogue, argparse.Namespace], None]] = {
         "list": _list,
@@ -74,13 +71,8 @@ def findings(arguments: list[str]) -> None:
         "forget": _forget,
         "acceptances": _acceptances,
     }
-    try:
-        with opened(options.catalogue_path) as catalogue:
-            commands[options.command](catalogue, options)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # the reader has enough; Python would say so once more when it flushes at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with until_reader_stops(), opened(options.catalogue_path) as catalogue:
+        commands[options.command](catalogue, options)
 
 
 def _list(catalogue: Catalogue, options: argparse.Namespace) -> None:
@@ -95,10 +87,10 @@ def _list(catalogue: Catalogue, options: argparse.Namespace) -> None:
         return
     table = [("ID", "FIRST SEEN", "REASON", "STATUS", "PATH")]
     table += [
-        (finding.id, _moment(finding.first_seen), str(finding.reason), "accepted" if by else "open", _path(finding))
+        (finding.id, utc(finding.first_seen), str(finding.reason), "accepted" if by else "open", _path(finding))
         for finding, by in shown
     ]
-    _print_table(table)
+    print_table(table)
 
 
 def _show(catalogue: Catalogue, options: argparse.Namespace) -> None:
@@ -112,20 +104,20 @@ def _show(catalogue: Catalogue, options: argparse.Namespace) -> None:
     lines = [
         ("id", finding.id),
         ("reason", str(finding.reason)),
-        ("status", f"accepted by {_described(by)}" if by else "open"),
+        ("status", f"accepted by {_acceptance_text(by)}" if by else "open"),
         ("path", finding.path),
         ("interpreter", finding.interpreter or "-"),
         ("sha256", finding.hash or "unknown"),
         ("package", f"{package.package} ({package.manager}), digest {package.digest}" if package else "none"),
-        ("first seen", _moment(finding.first_seen)),
-        ("last seen", _moment(finding.last_seen)),
+        ("first seen", utc(finding.first_seen)),
+        ("last seen", utc(finding.last_seen)),
         ("sightings", str(finding.sightings)),
     ]
-    _print_table(lines)
+    print_table(lines)
     print("\nthe execution:")
     why = record.pop("unavailable", {})
     names = [*FIELDS, *(name for name in record if name not in FIELDS)]
-    _print_table([(f"  {name}", _value(name, record, why)) for name in names])
+    print_table([(f"  {name}", _value(name, record, why)) for name in names])
 
 
 def _accept(catalogue: Catalogue, options: argparse.Namespace) -> None:
@@ -138,63 +130,63 @@ def _accept(catalogue: Catalogue, options: argparse.Namespace) -> None:
         raise ExporterError(str(error), "see exec_exporter findings accept --help", status=USAGE) from error
     now = time.time()
     if expires is not None and expires <= now:
-        raise ExporterError(f"--expires={options.expires} is over", "give a later one", status=USAGE)
+        raise ExporterError(f"--expires={options.expires} is in the past", "give a later time", status=USAGE)
     with catalogue.transaction():
         found = [find(catalogue, prefix) for prefix in options.ids]
         chosen += [("id", finding.id) for finding in found]
         if not chosen:
-            raise ExporterError("nothing is given to accept", "give ids, --path, --package or --hash", status=USAGE)
+            raise ExporterError("nothing to accept", "name findings by id, --path, --package or --hash", status=USAGE)
         before = acceptances(catalogue)
         new = [Acceptance(kind, pattern, options.reason, expires) for kind, pattern in chosen]
-        for one in new:
-            catalogue.accept(one, now)
+        for acceptance in new:
+            catalogue.accept(acceptance, now)
         closed = 0
         for finding in list(catalogue.findings()):
             if accepted_by(new, finding.acceptance_subject, now):
                 catalogue.adopt(finding.path, finding.content)
                 closed += not accepted_by(before, finding.acceptance_subject, now)
-    for one in new:
-        print(f"accepted {_plain(str(one))}")
+    for acceptance in new:
+        print(f"accepted {plain(str(acceptance))}")
     print(f"{closed} open finding{'' if closed == 1 else 's'} closed")
 
 
 def _forget(catalogue: Catalogue, options: argparse.Namespace) -> None:
     chosen = [Acceptance(kind, getattr(options, kind)) for kind in SELECTORS if getattr(options, kind) is not None]
     if not chosen and not options.ids:
-        raise ExporterError("nothing is given to forget", "give ids, --path, --package or --hash", status=USAGE)
+        raise ExporterError("nothing to forget", "name findings by id, --path, --package or --hash", status=USAGE)
     with catalogue.transaction():
         for finding in [find(catalogue, prefix) for prefix in options.ids]:
             catalogue.forget(finding)
             catalogue.withdraw(Acceptance("id", finding.id))
             print(f"forgot {finding.id} {finding.path}")
-        for one in chosen:
-            if not catalogue.withdraw(one):
-                raise ExporterError(f"nothing was accepted as {one}", "see exec_exporter findings acceptances")
-            print(f"took back {_plain(str(one))}")
+        for acceptance in chosen:
+            if not catalogue.withdraw(acceptance):
+                raise ExporterError(f"there is no acceptance {acceptance}", "see exec_exporter findings acceptances")
+            print(f"withdrew {plain(str(acceptance))}")
 
 
 def _acceptances(catalogue: Catalogue, options: argparse.Namespace) -> None:
     rows = acceptances(catalogue)
     if options.json:
-        print(json.dumps([_acceptance_json(one) for one in rows], indent=2))
+        print(json.dumps([_acceptance_json(acceptance) for acceptance in rows], indent=2))
     elif not rows:
-        print("nothing is accepted")
+        print("no acceptances")
     else:
         table = [("KIND", "PATTERN", "EXPIRES", "REASON")]
-        for one in rows:
-            until = "never" if one.expires is None else _moment(one.expires)
-            table.append((one.kind, _plain(one.pattern), until, _plain(one.reason)))
-        _print_table(table)
+        for row in rows:
+            expires = "never" if row.expires is None else utc(row.expires)
+            table.append((row.kind, plain(row.pattern), expires, plain(row.reason)))
+        print_table(table)
 
 
 def find(catalogue: Catalogue, prefix: str) -> Finding:
-    """The finding whose id begins so. Raises ExporterError where there is none, or more than one."""
+    """Return the finding whose id begins with `prefix`. Raise ExporterError if none does, or several do."""
     if not prefix or not set(prefix) <= set("0123456789abcdef"):
         raise ExporterError(f"{prefix!r} is not a finding's id", "see exec_exporter findings list --all", status=USAGE)
     found = list(catalogue.findings(prefix))
     if len(found) != 1:
-        what = f"{len(found)} findings begin with {prefix}" if found else f"there is no finding {prefix}"
-        raise ExporterError(what, "see exec_exporter findings list --all")
+        problem = f"{len(found)} ids begin with {prefix}" if found else f"there is no finding {prefix}"
+        raise ExporterError(problem, "see exec_exporter findings list --all")
     return found[0]
 
 
@@ -206,14 +198,14 @@ def _as_json(finding: Finding, by: Acceptance | None) -> dict[str, Any]:
     }
 
 
-def _acceptance_json(one: Acceptance) -> dict[str, Any]:
-    where = "file" if one.number is None else "catalogue"
-    return {"kind": one.kind, "pattern": one.pattern, "reason": one.reason, "expires": one.expires, "from": where}
+def _acceptance_json(acceptance: Acceptance) -> dict[str, Any]:
+    fields = {name: getattr(acceptance, name) for name in ("kind", "pattern", "reason", "expires")}
+    return {**fields, "from": "file" if acceptance.number is None else "catalogue"}
 
 
-def _described(by: Acceptance) -> str:
-    until = "" if by.expires is None else f" until {_moment(by.expires)}"
-    return f"{_plain(str(by))}{until}: {_plain(by.reason)}"
+def _acceptance_text(by: Acceptance) -> str:
+    until = "" if by.expires is None else f" until {utc(by.expires)}"
+    return f"{plain(str(by))}{until}: {plain(by.reason)}"
 
 
 def _path(finding: Finding) -> str:
@@ -225,23 +217,3 @@ def _value(name: str, record: dict[str, Any], why: dict[str, str]) -> str:
     if value is None:
         return f"- ({why[name]})" if name in why else "-"
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _plain(text: str) -> str:
-    """Text of people and files, as harmless as label values are."""
-    return escape(text.encode("utf-8", "surrogateescape"))
-
-
-def _moment(seconds: float) -> str:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    except (OverflowError, ValueError, OSError):  # a clock that was set to nonsense
-        return str(seconds)
-
-
-def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        sys.stdout.write("  ".join(cells).rstrip() + "\n")

@@ -1,4 +1,4 @@
-"""The catalogue as commands open it, beside the service that may be running."""
+"""How subcommands open the catalogue, which a running service may have open too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VARIABLE = "EXEC_EXPORTER_CATALOGUE_PATH"
 
 
 def add_catalogue_path(parser: argparse.ArgumentParser) -> None:
-    """Adds the flag that says which catalogue."""
+    """Add the flag for the catalogue's path to a parser."""
     parser.add_argument(
         "--catalogue.path",
         dest="catalogue_path",
@@ -31,17 +31,19 @@ def add_catalogue_path(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def opened(path: Path, *, create: bool = False) -> Iterator[Catalogue]:
-    """Opens a catalogue; whatever fails with it ends the command. Raises ExporterError."""
+    """Open a catalogue for the block. Raise ExporterError for every failure of the catalogue, in the block too."""
     try:
         with closing(Catalogue(path, create=create)) as catalogue:
             yield catalogue
     except FileNotFoundError as error:
         raise ExporterError(
-            f"there is no catalogue {path}", "give that of the service with --catalogue.path, or start it"
+            f"there is no catalogue {path}", "name the service's catalogue with --catalogue.path, or start the service"
         ) from error
     except (Unusable, PermissionError) as error:
         raise ExporterError(f"cannot open the catalogue {path} ({error})", "run this as the service's user") from error
     except Damaged as error:
-        raise ExporterError(f"{path} is no catalogue ({error})", "the service sets it aside when it starts") from error
+        raise ExporterError(
+            f"{path} is not a catalogue ({error})", "restart the service: it sets a damaged catalogue aside"
+        ) from error
     except sqlite3.Error as error:
         raise ExporterError(f"the catalogue {path} fails ({error})", "see the service's log") from error

@@ -1,6 +1,6 @@
-"""`exec_exporter trace`: prints every execution, to look behind a series. It runs beside the service.
+"""`exec_exporter trace`: print every execution, to look behind a series. Runs beside the service.
 
-Each execution is sent from the kernel with all its fields, which costs two to three times what counting it costs.
+The kernel sends each execution with all its fields, which costs two to three times as much as counting it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
+from exporter.commands.printing import until_reader_stops
 from exporter.config.argument_types import Parser, number
 from exporter.config.resolve import Formatter, resolve, section
 from exporter.errors import USAGE, ExporterError
@@ -33,7 +34,7 @@ from exporter.probe.program import ProbeSettings
 
 @dataclass(frozen=True)
 class TraceOptions:
-    """What the command line says."""
+    """Values of the flags; None: no filter, no limit."""
 
     format: str
     path: str | None
@@ -46,42 +47,42 @@ class TraceOptions:
 
     @property
     def settings(self) -> ProbeSettings:
-        """What the kernel's side has to record."""
+        """Return the settings of the probe."""
         return ProbeSettings(ring_buffer_pages=self.ring_buffer_pages, **self.record.sizes)
 
 
 def parser() -> argparse.ArgumentParser:
-    """All flags, with their defaults and help."""
+    """Return the parser of all flags."""
     parser = Parser(
         prog="exec_exporter trace",
-        description="Prints every execution, one a line, until Ctrl-C. Times are in ns since the epoch.",
-        epilog="Arguments and environments hold secrets: they are recorded only if asked for."
-        " What the ring buffer could not take is said at the end, as a number, on standard error.",
+        description="Print every execution, one per line, until Ctrl-C. Times are in ns since the epoch.",
+        epilog="Arguments and environments hold secrets, so they are recorded only on request."
+        " At the end, the number of executions that did not fit into the ring buffer is printed to standard error.",
         formatter_class=Formatter,
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--format", choices=("json", "text"), default="json", help="what to print (default %(default)s)"
+        "--format", choices=("json", "text"), default="json", help="format of the lines (default %(default)s)"
     )
     parser.add_argument("--path", metavar="GLOB", help="only programs and scripts whose path label matches")
     parser.add_argument("--pid", type=number(1, 1 << 22), metavar="N", help="only this process")
     parser.add_argument("--uid", type=number(0, (1 << 32) - 1), metavar="N", help="only processes of this user")
     parser.add_argument("--cgroup", metavar="ID|DIRECTORY", help="only processes of this cgroup (v2)")
-    parser.add_argument("--count", type=number(1, 1 << 62), metavar="N", help="end after so many lines")
+    parser.add_argument("--count", type=number(1, 1 << 62), metavar="N", help="stop after this many lines")
     add_record_flags(parser)
     add_ring_buffer_pages(parser, 2048)
     return parser
 
 
 def parse(arguments: list[str], environment: Mapping[str, str] = os.environ) -> TraceOptions:
-    """Raises ExporterError for what cannot be meant."""
+    """Parse the arguments of the command. Raise ExporterError for invalid ones."""
     values, _ = resolve(parser(), arguments, environment)
     own = {name: value for name, value in vars(values).items() if "." not in name}
     return TraceOptions(**own, **section(values, "probe"), record=record_options(values))
 
 
-def trace(arguments: list[str]) -> None:
-    """The command. Raises ExporterError."""
+def run(arguments: list[str]) -> None:
+    """Run the command. Raise ExporterError."""
     options = parse(arguments)
     wanted = _filter(options)
     preflight.check()
@@ -96,7 +97,7 @@ def trace(arguments: list[str]) -> None:
             signal.signal(signal_number, stop)
         tracer.attach()
         print("tracing executions until Ctrl-C", file=sys.stderr, flush=True)
-        printed = _print(_records(tracer, options, stopped), wanted, options, sys.stdout)
+        printed = _print(filter(wanted, _records(tracer, options, stopped)), options)
         tracer.detach()
         counters = tracer.counters()
     lost = counters["COUNTER_RECORDS_REFUSED"] + counters["COUNTER_LOST_PREEMPTED"]
@@ -104,10 +105,10 @@ def trace(arguments: list[str]) -> None:
 
 
 def _records(tracer: Tracer, options: TraceOptions, stopped: list[int]) -> Iterator[dict[str, Any]]:
-    """Every execution, until told to stop; then what has come before that."""
+    """Yield a record per execution until `stopped` is not empty; then those that are still in the ring buffer."""
     decoder = Decoder(tracer.layouts)
     not_recorded = not_asked(options.record.argv_bytes, options.record.env)
-    lacking = {**not_recorded, **unavailable(tracer.missing), **lacks_cgroup()}
+    missing = {**not_recorded, **unavailable(tracer.missing), **lacks_cgroup()}
     boot_time = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     last = False
     while not last:
@@ -122,30 +123,24 @@ def _records(tracer: Tracer, options: TraceOptions, stopped: list[int]) -> Itera
             except DecodeError as error:
                 print(f"exec_exporter trace: {error}", file=sys.stderr)
                 continue
-            yield as_json(key, introduction, lacking, boot_time_ns=boot_time, env=options.record.env)
+            yield as_json(key, introduction, missing, boot_time_ns=boot_time, env=options.record.env)
 
 
-def _print(
-    records: Iterator[dict[str, Any]], wanted: Callable[[dict[str, Any]], bool], options: TraceOptions, out: TextIO
-) -> int:
+def _print(records: Iterable[dict[str, Any]], options: TraceOptions) -> int:
+    """Print records, at most `options.count`; return the number printed."""
     printed = 0
     line = json.dumps if options.format == "json" else as_text
-    try:
+    with until_reader_stops():
         for record in records:
-            if not wanted(record):
-                continue
-            print(line(record), file=out, flush=True)
+            print(line(record), flush=True)
             printed += 1
             if printed == options.count:
                 break
-    except BrokenPipeError:
-        # The reader has enough; Python would say so once more when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
     return printed
 
 
 def as_text(record: dict[str, Any]) -> str:
-    """A record for people: time, pid, ppid, uid, stdin, path, interpreter and, if recorded, arguments."""
+    """Return a line for people: time, pid, ppid, uid, stdin, path, interpreter and, if recorded, arguments."""
     moment = datetime.fromtimestamp(record["time"] / 1e9, UTC).strftime("%H:%M:%S.%f")[:-3]
     flags = [name for name in ("memfd", "deleted", "disconnected", "invoked_from_kernel") if record[name]]
     parts = [
@@ -160,11 +155,11 @@ def as_text(record: dict[str, Any]) -> str:
 
 def _filter(options: TraceOptions) -> Callable[[dict[str, Any]], bool]:
     exact = {"pid": options.pid, "uid": options.uid, "cgroup": _cgroup_id(options.cgroup)}
-    asked = {field: value for field, value in exact.items() if value is not None}
+    exact = {field: value for field, value in exact.items() if value is not None}
     glob = options.path
 
     def wanted(record: dict[str, Any]) -> bool:
-        if any(record[field] != value for field, value in asked.items()):
+        if any(record[field] != value for field, value in exact.items()):
             return False
         return glob is None or fnmatch.fnmatchcase(record["path"], glob)
 
@@ -172,12 +167,12 @@ def _filter(options: TraceOptions) -> Callable[[dict[str, Any]], bool]:
 
 
 def _cgroup_id(text: str | None) -> int | None:
-    """A cgroup's id as the kernel numbers them: the inode number of its directory."""
+    """Return the id of a cgroup, given as such or as its directory: the directory's inode number."""
     if text is None or text.isdecimal():
         return None if text is None else int(text)
     try:
         return os.stat(text).st_ino  # noqa: PTH116 - one call, one number
     except OSError as error:
         raise ExporterError(
-            f"--cgroup={text} is not there ({error.strerror})", "give a cgroup's id or its directory", status=USAGE
+            f"--cgroup={text} cannot be read ({error.strerror})", "give a cgroup's id or its directory", status=USAGE
         ) from error

@@ -1,4 +1,4 @@
-"""`exec_exporter unpin`: ends the counting that goes on in the kernel while no exporter runs."""
+"""`exec_exporter unpin`: detach the pinned probe, which counts while no exporter runs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from exporter.probe.flags import add_pin_path
 
 
 def parser() -> argparse.ArgumentParser:
-    """All flags, with their defaults and help."""
+    """Return the parser of all flags."""
     parser = Parser(
         prog="exec_exporter unpin",
-        description="Detaches what is pinned and removes it with all that it has counted; says what there was.",
+        description="Detach the pinned probe and remove it with its counts. Prints what was removed.",
         formatter_class=Formatter,
         allow_abbrev=False,
     )
-    add_pin_path(parser, "directory in a bpffs that the exporter pins to")
+    add_pin_path(parser, "directory in a bpffs where the exporter pins the probe")
     return parser
 
 
-def unpin(arguments: list[str], environment: Mapping[str, str] = os.environ) -> None:
-    """The command. Raises ExporterError."""
+def run(arguments: list[str], environment: Mapping[str, str] = os.environ) -> None:
+    """Run the command. Raise ExporterError."""
     values, _ = resolve(parser(), arguments, environment)
     path = Path(section(values, "pin")["path"])
     if not path.is_dir():
@@ -40,9 +40,9 @@ def unpin(arguments: list[str], environment: Mapping[str, str] = os.environ) -> 
             pins.remove_all()
         path.rmdir()
     except PinsUnavailable as error:
-        raise ExporterError(f"{error}", "give the directory by --bpf.pin-path", status=USAGE) from error
+        raise ExporterError(f"{error}", "name the directory with --bpf.pin-path", status=USAGE) from error
     except OSError as error:
         raise ExporterError(
-            f"cannot remove what is pinned in {path} ({error.strerror})", "run this as its owner"
+            f"cannot remove what is pinned in {path} ({error.strerror})", "run this as the owner of the directory"
         ) from error
     print(f"removed from {path}: {found or 'nothing'}")

@@ -1,4 +1,4 @@
-"""From the kernel's bytes to what they say. The layouts are BCC's, which has them from the C."""
+"""Decode the bytes of keys and records. BCC gives the layouts, from the C."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _PATHS = ("pathname", "interpreter_pathname", "cwd", "stdin_path", "script_path"
 
 
 class DecodeError(ValueError):
-    """The bytes are not a record of the probe's."""
+    """The bytes are not a key or record of the probe."""
 
 
 @dataclass(frozen=True)
 class ExecKey:
-    """What a key says by itself; which files it means, its introduction says."""
+    """The values in a key. Its introduction has the names of the files."""
 
     stdin_type: str
     flags: int
 
     def has(self, flag: str) -> bool:
-        """Whether KEY_<FLAG> is set."""
+        """Return True if KEY_<FLAG> is set."""
         return bool(self.flags & _KEY_FLAGS[f"KEY_{flag.upper()}"])
 
 
 class Identity(NamedTuple):
-    """What tells a file from every other that has been or will be at its path. `ctime` is in ns since the epoch.
+    """Distinguishes a file from every other that was or will be at its path. `ctime` is in ns since the epoch.
 
-    Of a file on an overlay all but the path is that of the file below. Nothing but `path_hash` is known of a script as
-    invoked. Of an interpreter it is the hash of its name as a script has it, and 0 of an ELF interpreter.
+    On an overlay everything but `path_hash` is that of the file below. A script known as invoked only has just a
+    `path_hash`. For an interpreter that is the hash of its name in the script, for an ELF interpreter 0.
     """
 
     inode: int
@@ -46,18 +46,18 @@ class Identity(NamedTuple):
 
     @property
     def file(self) -> bytes:
-        """16 bytes that stay the same when the file gets other names, permissions or contents."""
+        """Return 16 bytes that do not change with the file's names, permissions or content."""
         return struct.pack(">QII", self.inode, self.dev[0] << 20 | self.dev[1], self.generation)
 
     @property
     def rest(self) -> bytes:
-        """The other 16 bytes."""
+        """Return the other 16 bytes."""
         return struct.pack(">qQ", self.ctime, self.path_hash)
 
 
 @dataclass(frozen=True)
 class KernelPath:
-    """A path as the kernel has it: absolute, or what is left of its end where it was cut.
+    """A path as the kernel sees it: absolute, or only its last components if it was `cut`.
 
     An `orphan` is in no directory (memfd, pipe, socket): its name is not a path.
     """
@@ -71,9 +71,9 @@ class KernelPath:
 
 @dataclass(frozen=True)
 class File:
-    """What stat(2) says of a file. `dev` is (major, minor), `ctime` in ns since the epoch, `size` in bytes.
+    """A file as in stat(2). `dev` is (major, minor), `ctime` in ns since the epoch, `size` in bytes.
 
-    `backing_dev` and `backing_inode` are those of the file below an overlay, None where there is no overlay.
+    `backing_dev` and `backing_inode` belong to the file below an overlay; None if there is no overlay.
     """
 
     dev: tuple[int, int]
@@ -89,10 +89,10 @@ class File:
 
 @dataclass(frozen=True)
 class Introduction:
-    """Everything about one exec. What there is none of is None; times are in ns since boot, sizes in bytes.
+    """The record of one exec. Absent members are None; times are in ns since boot, sizes in bytes.
 
-    `argv` and `env` are the raw bytes as far as they were recorded; `argc`, `envc` and the sizes are those of the
-    whole. `truncated` and `unreadable` name texts.
+    `argv` and `env` are the raw bytes that were recorded; `argc`, `envc` and the sizes count all of them. `truncated`
+    and `unreadable` name texts, in lower case.
     """
 
     key: bytes
@@ -132,7 +132,7 @@ _NUMBERS = (
 
 
 class Decoder:
-    """Decodes keys and introductions of the given layouts."""
+    """Decodes keys and introductions that have the given layouts. Keeps no state."""
 
     def __init__(self, layouts: Layouts) -> None:
         self._layouts = layouts
@@ -140,21 +140,17 @@ class Decoder:
         self._text_offset = _place(layouts.introduction, "text").start
 
     def key(self, raw: bytes) -> ExecKey:
-        """A key of the map. Raises DecodeError for another size."""
-        if len(raw) != ctypes.sizeof(self._layouts.key):
-            raise DecodeError(f"a key of {len(raw)} bytes, not {ctypes.sizeof(self._layouts.key)}")
-        key: Any = self._layouts.key.from_buffer_copy(raw)
+        """Decode a key of the map. Raise DecodeError for a wrong size."""
+        key = self._raw_key(raw)
         return ExecKey(STDIN_TYPES.get(key.stdin_type, "unknown"), key.flags)
 
     def identities(self, raw: bytes) -> tuple[Identity, Identity]:
-        """Which file a key means, and which interpreter. Raises DecodeError for another size."""
-        if len(raw) != ctypes.sizeof(self._layouts.key):
-            raise DecodeError(f"a key of {len(raw)} bytes, not {ctypes.sizeof(self._layouts.key)}")
-        key: Any = self._layouts.key.from_buffer_copy(raw)
+        """Return the identities of a key's file and interpreter. Raise DecodeError for a wrong size."""
+        key = self._raw_key(raw)
         return _identity(key.file), _identity(key.interpreter)
 
     def introduction(self, record: bytes) -> Introduction:
-        """A record of the ring buffer. Raises DecodeError for one that does not hold what it says it holds."""
+        """Decode a record of the ring buffer. Raise DecodeError if its sizes are inconsistent."""
         if len(record) < self._text_offset:
             raise DecodeError(f"a record of {len(record)} bytes, less than {self._text_offset}")
         header: Any = self._layouts.introduction.from_buffer_copy(
@@ -182,14 +178,19 @@ class Decoder:
             **{name: getattr(header, name) for name in _NUMBERS},
         )
 
+    def _raw_key(self, raw: bytes) -> Any:
+        if len(raw) != ctypes.sizeof(self._layouts.key):
+            raise DecodeError(f"a key of {len(raw)} bytes, not {ctypes.sizeof(self._layouts.key)}")
+        return self._layouts.key.from_buffer_copy(raw)
+
     def _texts(self, record: bytes, header: Any) -> dict[str, bytes | None]:
         at, end = self._text_offset, self._text_offset + header.text_bytes
         if end > len(record):
-            raise DecodeError(f"a record of {len(record)} bytes that says it has {header.text_bytes} of text")
+            raise DecodeError(f"a record of {len(record)} bytes that claims {header.text_bytes} bytes of text")
         texts: dict[str, bytes | None] = {}
         for name, size in zip(_TEXTS, header.text_size, strict=True):
             if at + size > end:
-                raise DecodeError(f"a record whose {name} does not fit into it")
+                raise DecodeError(f"a record whose {name} exceeds its text")
             texts[name] = record[at : at + size] if size else None
             at += size
         return texts
@@ -209,7 +210,7 @@ def _string(text: bytes | None) -> bytes | None:
 
 
 def _path(names: bytes | None, flags: int, cut: bool) -> KernelPath | None:
-    """Names that end in NUL, leaf first, as a path. A root directory has none."""
+    """Join NUL-terminated names, leaf first, to a path. A root directory has no names."""
     if not flags & _PATH_FLAGS["PATH_PRESENT"]:
         return None
     parts = names.removesuffix(b"\0").split(b"\0") if names else []
@@ -225,7 +226,7 @@ def _path(names: bytes | None, flags: int, cut: bool) -> KernelPath | None:
 
 
 def _device(number: int) -> tuple[int, int]:
-    """The kernel's encoding: 20 bits of minor number."""
+    """Split a device number in the kernel's encoding: 20 bits of minor number."""
     return number >> 20, number & 0xFFFFF
 
 

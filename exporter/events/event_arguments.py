@@ -1,4 +1,4 @@
-"""The sixteen arguments of the sched_process_exec event, and which features of the kernel each needs."""
+"""The sixteen arguments of the sched_process_exec event, and the kernel features that each needs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "invoked_from_kernel": ("parent",),
     "env": ("arguments",),
 }
-# What the record has beside them.
+# Further fields of a record.
 EXTRA_FIELDS: dict[str, tuple[str, ...]] = {
     "cwd": ("program_file", "cwd"),
     "size": ("program_file", "inode_facts"),
@@ -42,25 +42,24 @@ EXTRA_FIELDS: dict[str, tuple[str, ...]] = {
     "backing_inode": ("program_file", "overlay_backing"),
 }
 
-
 NOT_ASKED = "not asked for"
 
 
 def not_asked(argv_bytes: int, env: str) -> dict[str, str]:
-    """Why, by field, for each field that is recorded only if asked for, and is not."""
-    wanted = {"argv": bool(argv_bytes), "env": env != "none"}
-    return {field: NOT_ASKED for field, asked in wanted.items() if not asked}
+    """Return the fields that are recorded on request only and were not requested, each with the reason."""
+    requested = {"argv": bool(argv_bytes), "env": env != "none"}
+    return {field: NOT_ASKED for field, wanted in requested.items() if not wanted}
 
 
 def lacks_cgroup(own: Path = Path("/proc/self/cgroup")) -> dict[str, str]:
-    """Why there are no ids of cgroups, as `unavailable` says it: without cgroup v2 all processes have the same."""
+    """Return `cgroup` with the reason if cgroup v2 is not mounted: all processes then have the same id."""
     if any(line.startswith("0::") for line in own.read_text("utf-8", "surrogateescape").splitlines()):
         return {}
     return {"cgroup": "cgroup v2 is not mounted on this machine"}
 
 
 def unavailable(missing: Iterable[Feature]) -> dict[str, str]:
-    """Why, by field, for each field that a kernel without these features cannot give."""
+    """Return the fields that a kernel without these features cannot provide, each with the reason."""
     names = {feature.name for feature in missing}
     return {
         field: f"this kernel lacks {', '.join(sorted(names.intersection(needs)))}"

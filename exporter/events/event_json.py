@@ -1,6 +1,6 @@
-"""One exec as a JSON object: the sixteen arguments of the event under their own names, and what is beside them.
+"""The JSON object of one exec: the sixteen arguments of the event by name, and further fields.
 
-Strings are escaped as labels are (`exporter.escape`): a name's bytes can be had back from them.
+Strings are escaped like labels (`exporter.escape`), so `unescape` restores their bytes.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ NAMES, VALUES = "names", "values"
 def as_json(
     key: ExecKey, introduction: Introduction, unavailable: Mapping[str, str], *, boot_time_ns: int, env: str = VALUES
 ) -> dict[str, Any]:
-    """Fields that the kernel cannot give, or that were not asked for, are null: `unavailable` says why.
+    """Return the object. Fields that were not requested or that the kernel cannot provide are null.
 
-    `boot_time_ns` is when this machine was booted, in ns since the epoch; `env` says what of the environment is shown.
+    `unavailable` has these fields with the reason, `boot_time_ns` is the time of boot in ns since the epoch, `env` is
+    NAMES if the values of environment variables are left out.
     """
     program, interpreter = introduction.program, introduction.interpreter
     labels = labels_of(key, introduction)
@@ -75,7 +76,7 @@ def as_json(
 
 
 def stdin_path(stdin_type: str, introduction: Introduction) -> str | None:
-    """What descriptor 0 is called, as /proc/<pid>/fd/0 shows it; None where it is closed."""
+    """Return the name of descriptor 0 as /proc/<pid>/fd/0 shows it; None if it is closed."""
     path = introduction.stdin_path
     if path is None:
         return None
@@ -89,14 +90,14 @@ def stdin_path(stdin_type: str, introduction: Introduction) -> str | None:
 
 
 def _script_path(key: ExecKey, introduction: Introduction) -> str | None:
-    """The script's own path where the earlier hook saw it."""
+    """Return the script's own path; `as invoked` if no script hook saw the file."""
     if not key.has("script"):
         return None
     return "as invoked" if key.has("as_invoked") else _pathname(introduction.script_path)
 
 
 def _pathname(path: KernelPath | None, suffix: str = "") -> str | None:
-    """A path that was cut, or leads to no root, never looks like one that is whole."""
+    """Return a path, marked if it was cut or is in no directory, so that it never looks complete."""
     if path is None:
         return None
     mark = "[truncated]/" if path.cut else "/" if path.orphan else ""
@@ -120,7 +121,7 @@ def _text(text: bytes | None) -> str | None:
 
 
 def _strings(text: bytes | None, whole_bytes: int) -> list[str] | None:
-    """Strings that end in NUL; the last of what was cut does not. None were recorded: None."""
+    """Split NUL-terminated strings, of which the last may be cut; None if there are some but none were recorded."""
     if text is None:
         return None if whole_bytes else []
     return [escape(part) for part in text.removesuffix(b"\0").split(b"\0")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-# Those that the manual pages document: their series exist from the first scrape on.
+# The documented errors: their series exist from the first scrape on.
 ERRORS = (
     "E2BIG",
     "EACCES",
@@ -30,5 +30,5 @@ OTHER = "other"
 
 
 def name(number: int) -> str:
-    """The name of an errno; `other` for what has none."""
+    """Return the name of an errno; `other` if it has none."""
     return errno.errorcode.get(number, OTHER)

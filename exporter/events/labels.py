@@ -1,4 +1,4 @@
-"""From what was executed to the label values path, interpreter and stdin_type."""
+"""The label values path, interpreter and stdin_type of an execution."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ UNKNOWN = "unknown"
 
 
 class Labels(NamedTuple):
-    """The label values of one series of exec_executions_total."""
+    """Label values of a series of exec_executions_total."""
 
     path: str
     interpreter: str
@@ -19,7 +19,7 @@ class Labels(NamedTuple):
 
 
 def labels_of(key: ExecKey, introduction: Introduction | None) -> Labels:
-    """The labels of a key; its path and interpreter are `unknown` until it has been introduced."""
+    """Return the labels of a key. Path and interpreter are `unknown` until the key has been introduced."""
     if introduction is None or introduction.pathname is None:
         return Labels(UNKNOWN, UNKNOWN, key.stdin_type)
     if key.has("script"):
@@ -31,7 +31,7 @@ def labels_of(key: ExecKey, introduction: Introduction | None) -> Labels:
 
 
 def path_label(path: KernelPath) -> str:
-    """A file's path, or what stands for the paths of files that have none: those would be without number."""
+    """Return a file's path, or one value for all files without a path, whose names would be unbounded."""
     if path.orphan:
         return "[memfd]" if path.name.startswith(b"memfd:") else "[disconnected]"
     if path.deleted:
@@ -44,7 +44,7 @@ def path_label(path: KernelPath) -> str:
 
 
 def _invoked(introduction: Introduction) -> str:
-    """A script's path as invoked, made absolute with the working directory."""
+    """Return a script's path as invoked, made absolute with the working directory."""
     path = introduction.cmdpath or b""
     if "cmdpath" in introduction.truncated:
         return "[truncated]/" + escape(path)
@@ -61,9 +61,9 @@ def _invoked(introduction: Introduction) -> str:
 
 
 def absolute(directory: bytes, path: bytes) -> bytes:
-    """`path` as seen from `directory`, which has no symbolic links in it.
+    """Join a relative path to a directory whose own path has no symbolic links.
 
-    Leading `.` and `..` are resolved. Later ones are kept: what they lead to depends on symbolic links.
+    Leading `.` and `..` are resolved; later `..` stay, since they may follow a symbolic link.
     """
     parts = [part for part in directory.split(b"/") if part]
     names = [name for name in path.split(b"/") if name not in (b"", b".")]

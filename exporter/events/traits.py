@@ -1,4 +1,4 @@
-"""What makes an execution worth a look: traits, from the flags of its key and from its labels."""
+"""Traits, which make an execution worth a look: from the flags of its key and from its labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from exporter.events.decode import ExecKey
 from exporter.events.labels import Labels
 from exporter.probe.exec_header import enum
 
-# Those that the probe finds: a flag of the key each.
+# The traits that the probe detects, each with its flag of the key.
 _FLAGS = {
     "memfd": "memfd",
     "deleted": "deleted",
@@ -23,7 +23,7 @@ _FLAGS = {
     "path_truncated": "truncated",
 }
 _ANY = sum(enum("key_flag")[f"KEY_{flag.upper()}"] for flag in _FLAGS.values())
-# The documented meaning of each trait.
+# The documented meaning of every trait.
 TRAITS: Mapping[str, str] = {
     "memfd": "the file is a memfd, which never had a name in a file system",
     "deleted": "the file was unlinked before it was executed",
@@ -45,7 +45,7 @@ _SHELL = re.compile(r"(ba|da|a|k|mk|pdk|z|c|tc|fi|ya|r|rba|lk)?sh(\.distrib|-sta
 
 
 def traits_of(key: ExecKey, labels: Labels) -> tuple[str, ...]:
-    """The traits of what was executed with this key; `labels` are those before any rule was applied to them."""
+    """Return the traits of executions with this key. `labels` are those before path rules."""
     traits = [trait for trait, flag in _FLAGS.items() if key.has(flag)] if key.flags & _ANY else []
     if _is(labels.path, _LOADER):
         traits.append("loader_direct")
@@ -55,6 +55,6 @@ def traits_of(key: ExecKey, labels: Labels) -> tuple[str, ...]:
 
 
 def _is(path: str, name: re.Pattern[str]) -> bool:
-    """Whether the last name of an absolute path is such a one."""
+    """Return True if the last component of an absolute path matches."""
     _, slash, last = path.rpartition("/")
     return bool(slash and name.fullmatch(last))

@@ -166,7 +166,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
         ("--pid=x", "not a number"),
         ("--record.env=all", "invalid choice"),
         ("--record.argv-bytes=1000000", "not a number from 0 to 65536"),
-        ("--cgroup=/no/such/directory", "is not there"),
+        ("--cgroup=/no/such/directory", "cannot be read"),
         ("--nonsense", "unrecognized"),
     ],
 )
