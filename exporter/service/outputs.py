@@ -56,8 +56,9 @@ def write(options: OutputOptions, exposition: Exposition) -> str:
         sys.stdout.buffer.write(exposition.render(TEXT))
         sys.stdout.flush()
     except OSError as error:
-        what, remedy = (path, "choose another --textfile") if path else ("standard output", str(error.strerror))
-        raise ExporterError(f"cannot write {what} ({error.strerror})", remedy) from error
+        raise ExporterError(
+            f"cannot write to {path or 'standard output'} ({error.strerror})", "give a --textfile that can be written"
+        ) from error
     return "printed once"
 
 

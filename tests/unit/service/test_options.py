@@ -2,7 +2,6 @@ import pytest
 
 from exporter.errors import ExporterError
 from exporter.service.options import parse
-from exporter.web.sockets import parse_address
 
 
 def test_the_defaults_are_those_of_the_design():
@@ -39,11 +38,3 @@ def test_what_cannot_be_meant_is_refused_in_one_line_with_status_2(arguments, wo
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
     assert refused.value.status == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [(":10042", ("", 10042)), ("127.0.0.1:1", ("127.0.0.1", 1)), ("[::1]:80", ("::1", 80)), ("host:0", ("host", 0))],
-)
-def test_addresses_are_read(text, address):
-    assert parse_address(text) == address

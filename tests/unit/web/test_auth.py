@@ -1,0 +1,57 @@
+import base64
+import time
+
+import bcrypt
+
+from tests.unit.serving import serving, web_yml
+
+PASSWORD, HASH = "correct horse", bcrypt.hashpw(b"correct horse", bcrypt.gensalt(4)).decode()
+
+
+def basic(user, password):
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def test_users_and_passwords(authority):
+    with serving(web_yml(authority.directory, f'basic_auth_users: {{prometheus: "{HASH}"}}')) as served:
+        assert served.ask(headers=basic("prometheus", PASSWORD))[0] == 200
+        status, headers, body = served.ask(headers=basic("prometheus", "wrong"))
+        assert (status, headers["WWW-Authenticate"]) == (401, "Basic")
+        assert b"exec_" not in body
+        for wrong in (
+            {},
+            basic("other", PASSWORD),
+            basic("prometheus", ""),
+            basic("prometheus", PASSWORD + "\0"),
+            {"Authorization": "Basic !!!"},
+            {"Authorization": "Bearer abc"},
+            {"Authorization": "Basic " + base64.b64encode(b"prometheus").decode()},
+        ):
+            for path in ("/metrics", "/", "/-/healthy", "/nothing"):
+                assert served.ask(path, headers=wrong)[0] == 401, (wrong, path)
+
+
+def test_users_may_have_names_that_yaml_takes_for_something_else(authority):
+    users = f'basic_auth_users: {{123: "{HASH}", yes: "{HASH}", 1.50: "{HASH}", 2026-01-01: "{HASH}"}}'
+    with serving(web_yml(authority.directory, users)) as served:
+        for name in ("123", "yes", "1.50", "2026-01-01"):
+            assert served.ask(headers=basic(name, PASSWORD))[0] == 200
+        assert served.ask(headers=basic("1.5", PASSWORD))[0] == 401
+
+
+def test_an_unknown_user_costs_what_a_known_one_does_and_a_right_password_is_remembered(authority):
+    costly = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(9)).decode()
+
+    def seconds(user, password):
+        started = time.perf_counter()
+        served.ask(headers=basic(user, password))
+        return time.perf_counter() - started
+
+    with serving(web_yml(authority.directory, f'basic_auth_users: {{prometheus: "{costly}"}}')) as served:
+        seconds("prometheus", PASSWORD)
+        known, unknown, remembered = (
+            min(seconds(user, password) for _ in range(5))
+            for user, password in (("prometheus", "wrong"), ("other", "wrong"), ("prometheus", PASSWORD))
+        )
+    assert 0.5 < unknown / known < 2
+    assert remembered < known / 2
