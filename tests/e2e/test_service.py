@@ -10,7 +10,6 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import readable
 from tests.e2e.processes import CAP_BPF, CAP_PERFMON, capabilities, may_do_nothing, threads
 from tests.kernel.command import COMMAND, DEADLINE_SECONDS, KEEPING_NOTHING, refused, served
 from tests.kernel.programs import execute, static_elf
@@ -52,7 +52,7 @@ def test_as_root_no_thread_keeps_a_capability(tmp_path):
 def test_as_nobody_with_two_ambient_capabilities(tmp_path):
     two = "-all,+bpf,+perfmon"
     given = [f"--inh-caps={two}", f"--ambient-caps={two}", f"--bounding-set={two}"]
-    with served(command=[*NOBODY_WITH, *given, *COMMAND]) as exporter:
+    with served(command=[*NOBODY_WITH, *given, *readable.command()]) as exporter:
         assert counts(exporter, static_elf(tmp_path / "static"))
         assert {thread["Uid"].split()[0] for thread in threads(exporter.process.pid)} == {str(NOBODY)}
         assert may_do_nothing(exporter.process.pid)
@@ -64,11 +64,10 @@ def test_as_nobody_with_capabilities_of_the_interpreters_file(tmp_path):
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
         python = Path(directory, "exporter-python")
-        shutil.copyfile(os.path.realpath(sys.executable), python)
+        shutil.copyfile(readable.PYTHON, python)
         python.chmod(0o755)
         subprocess.run(["setcap", "cap_bpf,cap_perfmon+ep", python], check=True)
-        path = f"PYTHONPATH={os.pathsep.join(filter(None, sys.path))}"
-        with served(command=["env", path, *NOBODY_WITH, python, "-m", "exporter"]) as exporter:
+        with served(command=[*NOBODY_WITH, *readable.command(python)]) as exporter:
             assert counts(exporter, static_elf(tmp_path / "static"))
             assert may_do_nothing(exporter.process.pid)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import readable
 from tests.kernel.command import COMMAND, KEEPING_NOTHING, refused
 
 pytestmark = pytest.mark.native
@@ -29,14 +30,14 @@ def one_line(said):
 @pytest.mark.parametrize("option", ["--check", "--web.listen-address=127.0.0.1:0"])
 def test_without_capabilities(option):
     command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
-    status, said = refused(option, command=[*command, *COMMAND])
+    status, said = refused(option, command=[*command, *readable.command()])
     assert status == 1
     assert "CAP_BPF and CAP_PERFMON missing: run as root, or give" in one_line(said)
 
 
 def test_with_one_capability_of_two():
     ambient = "--inh-caps=-all,+bpf", "--ambient-caps=-all,+bpf"
-    status, said = refused(command=["setpriv", "--reuid=65534", "--clear-groups", *ambient, *COMMAND])
+    status, said = refused(command=["setpriv", "--reuid=65534", "--clear-groups", *ambient, *readable.command()])
     assert status == 1
     assert "CAP_PERFMON missing" in one_line(said)
 

@@ -10,7 +10,7 @@ from tests.vm.user_space import root_of
 DRIVERS = ("virtio_pci", "virtio_console", "virtiofs", "overlay")
 FOR_TESTS = ("binfmt_misc", "loop")  # where the kernel has them
 
-# The root directory is read-only; what is mounted over it is gone with the guest.
+# The root directory is read-only; what is mounted over it is gone with the guest. The checkout may lie below /tmp.
 INIT = r"""#!/bin/busybox sh
 B=/bin/busybox
 $B mkdir -p /proc /sys /new
@@ -19,7 +19,9 @@ while read m; do $B insmod /modules/$m; done </modules/order
 $B mount -t virtiofs -o ro root /new || $B reboot -f
 for d in dev proc sys; do $B mount -o move /$d /new/$d; done
 $B mkdir -p /new/dev/shm /new/dev/pts
+$B mkdir /checkout; $B mount -o bind /new{directory} /checkout
 for d in run tmp dev/shm; do $B mount -t tmpfs tmpfs /new/$d; done
+$B mkdir -p /new{directory}; $B mount -o move /checkout /new{directory}
 $B mkdir -p /new/run/lock; $B ln -s /proc/self/fd /new/dev/fd
 $B mount -t devpts devpts /new/dev/pts; $B mount -t bpf bpf /new/sys/fs/bpf
 $B mount -t tracefs tracefs /new/sys/kernel/tracing; $B mount -t debugfs debugfs /new/sys/kernel/debug
@@ -47,7 +49,7 @@ def initramfs(kernel, command, directory, prepare, mark):
     files += [
         ("dev/console", 0o20600, b"", (5, 1)),
         ("bin/busybox", 0o100755, (root_of(kernel.arch) / "bin/busybox").read_bytes(), (0, 0)),
-        ("init", 0o100755, INIT.encode(), (0, 0)),
+        ("init", 0o100755, INIT.replace("{directory}", shlex.quote(str(directory))).encode(), (0, 0)),
         ("command", 0o100644, text.encode(), (0, 0)),
         ("modules/order", 0o100644, "".join(f"{path.name}\n" for path in modules).encode(), (0, 0)),
     ]

@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from exporter.errors import ExporterError
 from exporter.events.labels import Labels
 from exporter.metrics.path_presets import PRESETS
 from exporter.service.options import parse
+from tests import readable
 
 
 def read(directory, text):
@@ -183,7 +183,7 @@ def test_no_file_whatever_is_answered_with_more_than_one_line(tmp_path_factory, 
 
 def config_check(*arguments, **environment):
     """The command, without any privilege if the test has one to give up."""
-    command = [sys.executable, "-m", "exporter", "--config.check", *arguments]
+    command = [*readable.command(), "--config.check", *arguments]
     if os.geteuid() == 0:
         command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", *command]
     result = subprocess.run(
@@ -193,15 +193,15 @@ def config_check(*arguments, **environment):
 
 
 @pytest.fixture
-def readable():
+def readable_directory():
     """A directory that any user can read."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
         yield Path(directory)
 
 
-def test_config_check_needs_no_privilege_and_says_one_line(readable):
-    web, file = readable / "web.yml", readable / "exec_exporter.yml"
+def test_config_check_needs_no_privilege_and_says_one_line(readable_directory):
+    web, file = readable_directory / "web.yml", readable_directory / "exec_exporter.yml"
     web.write_text("rate_limit: {burst: 1, interval: 1s}")
     file.write_text("web.config.file: web.yml")
     status, said, wrong = config_check(f"--config.file={file}")
@@ -217,8 +217,8 @@ def test_config_check_needs_no_privilege_and_says_one_line(readable):
     assert wrong == f"exec_exporter: {file}:1: unknown key 'web.config.fil': did you mean web.config.file?\n"
 
 
-def test_config_check_reads_the_file_of_accepted_findings(readable):
-    accepted = readable / "accepted.yml"
+def test_config_check_reads_the_file_of_accepted_findings(readable_directory):
+    accepted = readable_directory / "accepted.yml"
     accepted.write_text("accepted:\n  - {path: /opt/*, reason: builds}\n")
     status, said, wrong = config_check(f"--findings.accepted-file={accepted}")
     assert (status, said, wrong) == (0, f"the configuration is valid: flags, environment, {accepted}\n", "")
