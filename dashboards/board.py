@@ -83,7 +83,7 @@ def _variable(name: str, all_value: str, narrowed_by: str = "") -> build.QueryVa
 
 def board(uid: str, title: str, description: str, runbooks: str, panels: Iterable[Builder[Panel]]) -> Dashboard:
     """Return a dashboard of these panels, placed from left to right and top to bottom."""
-    made = (
+    builder = (
         build.Dashboard(title)
         .uid(uid)
         .description(description)
@@ -130,7 +130,7 @@ def board(uid: str, title: str, description: str, runbooks: str, panels: Iterabl
         )
     )
     for number, panel in enumerate(panels, 1):
-        made = made.with_panel(panel.id(number))
-    model = made.build()
+        builder = builder.with_panel(panel.id(number))
+    model = builder.build()
     model.schema_version = SCHEMA_VERSION
     return model

@@ -52,8 +52,8 @@ Mapped = Mapping[int, tuple[str, str]]  # value: text and color
 
 def query(expr: str, legend: str = "", instant: bool = False) -> prometheus.Dataquery:
     """Return a query over the displayed time range, or an instant query."""
-    made = prometheus.Dataquery().expr(expr).legend_format(legend or "__auto").datasource(DATASOURCE)
-    return made.instant() if instant else made.range()
+    dataquery = prometheus.Dataquery().expr(expr).legend_format(legend or "__auto").datasource(DATASOURCE)
+    return dataquery.instant() if instant else dataquery.range()
 
 
 def _framed(

@@ -38,7 +38,7 @@ def _custom():
 
 
 def _strict(schema):
-    """The schema as the API server reads it: unknown fields are errors, and it has words that JSON Schema has not."""
+    """Return the schema as the API server reads it: unknown fields are errors, and its own keywords are translated."""
     if isinstance(schema, list):
         return [_strict(one) for one in schema]
     if not isinstance(schema, dict):
@@ -47,7 +47,7 @@ def _strict(schema):
     if "properties" in made and "additionalProperties" not in made:
         made["additionalProperties"] = bool(made.get("x-kubernetes-preserve-unknown-fields"))
     if isinstance(made.get("pattern"), str):
-        made["pattern"] = made["pattern"].replace("^(?i)", "(?i)^")  # where Python wants it
+        made["pattern"] = made["pattern"].replace("^(?i)", "(?i)^")  # Python requires flags at the start
     if made.get("x-kubernetes-int-or-string") is True:
         made["type"] = ["integer", "string"]
     if made.get("nullable") is True and isinstance(made.get("type"), str):

@@ -28,26 +28,26 @@ def dashboards(*pairs):
     return [one for (kind, _), one in objects.items() if kind == "ConfigMap"]
 
 
-def test_they_are_the_rules_of_dashboards():
+def test_the_rules_are_those_of_dashboards():
     assert rules() == RULES
     groups = [group for file in FILES for group in file["groups"]]
     assert rule()["spec"]["groups"] == groups
 
 
-def test_an_alert_is_left_out_and_nothing_else():
+def test_a_disabled_alert_is_omitted_and_nothing_else():
     assert rules('prometheusRule.disabled={"ExecStorm": true}') == [
         one for one in RULES if one.get("alert") != "ExecStorm"
     ]
     assert rules('prometheusRule.disabled={"ExecStorm": false}') == RULES
 
 
-def test_each_alert_can_be_left_out():
+def test_each_alert_can_be_disabled():
     names = {one["alert"] for one in RULES if "alert" in one}
     disabled = json.dumps(dict.fromkeys(names, True))
     assert rules(f"prometheusRule.disabled={disabled}") == [one for one in RULES if "record" in one]
 
 
-def test_an_alert_that_is_not_there_cannot_be_left_out():
+def test_an_unknown_alert_cannot_be_disabled():
     with pytest.raises(
         HelmError, match=r"prometheusRule\.disabled: there is no alert ExecStrom; alerts are .*ExecStorm"
     ):
@@ -62,7 +62,7 @@ def test_labels_of_all_alerts():
             assert "team" not in one.get("labels", {})
 
 
-def test_job_and_runbooks_of_ones_own(tmp_path):
+def test_custom_job_and_runbooks(tmp_path):
     made = rules('job="node-exec"', 'runbooks="https://wiki.example/exec/"')
     text = json.dumps(made)
     assert 'up{job=\\"node-exec\\"}' in text
@@ -77,7 +77,7 @@ def test_job_and_runbooks_of_ones_own(tmp_path):
     subprocess.run([ROOT / ".cache/promtool", "check", "rules", file], check=True, capture_output=True)
 
 
-def test_where_the_rule_is():
+def test_namespace_labels_and_annotations_of_the_rule():
     metadata = rule('prometheusRule.namespace="m"', 'prometheusRule.labels={"a": "b"}',
                     'prometheusRule.annotations={"c": "d"}')["metadata"]  # fmt: skip
     assert (metadata["namespace"], metadata["labels"]["a"], metadata["annotations"]) == ("m", "b", {"c": "d"})
@@ -94,7 +94,7 @@ def test_every_dashboard_is_a_config_map_that_the_sidecar_finds():
         assert one["metadata"]["annotations"] == {"grafana_folder": "exec_exporter"}
 
 
-def test_where_the_dashboards_are():
+def test_namespace_labels_and_annotations_of_the_dashboards():
     for one in dashboards(
         'dashboards.namespace="g"', 'dashboards.labels={"x": "y"}', 'dashboards.annotations={"f": "o"}'
     ):

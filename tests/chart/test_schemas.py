@@ -48,7 +48,7 @@ def test_the_set_of_everything_switches_everything_on():
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         ("web.port=0", "at '/web/port': minimum"),
         ('web.port="10042"', "at '/web/port': got string, want integer"),
@@ -75,15 +75,15 @@ def test_the_set_of_everything_switches_everything_on():
         ('web.existingSecret="exec-web"', "at '/web/scheme': value must be one of 'http', 'https'"),
     ],
 )
-def test_bad_values_are_named(value, said):
-    if said is None:
+def test_bad_values_are_named(value, message):
+    if message is None:
         template(*settings(value))
         return
-    with pytest.raises(HelmError, match=re.escape(said)):
+    with pytest.raises(HelmError, match=re.escape(message)):
         template(*settings(value))
 
 
-def test_contents_are_read_of_processes_that_are_seen():
+def test_content_hashes_require_the_host_pid_namespace():
     with pytest.raises(HelmError, match="'/hostPID': value must be true"):
         template(*settings("contentHashes.enabled=true", "hostPID=false"))
 

@@ -50,7 +50,7 @@ def test_every_flag_exists(values, tmp_path):
         [re.sub("=/etc/exec_exporter/[a-z]+/", f"={tmp_path}/", argument) for argument in arguments], environment
     )
     for file in (options.config_file, options.web.config_file, options.novelty.accepted_file):
-        assert file is None or file.exists() or values.stem == "passwords"  # which has a Secret of the user's own
+        assert file is None or file.exists() or values.stem == "passwords"  # its Secret is the user's
 
 
 def test_levels_and_formats_of_the_log():
@@ -76,7 +76,7 @@ def test_every_value_is_described_and_in_the_schema():
 
 
 def _described(values, schema, prefix=""):
-    """Paths of values: those that the schema lists the keys of are looked into."""
+    """Yield the paths of values; descend into mappings whose keys the schema lists."""
     for key, value in values.items():
         inner = schema["properties"][key]
         inner = SCHEMA["definitions"][inner["$ref"].rpartition("/")[2]] if "$ref" in inner else inner

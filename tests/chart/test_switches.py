@@ -265,7 +265,7 @@ class TestPins:
         assert container(self.ON)["securityContext"] == container()["securityContext"]
         assert pod(self.ON)["securityContext"] == pod()["securityContext"]
 
-    def test_leave_with_the_pod_if_told_to(self):
+    def test_are_removed_with_the_pod_on_request(self):
         assert "--bpf.unpin-on-stop" not in container(self.ON)["args"]
         changed = container(self.ON, "pins.unpinOnStop=true")
         assert set(changed["args"]) - set(container(self.ON)["args"]) == {"--bpf.unpin-on-stop"}
@@ -294,14 +294,14 @@ class TestPins:
 class TestConfiguration:
     CONFIG = 'config={"series": {"limit": 7}}'
 
-    def test_is_kept_in_a_config_map(self):
+    def test_is_in_a_config_map(self):
         assert made("ConfigMap", self.CONFIG)["data"] == {"exec_exporter.yml": "series:\n  limit: 7\n"}
         assert {"name": "config", "configMap": {"name": NAME}} in pod(self.CONFIG)["volumes"]
         assert "--config.file=/etc/exec_exporter/config/exec_exporter.yml" in container(self.CONFIG)["args"]
         assert "ConfigMap" not in kinds()
         assert "config" not in {one["name"] for one in container()["volumeMounts"]}
 
-    def test_that_changes_starts_the_pods_anew(self):
+    def test_that_changes_restarts_the_pods(self):
         annotations = [
             daemonset(one)["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
             for one in (self.CONFIG, self.CONFIG, 'config={"series": {"limit": 8}}')
@@ -312,7 +312,7 @@ class TestConfiguration:
 class TestWebConfiguration:
     TLS = 'web.config={"tls_server_config": {"cert_file": "tls.crt", "key_file": "tls.key"}}'
 
-    def test_is_kept_in_a_secret(self):
+    def test_is_in_a_secret(self):
         secret = made("Secret", self.TLS, name=f"{NAME}-web")
         assert secret["stringData"]["web.yml"] == "tls_server_config:\n  cert_file: tls.crt\n  key_file: tls.key\n"
         (volume,) = (one for one in pod(self.TLS)["volumes"] if one["name"] == "web")
@@ -329,7 +329,7 @@ class TestWebConfiguration:
         assert volume["projected"]["sources"] == [{"secret": {"name": "own"}}]
         assert container(pairs)["livenessProbe"]["httpGet"]["scheme"] == "HTTPS"
 
-    def test_decides_how_everybody_asks(self):
+    def test_decides_the_scheme_of_scrapes_and_probes(self):
         probes = container(self.TLS)
         assert {probes[name]["httpGet"]["scheme"] for name in ("startupProbe", "livenessProbe", "readinessProbe")} == {
             "HTTPS"

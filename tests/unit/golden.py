@@ -1,4 +1,4 @@
-"""A whole exposition, of maps that are written by hand. `python -m tests.unit.golden` writes the golden file anew."""
+"""A complete exposition of hand-written maps. `python -m tests.unit.golden` updates the golden file."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ from exporter.probe.exec_header import HISTOGRAMS
 from tests.unit.maps import SECOND, Maps, Process, processes_of
 
 GOLDEN = Path(__file__).parent / "golden.prom"
-# What is another one in each run and on each machine.
+# Values that differ between runs and machines.
 CHANGING = (
     (re.compile(r"(?m)^(exec_exporter_collector_duration_seconds\S+) .*"), r"\1 0.001"),
     (re.compile(r'version="[^"]*",python_version="[^"]*"'), 'version="1.2.3",python_version="3.11.2"'),
@@ -39,7 +39,7 @@ VIEW = NoveltySnapshot(
 
 
 def exposition():
-    """What a scrape shows."""
+    """Return the exposition of one scrape."""
     maps = Maps()
     executions, processes = processes_of(maps, seeds={SEED: "/usr/lib/systemd/systemd"})
     maps.maps["processes"][b"\1\0\0\0"] = Process(0, SEED)

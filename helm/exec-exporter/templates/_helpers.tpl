@@ -58,7 +58,7 @@ labels:
 {{- end }}
 
 {{/* directories on the node that the container writes to: volume name, path on the node, mount path */}}
-{{- define "exec-exporter.ownDirectories" -}}
+{{- define "exec-exporter.hostDirectories" -}}
 {{- with .Values.catalogue.hostPath }}
 - {name: catalogue, path: {{ . | quote }}, mountPath: /var/lib/exec_exporter}
 {{- end }}

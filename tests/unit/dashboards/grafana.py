@@ -1,4 +1,4 @@
-"""The committed dashboards, and what their panels ask Prometheus for."""
+"""The committed dashboards and the queries of their panels."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def variables(dashboard):
 
 
 def filled_in(expression, rate_interval, shown, **chosen):
-    """An expression as Grafana sends it, when nothing is chosen but All."""
+    """Return an expression as Grafana sends it with "All" selected for each variable."""
     values = {"cluster": ".*", "job": ".+", "instance": ".+", **chosen}
     for name, value in values.items():
         expression = expression.replace(f"${name}", value)

@@ -1,4 +1,4 @@
-"""What a PromQL expression asks for."""
+"""The selectors and labels of a PromQL expression."""
 
 from dataclasses import dataclass
 
@@ -6,17 +6,17 @@ import promql_parser
 
 
 @dataclass
-class Asked:
-    """Its selectors as (metric, {label: (operator, value)}), and the labels that it joins or groups by."""
+class Query:
+    """Selectors as (metric, {label: (operator, value)}), and the labels of joins and groupings."""
 
     selectors: list
     labels: set
     ranges: list
 
 
-def asked(expression):
-    """Raises ValueError for what is no PromQL. Grafana's variables are put in for what they stand for."""
-    found = Asked([], set(), [])
+def parse_query(expression):
+    """Parse an expression; Grafana's interval variables stand for 5m. Raise ValueError if it is not PromQL."""
+    found = Query([], set(), [])
     for variable in ("$__rate_interval", "$__range", "$__interval"):
         expression = expression.replace(variable, "5m")
     _walk(promql_parser.parse(expression), found)

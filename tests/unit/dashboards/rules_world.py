@@ -1,7 +1,7 @@
-"""An ordinary instance as promtool takes it, and what can happen to it after some hours.
+"""Series of an ordinary instance as input of promtool, and events that change them after some hours.
 
-Time is in minutes from promtool's epoch. A series is a list with an entry for each minute: a value, None where there is
-no such series, or GAP where nobody looked.
+Times are in minutes since promtool's epoch. A series is a list with one entry per minute: a value, None where the
+series is missing from a scrape, or GAP where no scrape happened.
 """
 
 import json
@@ -40,12 +40,12 @@ TRAITS = (
 )
 STATES = ("learning", "watching", "lost", "off")
 LOADER = "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
-PROGRAMS = {"/usr/bin/grep": 200, "/usr/bin/dash": 90, "/usr/sbin/cron": 10}  # executions a minute
+PROGRAMS = {"/usr/bin/grep": 200, "/usr/bin/dash": 90, "/usr/sbin/cron": 10}  # executions per minute
 RUNS = sum(PROGRAMS.values())
 
 
 def ramp(per_minute, begin=0, start=0):
-    """A counter that is `start` at `begin`."""
+    """Return a counter that begins with `start` at `begin`."""
     return [None if minute < begin else start + per_minute * (minute - begin) for minute in range(END + 1)]
 
 
@@ -54,7 +54,7 @@ def level(value, begin=0):
 
 
 class Instance:
-    """The series of one instance, by name and labels."""
+    """The series of one instance by name and labels."""
 
     def __init__(self, name, job="exec"):
         self.labels = {"job": job, "instance": name}
@@ -64,19 +64,19 @@ class Instance:
         self.series[metric, tuple(sorted(labels.items()))] = values
 
     def add(self, metric, amount, begin, end, **labels):
-        """Counts `amount` more from `begin` to `end`, evenly."""
+        """Increase a counter by `amount`, evenly from `begin` to `end`."""
         key = metric, tuple(sorted(labels.items()))
         for minute in range(begin, END + 1):
             if self.series[key][minute] is not None:
                 self.series[key][minute] += amount * min((minute - begin) / max(end - begin, 1), 1)
 
-    def unanswered(self, begin, end):
-        """Prometheus could not scrape it from `begin` to before `end`."""
+    def down(self, begin, end):
+        """Let scrapes fail from `begin` until before `end`."""
         self._blank(begin, end, None)
         self.series["up", ()][begin:end] = [0] * (end - begin)
 
-    def unasked(self, begin, end):
-        """There was no Prometheus from `begin` to before `end`."""
+    def not_scraped(self, begin, end):
+        """Let no scrape happen from `begin` until before `end`: Prometheus is down."""
         self._blank(begin, end, GAP)
 
     def _blank(self, begin, end, blank):
@@ -84,7 +84,7 @@ class Instance:
             values[begin:end] = [blank] * (end - begin)
 
     def restart(self, at):
-        """What was counted before `at` is forgotten; a minute's worth has been counted again at the next scrape."""
+        """Reset all counters at `at`; the next scrape shows the counts of one minute."""
         for (metric, _), values in self.series.items():
             if metric.startswith("exec_trait_last_seen"):
                 values[at:] = [None] * len(values[at:])
@@ -99,7 +99,7 @@ class Instance:
 
 
 def _notation(values):
-    """A series that is no longer in a scrape is marked as stale."""
+    """Yield values in the notation of promtool; a series that ends is marked as stale."""
     before = None
     for value in values:
         if value == GAP:
@@ -110,7 +110,7 @@ def _notation(values):
 
 
 def ordinary(name, begin=0, job="exec"):
-    """An instance that has been watching for long, or has just been started and learns."""
+    """Return an instance that has been watching for a long time or, with `begin`, started then and is learning."""
     instance = Instance(name, job)
     instance.set("up", level(1, begin))
     instance.set("scrape_duration_seconds", level(0.04, begin))
@@ -149,7 +149,7 @@ def ordinary(name, begin=0, job="exec"):
 
 
 def evaluated(instances, expression, expected, at=END):
-    """A test of what an expression gives: values by labels."""
+    """Return a test of an expression; `expected` maps labels to values."""
     samples = [
         {"labels": f"{{{','.join(f'{k}={json.dumps(v)}' for k, v in labels)}}}", "value": value}
         for labels, value in expected.items()
@@ -162,13 +162,13 @@ def evaluated(instances, expression, expected, at=END):
 
 
 def has_fired(instances, **alerts):
-    """A test that these alerts have fired with so many label sets, and no others, in any of all evaluations."""
+    """Return a test that exactly these alerts have fired in any evaluation, with this number of label sets each."""
     expression = 'count by (alertname) (last_over_time(ALERTS{alertstate="firing"}[1d]))'
     return evaluated(instances, expression, {(("alertname", name),): count for name, count in alerts.items()})
 
 
 def promtool(tests, directory, rules=RULES):
-    """What promtool says against these tests of the rules: nothing if they hold."""
+    """Return the output of promtool for failing tests of the rules, or "" if all pass."""
     file = directory / "tests.yaml"
     content = {"rule_files": [str(rule) for rule in rules], "evaluation_interval": "1m", "tests": tests}
     file.write_text(json.dumps(content))

@@ -1,8 +1,8 @@
-"""The dashboards: that they are what the code makes, and keep the rules of Grafana's dashboard-linter.
+"""The dashboards are up to date and follow the rules of Grafana's dashboard-linter, without exceptions.
 
-Its rules by their names are template-datasource, template-job, template-instance, template-label-promql,
+The rules are template-datasource, template-job, template-instance, template-label-promql,
 template-on-time-change-reload, panel-datasource, panel-title-description, panel-units, panel-no-targets, target-promql,
-target-rate-interval, target-job, target-instance, target-counter-agg and uneditable-dashboard. None has an exception.
+target-rate-interval, target-job, target-instance, target-counter-agg and uneditable-dashboard.
 """
 
 import re
@@ -12,7 +12,7 @@ import yaml
 
 from dashboards.__main__ import HERE, RUNBOOKS, dashboards, rules
 from tests.unit.dashboards.grafana import ANNOTATIONS, DASHBOARDS, PANELS, TARGETS, variables
-from tests.unit.dashboards.promql import asked
+from tests.unit.dashboards.promql import parse_query
 
 UNITS = {"none", "short", "locale", "percentunit", "ops", "s", "bytes", "dateTimeAsIso"}
 PANEL_TYPES = {"timeseries", "stat", "table", "heatmap", "bargauge", "state-timeline"}
@@ -27,7 +27,7 @@ each_target = pytest.mark.parametrize(
 )
 
 
-def test_what_is_committed_is_what_the_code_makes():
+def test_the_committed_dashboards_are_up_to_date():
     made = dict(dashboards())
     assert set(made) == {file.name for file in (HERE / "grafana").iterdir()}, "run: make dashboards"
     for name, text in made.items():
@@ -62,15 +62,15 @@ def test_a_dashboard_has_its_variables(dashboard):
         assert variable["multi"]
         assert variable["includeAll"]
         assert variable["refresh"] == 2
-        # What has no cluster is in none, and is not to be left out.
+        # All must include series without a cluster.
         assert variable["allValue"] == (".*" if name == "cluster" else ".+")
         series, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]).groups()
         assert label == name
-        assert [metric for metric, _ in asked(series).selectors] == ["exec_exporter_build_info"]
+        assert [metric for metric, _ in parse_query(series).selectors] == ["exec_exporter_build_info"]
 
 
 @each_dashboard
-def test_a_dashboard_is_not_edited_in_grafana_and_is_linked_with_the_others(dashboard):
+def test_a_dashboard_is_read_only_and_links_to_the_others(dashboard):
     assert dashboard["editable"] is False
     assert dashboard["schemaVersion"] == 39
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
@@ -96,7 +96,7 @@ def test_panels_fill_the_grid_and_do_not_overlap(dashboard):
 
 
 @each_panel
-def test_a_panel_says_what_it_is(panel):
+def test_a_panel_has_a_title_a_description_and_a_data_source(panel):
     assert panel["type"] in PANEL_TYPES
     assert panel["title"].endswith("?")
     assert panel["description"].endswith(".")
@@ -116,7 +116,7 @@ def test_a_panel_has_units(panel):
 
 
 @each_panel
-def test_the_columns_of_a_table_are_labels_that_its_query_gives(panel):
+def test_the_columns_of_a_table_are_labels_of_its_query(panel):
     if panel["type"] != "table":
         return
     (target,) = panel["targets"]
@@ -134,7 +134,7 @@ def test_the_columns_of_a_table_are_labels_that_its_query_gives(panel):
 
 @each_panel
 def test_a_legend_is_no_longer_than_its_panel(panel):
-    """A row of a legend beside takes 22 pixels, of the grid 38; below, two lines of short names have room."""
+    """A legend row beside a graph is 22 pixels high, a grid row 38. Below a graph, two lines of short names fit."""
     if panel["type"] != "timeseries":
         return
     legend = panel["options"]["legend"]
@@ -151,9 +151,9 @@ def test_a_legend_is_no_longer_than_its_panel(panel):
 
 
 @each_target
-def test_a_query_is_of_what_the_variables_choose(panel, target):
+def test_a_query_selects_by_the_variables(panel, target):
     chosen = {name: ("MatchOp.Re", f"${name}") for name in ("cluster", "job", "instance")}
-    selectors = asked(target["expr"]).selectors
+    selectors = parse_query(target["expr"]).selectors
     assert selectors
     for metric, matchers in selectors:
         assert {name: (str(matcher[0]), matcher[1]) for name, matcher in matchers.items() if name in chosen} == chosen
@@ -162,23 +162,23 @@ def test_a_query_is_of_what_the_variables_choose(panel, target):
 
 
 @each_target
-def test_a_counter_is_asked_for_its_rate_or_increase(panel, target):
+def test_a_counter_is_queried_as_rate_or_increase(panel, target):
     expression = target["expr"]
     counters = len(re.findall(r"_(?:total|bucket)\{", expression))
     assert len(re.findall(r"(?:rate|increase)\(\w+_(?:total|bucket)\{[^}]*\}\[", expression)) == counters - len(
         re.findall(r"count by \(path\) \(exec_executions_total\{", expression)
     )
     assert set(re.findall(r"rate\(\w+\{[^}]*\}\[(.*?)\]", expression)) <= {"$__rate_interval"}
-    # What is counted over all that is shown is asked for once, or at its end: not anew for each point of a graph.
+    # An increase over the displayed range is evaluated once, not for each point of a graph.
     if "[$__range]" in expression:
         assert target["instant"] or "[$__range] @ end()" in expression
 
 
 @pytest.mark.parametrize("annotation", [annotation for _, annotation in ANNOTATIONS], ids=lambda each: each["name"])
-def test_annotations_are_of_what_the_variables_choose(annotation):
+def test_annotations_select_by_the_variables(annotation):
     assert annotation["datasource"] == DATASOURCE
     assert annotation["expr"] == annotation["target"]["expr"]
-    for _, matchers in asked(annotation["expr"]).selectors:
+    for _, matchers in parse_query(annotation["expr"]).selectors:
         assert {name for name, matcher in matchers.items() if matcher[1] == f"${name}"} == {
             "cluster",
             "job",

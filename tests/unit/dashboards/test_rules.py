@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.dashboards.promql import asked
+from tests.unit.dashboards.promql import parse_query
 from tests.unit.dashboards.rules_world import ALERTS, PROMTOOL, RECORDS, RULES
 
 TESTS = sorted(Path(__file__).with_name("rules").glob("*.yaml"))
@@ -27,12 +27,12 @@ def promtool_output(*arguments):
     return result.stdout + result.stderr if result.returncode else ""
 
 
-def test_promtool_takes_them():
+def test_promtool_accepts_the_rules():
     assert not promtool_output("check", "rules", "--lint-fatal", *RULES)
 
 
 @pytest.mark.parametrize("file", TESTS, ids=lambda file: file.stem)
-def test_promtools_tests_hold(file):
+def test_the_tests_of_promtool_pass(file):
     assert not promtool_output("test", "rules", file)
 
 
@@ -45,7 +45,7 @@ def test_an_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not(aler
 
 
 @each_alert
-def test_an_alert_has_what_a_person_needs(alert):
+def test_an_alert_has_a_summary_a_description_and_a_runbook(alert):
     assert set(alert) == {"alert", "expr", "for", "labels", "annotations"}
     assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
     assert alert["labels"]["severity"] in ("critical", "warning")
@@ -65,20 +65,22 @@ def test_recorded_series_are_named_level_metric_operations():
         level, metric, operations = rule["record"].split(":")
         assert re.fullmatch("[a-z_]+", level)
         assert re.fullmatch("[a-z0-9_]+", operations)
-        asked_for = {name.split(":")[1] if ":" in name else name for name, _ in asked(rule["expr"]).selectors}
-        assert asked_for & {metric, f"{metric}_total"}, rule["record"]
+        queried = {name.split(":")[1] if ":" in name else name for name, _ in parse_query(rule["expr"]).selectors}
+        assert queried & {metric, f"{metric}_total"}, rule["record"]
 
 
-def test_every_recorded_series_that_is_asked_for_is_recorded():
+def test_every_queried_recording_rule_exists():
     recorded = {rule["record"] for rule in RECORDS}
-    assert {name for rule in ALERTS + RECORDS for name, _ in asked(rule["expr"]).selectors if ":" in name} <= recorded
+    assert {
+        name for rule in ALERTS + RECORDS for name, _ in parse_query(rule["expr"]).selectors if ":" in name
+    } <= recorded
 
 
-def test_only_what_has_no_name_of_its_own_is_asked_for_by_job():
+def test_only_metrics_of_prometheus_are_selected_by_job():
     by_job = {
         (name, str(matchers["job"][0]), matchers["job"][1])
         for rule in ALERTS + RECORDS
-        for name, matchers in asked(rule["expr"]).selectors
+        for name, matchers in parse_query(rule["expr"]).selectors
         if "job" in matchers or not name.split(":")[-2 if ":" in name else -1].startswith("exec_")
     }
     assert by_job == {(name, "MatchOp.Equal", "exec") for name in ("up", "scrape_duration_seconds")}

@@ -1,4 +1,4 @@
-"""What must not raise an alert. Every alert is looked at, in each minute of hours."""
+"""Ordinary events raise no alert. All alerts are evaluated every minute for several hours."""
 
 import pytest
 
@@ -24,8 +24,8 @@ def silent(tmp_path):
     return silent
 
 
-def born(instance, begin, count=60):
-    """Programs that are executed for the first time: each series begins with 1, and some stay there."""
+def new_programs(instance, begin, count=60):
+    """Add programs that are executed for the first time: each series starts at 1, and some stay there."""
     for number in range(count):
         path, at = f"/opt/app/bin/tool-{number}", begin + number // 2
         labels = {"path": path, "interpreter": LOADER, "stdin_type": "null"}
@@ -38,7 +38,7 @@ def born(instance, begin, count=60):
 
 
 def burst(instance, begin, executions, killed, minutes=2):
-    """A great many executions, and workers that are killed, at once."""
+    """Add many executions and killed workers at once."""
     path = next(iter(PROGRAMS))
     instance.add("exec_exporter_probe_runs_total", executions, begin, begin + minutes)
     instance.add(
@@ -53,7 +53,7 @@ def test_an_ordinary_day(silent):
 
 def test_a_fresh_start_that_learns(silent):
     instance = ordinary("b:10042", begin=EVENT)
-    born(instance, EVENT, 200)
+    new_programs(instance, EVENT, 200)
     burst(instance, EVENT + 1, 10_000, 300)
     instance.add("exec_novel_binaries_total", 900, EVENT, EVENT + 60, reason="new_path")
     silent(instance, ordinary("a:10042"))
@@ -77,7 +77,7 @@ def test_a_restart_of_the_exporter(silent):
     instance = ordinary("b:10042")
     burst(instance, EVENT, 0, 0)
     instance.restart(EVENT)
-    instance.unanswered(EVENT, EVENT + 2)
+    instance.down(EVENT, EVENT + 2)
     silent(instance)
 
 
@@ -85,7 +85,7 @@ def test_restarts_of_the_exporter_in_a_row(silent):
     instance = ordinary("b:10042")
     for number in range(6):
         instance.restart(EVENT + 10 * number)
-        instance.unanswered(EVENT + 10 * number, EVENT + 10 * number + 1)
+        instance.down(EVENT + 10 * number, EVENT + 10 * number + 1)
     silent(instance)
 
 
@@ -94,31 +94,31 @@ def test_a_reboot_of_the_host(silent):
     burst(instance, EVENT - 2, 3_000, 400)
     instance.restart(EVENT)
     burst(instance, EVENT, 12_000, 50, minutes=4)
-    born(instance, EVENT)
-    instance.unanswered(EVENT, EVENT + 4)
+    new_programs(instance, EVENT)
+    instance.down(EVENT, EVENT + 4)
     silent(instance)
 
 
 def test_a_restart_of_prometheus(silent):
     instance = ordinary("b:10042")
-    instance.unasked(EVENT, EVENT + 12)
+    instance.not_scraped(EVENT, EVENT + 12)
     silent(instance)
 
 
-def test_scrapes_that_fail_now_and_then(silent):
+def test_occasional_failures_of_scrapes(silent):
     instance = ordinary("b:10042")
     for minute in range(EVENT, END, 7):
-        instance.unanswered(minute, minute + 2)
+        instance.down(minute, minute + 2)
     silent(instance)
 
 
-def test_series_that_are_born_at_1(silent):
+def test_series_that_start_at_1(silent):
     instance = ordinary("b:10042")
-    born(instance, EVENT)
+    new_programs(instance, EVENT)
     silent(instance)
 
 
-def test_a_limit_of_series_that_is_reached_is_one_alert(silent):
+def test_a_series_limit_that_is_reached_is_one_alert(silent):
     instance = ordinary("b:10042")
     instance.set("exec_exporter_series", level(4000, EVENT))
     instance.set("exec_exporter_executions_folded_total", [max(0, m - EVENT) * 0.8 * RUNS for m in range(END + 1)])
@@ -131,7 +131,7 @@ def test_a_limit_of_series_that_is_reached_is_one_alert(silent):
 
 def test_an_upgrade_of_packages(silent):
     instance = ordinary("b:10042")
-    born(instance, EVENT)
+    new_programs(instance, EVENT)
     burst(instance, EVENT, 15_000, 500, minutes=8)
     instance.add("exec_novel_binaries_total", 700, EVENT, EVENT + 8, reason="reinstalled")
     instance.add("exec_novel_binaries_total", 300, EVENT, EVENT + 8, reason="metadata_only")
@@ -143,7 +143,7 @@ def test_an_upgrade_of_packages(silent):
     silent(instance)
 
 
-def test_findings_without_news_in_them(silent):
+def test_findings_of_reinstalled_files(silent):
     instance = ordinary("b:10042")
     for reason in ("reinstalled", "metadata_only"):
         labels = {"id": "0a1b2c", "reason": reason, "path": "/usr/bin/grep", "interpreter": LOADER}

@@ -9,37 +9,37 @@ from exporter.metrics.render import OPENMETRICS, TEXT
 
 
 class Source:
-    """Families that can be held back, and how often they were asked for."""
+    """Families that block until `go_on` is set; counts the reads."""
 
     def __init__(self):
-        self.asked = 0
+        self.reads = 0
         self.go_on = threading.Event()
 
     def __call__(self):
-        self.asked += 1
+        self.reads += 1
         assert self.go_on.wait(30)
-        return [RowFamily(definitions.EXECUTIONS, {(str(n), "", "file"): self.asked for n in range(100)})]
+        return [RowFamily(definitions.EXECUTIONS, {(str(n), "", "file"): self.reads for n in range(100)})]
 
 
-def bodies(source, *asked):
-    async def ask():
+def bodies(source, *requests):
+    async def scrape():
         exposition = Exposition(source)
         try:
-            waiting = [asyncio.create_task(exposition.body(*what)) for what in asked]
-            while not source.asked:
+            waiting = [asyncio.create_task(exposition.body(*request)) for request in requests]
+            while not source.reads:
                 await asyncio.sleep(0)
             source.go_on.set()
             return await asyncio.gather(*waiting)
         finally:
             exposition.close()
 
-    return asyncio.run(ask())
+    return asyncio.run(scrape())
 
 
 def test_scrapes_that_overlap_share_one_reading():
     source = Source()
     plain, same, packed, also = bodies(source, (TEXT, False), (TEXT, False), (TEXT, True), (TEXT, True))
-    assert source.asked == 1
+    assert source.reads == 1
     assert plain is same
     assert packed is also
     assert gzip.decompress(packed) == plain
@@ -48,13 +48,13 @@ def test_scrapes_that_overlap_share_one_reading():
 def test_each_format_is_rendered_for_itself():
     source = Source()
     text, openmetrics = bodies(source, (TEXT, False), (OPENMETRICS, False))
-    assert source.asked == 2
+    assert source.reads == 2
     assert openmetrics.endswith(b"# EOF\n")
     assert not text.endswith(b"# EOF\n")
 
 
-def test_a_scrape_that_comes_later_reads_anew():
-    async def ask():
+def test_a_later_scrape_reads_again():
+    async def scrape():
         source = Source()
         source.go_on.set()
         exposition = Exposition(source)
@@ -62,13 +62,13 @@ def test_a_scrape_that_comes_later_reads_anew():
         exposition.close()
         return gzip.decompress(first), gzip.decompress(second)
 
-    first, second = asyncio.run(ask())
+    first, second = asyncio.run(scrape())
     assert b" 1.0\n" in first
     assert b" 2.0\n" in second
 
 
-def test_a_reading_that_fails_fails_for_those_who_wait_and_for_nobody_else():
-    async def ask():
+def test_a_failed_reading_fails_only_the_waiting_scrapes():
+    async def scrape():
         results = [OSError("the map is gone"), []]
 
         def families():
@@ -83,6 +83,6 @@ def test_a_reading_that_fails_fails_for_those_who_wait_and_for_nobody_else():
         exposition.close()
         return failed, body
 
-    failed, body = asyncio.run(ask())
+    failed, body = asyncio.run(scrape())
     assert [str(error) for error in failed] == ["the map is gone"] * 2
     assert body == b""

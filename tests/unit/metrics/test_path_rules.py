@@ -1,4 +1,4 @@
-"""Paths are rewritten as the rules say, whatever they hold, and stay what escape makes of a name."""
+"""Rules rewrite any path, and the result is always an escaped absolute path."""
 
 import re
 
@@ -93,14 +93,14 @@ def rewritten(rules, path):
 @pytest.mark.parametrize(
     ("name", "path", "expected"), [(name, *seen) for name, paths in SEEN.items() for seen in paths.items()]
 )
-def test_presets_make_one_of_what_is_made_anew_each_time(name, path, expected):
+def test_presets_fold_generated_names(name, path, expected):
     assert rewritten(preset(name), path) == expected
     assert rewritten(preset(*PRESETS), path) == expected
     assert rewritten(preset(*reversed(PRESETS)), path) == expected
 
 
 @pytest.mark.parametrize("path", EVERYWHERE)
-def test_presets_leave_what_is_installed_alone(path):
+def test_presets_do_not_change_installed_programs(path):
     assert rewritten(preset(*PRESETS), path) == path
 
 
@@ -122,7 +122,7 @@ def test_the_interpreter_is_rewritten_too_and_stdin_is_not():
     assert rules.apply(Labels("/a1", "/lib/ld-2.36.so", "file")) == ("/aN", "/lib/ld-N.N.so", "file")
 
 
-def test_an_expression_sees_the_bytes_of_a_name_and_not_their_label():
+def test_an_expression_matches_the_bytes_of_a_name_before_escaping():
     label = escape(b"/home/\xff\n/x \xc3\xa9\\")
     assert label == r"/home/\xff\x0a/x é\\"
     assert rewritten(PathRules([rule(r"^/home/[^/]*/", "/h/")]), label) == r"/h/x é\\"
@@ -135,13 +135,13 @@ def test_an_expression_sees_the_bytes_of_a_name_and_not_their_label():
 @pytest.mark.parametrize(
     "label", ["[memfd]", "[deleted]", "[disconnected]/a", "[truncated]/a", "unknown", "other", "", "bin/a"]
 )
-def test_what_is_no_path_is_left_alone(label):
+def test_labels_that_are_not_paths_do_not_change(label):
     everything = PathRules([rule("(?s).*", "/x")], include=["/nothing"], exclude=["*"])
     assert everything.apply(Labels(label, label, "tty")) == (label, label, "tty")
 
 
 @pytest.mark.parametrize(
-    ("include", "exclude", "kept"),
+    ("include", "exclude", "unchanged"),
     [
         ([], [], ["/a/b", "/a/c/d", "/é"]),
         (["/a/*"], [], ["/a/b", "/a/c/d"]),
@@ -152,27 +152,27 @@ def test_what_is_no_path_is_left_alone(label):
         (["/A/*"], [], []),
     ],
 )
-def test_what_is_excluded_or_not_included_is_other(include, exclude, kept):
+def test_paths_that_are_excluded_or_not_included_become_other(include, exclude, unchanged):
     rules = PathRules(include=include, exclude=exclude)
     for path in ("/a/b", "/a/c/d", "/é"):
-        expected = (path, "/ld", "tty") if path in kept else ("other", "other", "tty")
+        expected = (path, "/ld", "tty") if path in unchanged else ("other", "other", "tty")
         assert rules.apply(Labels(path, "/ld", "tty")) == expected
 
 
-def test_a_glob_sees_characters_and_bytes_that_are_none_and_not_their_label():
+def test_a_glob_matches_characters_and_undecodable_bytes_before_escaping():
     rules = PathRules(include=["/a/?"])
     for name in (b"/a/\xff", b"/a/\n", b"/a/\\", "/a/é".encode()):
         assert rewritten(rules, escape(name)) == escape(name)
     assert rewritten(rules, escape(b"/a/\xff\xff")) == "other"
 
 
-def test_globs_see_what_rules_have_made():
+def test_globs_match_rewritten_paths():
     rules = PathRules([rule("^/home/[^/]+/", "/home/*/")], exclude=["/home/[*]/bin/*"])
     assert rewritten(rules, "/home/a/bin/x") == "other"
     assert rewritten(rules, "/home/a/x") == "/home/*/x"
 
 
-def test_a_result_that_would_be_longer_than_a_path_is_not_taken():
+def test_a_result_longer_than_a_path_is_discarded():
     rules = PathRules([rule("a", "a" * 1000)] * 10)
     assert len(rewritten(rules, "/aaaa")) == 1 + 4 * 1000
     assert rewritten(rules, "/aaaaa") == "/aaaaa"
@@ -180,12 +180,12 @@ def test_a_result_that_would_be_longer_than_a_path_is_not_taken():
 
 @pytest.mark.parametrize("expression", ["(a+)+$", "(a|aa)+$", "(a|a?)+$", "(.*)*x$", "^(([a-z])+.)+[A-Z]([a-z])+$"])
 def test_no_name_takes_an_expression_time_beyond_its_length(expression):
-    """Backtracking over the longest name would take longer than the universe has; this ends."""
+    """A backtracking engine would practically never finish on the longest name."""
     name = "/" + "a" * (MAX_BYTES - 2) + "!"
     assert re.search(r"[!]$", rewritten(PathRules([rule(expression, "b")]), name))
 
 
-def test_nor_a_glob():
+def test_no_name_takes_a_glob_time_beyond_its_length():
     name = "/" + "a" * (MAX_BYTES - 2)
     assert rewritten(PathRules(exclude=["*a" * 30 + "b"]), name) == name
 
@@ -218,7 +218,7 @@ GLOBS = st.lists(st.sampled_from(["*", "/*", "/[!a]*", "*x", "[memfd]", "/?", "[
 
 
 @given(RULES, NAMES)
-def test_what_rules_make_is_a_path_and_what_escape_makes_of_it(rules, name):
+def test_rules_produce_escaped_absolute_paths(rules, name):
     made = PathRules(rules).apply(Labels(escape(name), escape(name), "tty"))
     assert made.path == made.interpreter
     assert made.path.startswith("/"), "it is no marker, not unknown, not other, and not no interpreter"

@@ -29,7 +29,7 @@ def table(rows, metric=definitions.EXECUTIONS):
 
 @pytest.mark.parametrize("text_format", FORMATS)
 @given(scrapes=st.lists(st.dictionaries(LABEL_SETS, COUNTS, max_size=6), min_size=1, max_size=4))
-def test_what_is_rendered_is_what_generate_latest_writes(text_format, scrapes):
+def test_the_output_equals_that_of_generate_latest(text_format, scrapes):
     renderer = Renderer(text_format)
     for rows in scrapes:  # the same renderer: series come, change, go and come back
         other = definitions.SERIES.family()
@@ -47,7 +47,7 @@ def test_what_is_rendered_is_what_generate_latest_writes(text_format, scrapes):
     ),
     total=st.floats(0, 1e18),
 )
-def test_histograms_are_rendered_as_the_client_library_has_them(text_format, scrapes, total):
+def test_histograms_equal_those_of_the_client_library(text_format, scrapes, total):
     renderer = Renderer(text_format)
     metric = definitions.LIFETIME
     for rows in scrapes:
@@ -61,7 +61,7 @@ def test_histograms_are_rendered_as_the_client_library_has_them(text_format, scr
 
 
 @pytest.mark.parametrize("text_format", FORMATS)
-def test_families_of_the_client_library_are_rendered_as_they_are(text_format):
+def test_families_of_the_client_library_are_rendered_unchanged(text_format):
     registry = CollectorRegistry()
     Histogram("h", "A\nhelp with a \\.", ["a"], registry=registry).labels("x").observe(0.3)
     assert Renderer(text_format).render(registry.collect()).count(b"h_bucket") == 15
@@ -70,7 +70,7 @@ def test_families_of_the_client_library_are_rendered_as_they_are(text_format):
 
 
 @pytest.mark.parametrize("text_format", FORMATS)
-def test_the_text_of_series_that_are_gone_is_dropped(text_format):
+def test_the_cached_text_of_removed_series_is_dropped(text_format):
     renderer = Renderer(text_format)
     renderer.render([table({(str(n), "", "file"): 1 for n in range(1000)})])
     renderer.render([table({("1", "", "file"): 2})])

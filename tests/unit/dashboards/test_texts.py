@@ -1,4 +1,4 @@
-"""The runbooks: one for each alert, of one structure, and every command, flag and link in them exists."""
+"""Runbooks, rules and chart texts: commands, flags, metrics and links in them exist; each alert has a runbook."""
 
 import argparse
 import re
@@ -7,6 +7,7 @@ import pytest
 
 from exporter.__main__ import COMMANDS
 from exporter.commands import catalogue, findings, trace, unpin
+from exporter.metrics import definitions
 from exporter.service import options
 from tests.unit.dashboards.rules_world import ALERTS, ROOT
 
@@ -80,6 +81,13 @@ def test_every_flag_of_the_exporter_exists(name):
     known = set().union(*map(flags, PARSERS.values()))
     named = set(re.findall(r"(?<![\w-])--(?:no-)?[a-z]+(?:\.[a-z]+(?:-[a-z]+)*)+", DOCUMENTS[name]))
     assert named <= known
+
+
+@each_document
+def test_every_metric_exists(name):
+    """A text may name the common beginning of several metrics."""
+    for metric in set(re.findall(r"\bexec_(?:[a-z]+_)*[a-z]+\b(?![.:/])", DOCUMENTS[name])) - {"exec_exporter"}:
+        assert any(known.name.startswith(metric) for known in definitions.METRICS), metric
 
 
 @each_document
