@@ -1,4 +1,4 @@
-"""What is done between scrapes: introductions are taken in as they come, the probe is told the time, room is made."""
+"""Work between scrapes: records leave the ring buffer, the probe's settings are refreshed, maps get room."""
 
 from __future__ import annotations
 
@@ -15,36 +15,32 @@ from exporter.probe.record_queue import RecordQueue
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 15.0
-SOON_SECONDS = 0.1  # where there is need; and never more than half of the time
+SOON_SECONDS = 0.1  # between evictions if there is need; they take at most half of the time
 MANY = RecordQueue.PARTS // 4  # new programs
 
 
 class Housekeeping:
-    """Keeps up a pipeline. What fails is logged once, until it works again.
-
-    `judged` says how many records need no longer be kept for novelty; None: none need be.
-    """
+    """Housekeeping of a pipeline. Failures are logged once until it works again. One thread at a time."""
 
     def __init__(
         self,
         probe: Probe,
         pipeline: Pipeline,
         interval_seconds: float = INTERVAL_SECONDS,
-        judged: Callable[[], int | None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._judged = judged
-        self._probe, self._pipeline, self._interval_seconds = probe, pipeline, interval_seconds
-        self._last, self._took = time.monotonic(), 0.0
-        self._introduced = 0  # until then
+        self._probe, self._pipeline = probe, pipeline
+        self._interval_seconds, self._clock = interval_seconds, clock
+        self._last, self._took = clock(), 0.0
+        self._introduced = 0  # keys, before the last eviction
         self._failing = False
 
     def run_once(self) -> None:
-        """Waits for introductions or until the house is to be kept, and does what there is to do."""
+        """Wait for records or for the next eviction, and do what is due."""
         try:
-            came = self._probe.wait(max(0.0, self._due() - time.monotonic()))
-            if came:
-                self._pipeline.names.update()
-            if time.monotonic() >= self._due():
+            if self._probe.wait(max(0.0, self._due() - self._clock())):
+                self._pipeline.drain()
+            if self._clock() >= self._due():
                 self._evict()
             self._failing = False
         except Exception as error:
@@ -56,27 +52,26 @@ class Housekeeping:
 
     def _evict(self) -> None:
         began, soon = time.thread_time(), self._soon
-        self._introduced = self._pipeline.names.introduced
+        self._introduced = self._pipeline.introduced
         try:
             self._probe.refresh_settings()
             self._pipeline.evict(room=soon)
-            self._pipeline.release(self._judged())
+            self._pipeline.acknowledge()
         finally:
-            self._last, self._took = time.monotonic(), time.thread_time() - began
+            self._last, self._took = self._clock(), time.thread_time() - began
 
     @property
     def _soon(self) -> bool:
-        """Whether the map fills, or will soon: many new programs have come."""
-        return self._pipeline.filling or self._pipeline.names.introduced - self._introduced > MANY
+        """True if the map fills, or will soon: many new programs have come."""
+        return self._pipeline.filling or self._pipeline.introduced - self._introduced > MANY
 
     def _due(self) -> float:
-        """When the house is to be kept."""
         return self._last + (max(SOON_SECONDS, self._took) if self._soon else self._interval_seconds)
 
 
 @contextmanager
 def in_background(housekeeping: Housekeeping, probe: Probe) -> Iterator[None]:
-    """Does it in a thread of its own."""
+    """Run housekeeping in a background thread."""
     stop = threading.Event()
 
     def run() -> None:

@@ -1,168 +1,272 @@
-"""From an attached probe to a scrape: what reads its maps, in one place."""
+"""From an attached probe to what a scrape shows: the one owner of the lock, the checkpoint and eviction."""
 
 from __future__ import annotations
 
-import logging
-import sys
-from collections.abc import Callable, Iterable
+import ctypes
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 
-from exporter.collectors import arguments
-from exporter.collectors.executions import Executions
+from exporter.collectors.arguments import FormatHistograms
+from exporter.collectors.executions import NS_PER_SECOND, Clock, Executions
 from exporter.collectors.failures import failures
 from exporter.collectors.flags import SeriesOptions
 from exporter.collectors.forks import forks
 from exporter.collectors.novelty import novelty_off
 from exporter.collectors.probe import ProbeCollector
 from exporter.collectors.processes import Processes
-from exporter.collectors.processes_at_start import FIRST, seed
-from exporter.compiler.ctypes_layout import u64_reader
+from exporter.collectors.processes_at_start import seed_processes
 from exporter.events.decode import Decoder
 from exporter.events.labels import Labels
 from exporter.events.names import Names
 from exporter.metrics.checkpoint import Checkpoint
 from exporter.metrics.family import AnyFamily
-from exporter.metrics.scrape import Scrape
 from exporter.metrics.series import Limit
 from exporter.metrics.tracked_dict import Changes, Tables
 from exporter.probe.probe import Probe
+from exporter.probe.record_queue import RecordQueue
 
-log = logging.getLogger(__name__)
+CHECKPOINT, NOVELTY = "checkpoint", "novelty"  # readers of the queue
 
 
 class Pipeline:
-    """The readers of a probe's maps, and the collectors that a scrape asks; `novelty` is one that has no map.
+    """State of what the probe has counted, and the `collectors` that show it in the order of a scrape.
 
-    It goes on from the state that is in the `checkpoint`, if there is one, and keeps its own there. `seeding`: it
-    finds out what runs already. Raises OSError.
+    Continues from the checkpoint, if there is one, and saves to it. `seeds` are the paths of programs that run already,
+    by the number that the map of processes has for them; None: look for them. Raise OSError.
+
+    One lock protects names, executions, processes and checkpoint. A second one only orders those who empty the ring
+    buffer: that must not wait for a scrape, or the ring overflows. Maps are read before the ring: whatever was read
+    has its name, unless that was lost.
     """
 
     def __init__(
         self,
         probe: Probe,
         options: SeriesOptions,
-        novelty: Callable[[], Iterable[AnyFamily]] = novelty_off,
+        queue: RecordQueue | None = None,
         checkpoint: Checkpoint | None = None,
         *,
-        seeding: bool = True,
+        seeds: Mapping[int, str] | None = None,
+        clock: Clock = Clock(),  # noqa: B008 - immutable
     ) -> None:
+        self._probe, self.queue, self._checkpoint = probe, queue, checkpoint
+        self.decoder = Decoder(probe.layouts)
+        self._lock, self._ring_lock = threading.Lock(), threading.Lock()
+        inherited = queue.read(0, RecordQueue.PARTS) if queue else ()
+        self._unnamed: deque[tuple[int | None, bytes]] = deque(inherited)  # records and their numbers in the queue
+        self._named = self._accounted = self._saved = 0  # numbers of records: named; in the maps as read; saved
+        self._names = Names(self.decoder, track_used=bool(queue and NOVELTY in queue.readers))
+        self._idle_ns = int(options.idle_seconds * NS_PER_SECOND)
+        limit = Limit(options.limit)
+        self._executions = Executions(probe, self._names, self.decoder, limit, options.path_rules.apply, clock)
+        self._processes: Processes | None = None
+        if probe.collects("processes"):
+            seeds = seed_processes(probe, options.path_rules.apply) if seeds is None else seeds
+            self._processes = Processes(probe, self._executions.path, limit, seeds)
+        self._disabled: dict[str, Changes] = {}  # saved tables of collectors that are disabled now
         saved = checkpoint.load() if checkpoint else None
-        self.decoder = decoder = Decoder(probe.layouts)
-        self._probe, self._novelty = probe, novelty
-        self.names = Names(decoder, probe.introductions)
-        self._executions = Executions(
-            probe, self.names, decoder, Limit(options.limit), options.path_rules.apply, options.idle_seconds
-        )
-        seeds = _seeds(probe, options.path_rules.apply) if seeding and probe.collects("processes") else {}
-        self._processes = Processes(probe, self._executions, seeds) if probe.collects("processes") else None
-        self._others: dict[str, Changes] = {}  # what was saved of what is switched off now
         if saved:
             self._restore(saved)
-        self._checkpoint = checkpoint
-        self._before = probe.record_queue.before if probe.record_queue else 0  # records of other processes
-        self._saved = 0  # of the records so many have their names in the checkpoint
-        self._executions.save = self._save
-        self.scrape = Scrape(self._collectors())
+        self.collectors = self._collectors()
 
     def _restore(self, saved: dict[str, Tables]) -> None:
-        self._probe.restore(saved["probe"]["state"][0])
-        self._executions.restore(saved["executions"])
+        self._probe.restore(saved.pop("probe")["state"][0])
+        self._executions.restore(saved.pop("executions"))
         if self._processes and "processes" in saved:
-            self._processes.restore(saved["processes"])
-        elif "processes" in saved:
-            self._others["processes"] = {name: [*table.items()] for name, table in saved["processes"].items()}
+            self._processes.restore(saved.pop("processes"))
+        self._disabled = {part: {name: [*t.items()] for name, t in tables.items()} for part, tables in saved.items()}
 
-    def _changes(self, whole: bool) -> dict[str, Changes]:
+    # The ring buffer
+
+    def drain(self) -> None:
+        """Move records from the ring buffer to the queue, and name their keys unless somebody holds the lock."""
+        self._empty_ring()
+        if self._lock.acquire(blocking=False):
+            try:
+                self._name()
+            finally:
+                self._lock.release()
+
+    def _empty_ring(self) -> None:
+        with self._ring_lock:
+            for record in self._probe.introductions():
+                self._unnamed.append((self.queue.add(record) if self.queue else None, record))
+
+    def _name(self) -> None:
+        while self._unnamed:
+            number, record = self._unnamed.popleft()
+            key = self._names.add(record)
+            if number:
+                self._named = number
+            elif key:
+                self._names.mark_used(key)  # novelty does not get the record: it looks at the key
+
+    # The maps
+
+    def update(self) -> None:
+        """Count what has been executed and has ended since the last update. Raise OSError."""
+        with self._lock:
+            self._update()
+
+    def _update(self) -> None:
+        exits = self._processes.read() if self._processes else ()
+        self._update_executions()  # after the processes: whatever they run is known
+        if self._processes:
+            self._processes.add(exits, self._executions.now())
+
+    def _update_executions(self) -> None:
+        named, entries = self._named, self._executions.read()
+        self._empty_ring()
+        self._name()
+        self._executions.add(entries)
+        self._accounted = named  # the keys of these records were in the map before it was read
+
+    # The checkpoint
+
+    def _save(self) -> None:
+        """Save what has changed; without a checkpoint, only forget that it has."""
+        if self._checkpoint is None:
+            self._changed_parts(whole=False)
+        elif self._checkpoint.save(self._changes):
+            self._saved = self._accounted
+
+    def _changes(self, whole: bool) -> Mapping[str, Changes]:
+        probe: dict[str, Changes] = {"probe": {"state": [(0, self._probe.state())]}}
+        return {**probe, **self._changed_parts(whole=whole), **(self._disabled if whole else {})}
+
+    def _changed_parts(self, *, whole: bool) -> dict[str, Changes]:
         parts = {"executions": self._executions.changes(whole=whole)}
         if self._processes:
             parts["processes"] = self._processes.changes(whole=whole)
         return parts
 
-    def _save(self) -> None:
-        """Keeps what has changed for the next process. For who has the lock."""
-        if not self._checkpoint:
-            self._changes(whole=False)  # nobody wants to know
-            return
-
-        def changes(whole: bool) -> dict[str, Changes]:
-            others = self._others if whole else {}
-            return {"probe": {"state": [(0, self._probe.state())]}, **self._changes(whole), **others}
-
-        if self._checkpoint.save(changes):
-            self._saved = self._executions.accounted
-
-    def settle(self) -> None:
-        """Keeps everything as it is now. Raises OSError."""
-        with self._executions.lock:
-            self._executions.update_locked()
-            if self._processes:
-                self._processes.update_locked()
+    def _save_if_needed(self) -> None:
+        if self._executions.must_save or (self._processes and self._processes.must_save):
             self._save()
 
-    def release(self, judged: int | None) -> None:
-        """Lets go of the records whose names are kept and of which so many are judged; None: none have to be."""
-        record_queue = self._probe.record_queue
-        if record_queue and record_queue.pending:
-            with self._executions.lock:
-                if self._saved < self._executions.accounted:
-                    self._save()
-            record_queue.acknowledge("checkpoint", self._before + self._saved)
-            record_queue.acknowledge("novelty", self._before + (self._saved if judged is None else judged))
+    def flush(self) -> None:
+        """Update, save, and acknowledge all records. Raise OSError."""
+        self.drain()
+        with self._lock:
+            self._update()
+            self._save()
+        self.acknowledge()
 
-    def _collectors(self) -> dict[str, Callable[[], Iterable[AnyFamily]]]:
-        """Every collector that is switched on, in the order in which a scrape asks them."""
-        probe, processes = self._probe, self._processes
-        beside: dict[str, Callable[[], Iterable[AnyFamily]]] = {
-            "processes": processes.collect if processes else tuple,
-            "arguments": arguments.FormatHistograms(probe).collect,
-            "forks": lambda: forks(probe),
-            "failures": lambda: failures(probe),
-            "traits": lambda: self._executions.collect_traits(
-                without=() if probe.collects("preload") else ("preload",)
-            ),
-        }
-        return {
-            "executions": self._executions.collect,
-            **{name: collect for name, collect in beside.items() if probe.collects(name)},
-            "novelty": self._novelty,
-            "probe": ProbeCollector(probe, self.names, self._executions, processes).collect,
-        }
+    def acknowledge(self) -> None:
+        """Acknowledge the records whose names are saved; save first if there are others. Raise OSError."""
+        if self.queue and self._checkpoint and self.queue.pending:
+            with self._lock:
+                if self._saved < self._accounted:
+                    self._save()
+            self.queue.acknowledge(CHECKPOINT, self._saved)
+
+    # Eviction
 
     @property
     def filling(self) -> bool:
-        """Whether the map of executions needs room."""
+        """True if the map of executions needs room."""
         return self._executions.filling
 
-    def try_out(self) -> None:
-        """Reads and changes maps as will be done. Raises OSError where this process may not."""
-        self._executions.update()
-        self._probe.maps["execs"].take(bytes(self._probe.maps["execs"].key_size))
+    @property
+    def introduced(self) -> int:
+        """Number of keys that were introduced."""
+        return self._names.introduced
 
     def evict(self, *, room: bool = False) -> None:
-        """Ends series that have been idle; makes room in the maps where they fill, or if told so. Raises OSError."""
-        (self._processes or self._executions).evict(room=room)
+        """Remove idle keys and what is known of their programs; expire idle series. Raise OSError.
 
+        If the map fills, or with `room`, the oldest keys are removed too. A program is needed while its key is in the
+        map of executions or a process runs it. What is removed stays counted: it is saved before and after, as the
+        next process cannot read it from the maps.
+        """
+        with self._lock:
+            processes = self._processes
+            if processes:
+                processes.forget_dead()
+            self._update()
+            now = self._executions.now()
+            idle_since = now - self._idle_ns if self._idle_ns else 0
+            keys = self._executions.evictable(idle_since, room=room or self.filling)
+            needed = self._executions.programs(without=keys) | (processes.programs if processes else set())
+            exits = processes.evictable(needed) if processes else []
+            if keys or exits:
+                self._save()
+            self._executions.evict(keys)
+            self._executions.expire(idle_since, needed)
+            if processes:
+                processes.evict(exits, now)
+                processes.expire(idle_since, needed)
+            if keys or exits:
+                self._save()
+            self._save_if_needed()
 
-def _seeds(probe: Probe, rules: Callable[[Labels], Labels]) -> dict[int, str]:
-    """What ran before the probe was attached, by the numbers that its map of processes has for it now.
+    # For novelty, which runs in a thread of its own
 
-    What another process has put there is taken out first.
-    """
-    processes = probe.maps["processes"]
-    layout = probe.structs["processes"]
-    program = u64_reader(layout, "program")
-    for key in [key for key, value in probe.entries("processes") if program(value) >= FIRST]:
-        processes.remove(key)
+    def labels(self, key: bytes) -> Labels:
+        """Return the labels of a key."""
+        with self._lock:
+            return self._names.labels(key)
 
-    def put(pid: int, program: int) -> bool:
-        return processes.put(_key(pid), bytes(layout(program=program)), new=True)
+    def take_used(self) -> set[bytes]:
+        """Return the keys that were executed again, or whose record was refused, since the last call."""
+        with self._lock:
+            return self._names.take_used()
 
-    try:
-        paths = seed(put, lambda pid: processes.remove(_key(pid)))
-    except OSError as error:
-        log.warning("not all processes that run already could be put into the map of processes: %s", error.strerror)
-        return {}
-    return {program: rules(Labels(path, "", "")).path for program, path in paths.items()}
+    def preload(self, known: Mapping[bytes, Labels]) -> None:
+        """Add labels of keys that need no introduction."""
+        with self._lock:
+            self._names.preload(known)
 
+    # The scrape
 
-def _key(pid: int) -> bytes:
-    return pid.to_bytes(4, sys.byteorder)
+    def _collectors(self) -> dict[str, Callable[[], Iterable[AnyFamily]]]:
+        """Return the enabled collectors in the order of a scrape."""
+        probe = self._probe
+        optional: dict[str, Callable[[], Iterable[AnyFamily]]] = {
+            "processes": self._collect_processes,
+            "arguments": FormatHistograms(probe).collect,
+            "forks": lambda: forks(probe),
+            "failures": lambda: failures(probe),
+            "traits": self._collect_traits,
+        }
+        return {
+            "executions": self._collect_executions,
+            **{name: collect for name, collect in optional.items() if probe.collects(name)},
+            "novelty": novelty_off,
+            "probe": ProbeCollector(probe, self._names, self._executions, self._processes).collect,
+        }
+
+    def _collect_executions(self) -> Iterable[AnyFamily]:
+        with self._lock:
+            self._update_executions()
+            self._save_if_needed()
+            return self._executions.families()
+
+    def _collect_processes(self) -> Iterable[AnyFamily]:
+        processes = self._processes
+        if processes is None:
+            return ()
+        with self._lock:
+            exits = processes.read()
+            if processes.lack_names(exits):
+                self._update_executions()
+            processes.add(exits, self._executions.now())
+            self._save_if_needed()
+            return processes.families()
+
+    def _collect_traits(self) -> Iterable[AnyFamily]:
+        with self._lock:
+            return self._executions.trait_families(without=() if self._probe.collects("preload") else ("preload",))
+
+    def try_out(self) -> None:
+        """Read and change maps as will be done later. Raise OSError where this process may not."""
+        self.update()
+        self._probe.take("execs", bytes(ctypes.sizeof(self._probe.layouts.key)))
+
+    def close(self) -> None:
+        """Close the queue and the checkpoint."""
+        if self.queue:
+            self.queue.close()
+        if self._checkpoint:
+            self._checkpoint.close()

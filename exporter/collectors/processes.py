@@ -1,12 +1,11 @@
-"""What becomes of processes: the maps of processes and of lives, and the series that are made of them."""
+"""The maps of processes and of exits, added up by path."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
-from exporter.collectors.executions import Executions
 from exporter.collectors.reader import ProbeReader
 from exporter.compiler.ctypes_layout import u64_reader
 from exporter.events.labels import UNKNOWN
@@ -14,7 +13,7 @@ from exporter.host.procfs import is_dead
 from exporter.metrics import definitions
 from exporter.metrics.definitions import US_PER_SECOND
 from exporter.metrics.family import AnyFamily, HistogramRows, RowFamily
-from exporter.metrics.series import OTHER, Levels, Totals
+from exporter.metrics.series import OTHER, Levels, Limit, Totals
 from exporter.metrics.tracked_dict import Changes, Row, Tables, TrackedDict
 from exporter.probe.exec_header import OUTCOMES
 
@@ -26,65 +25,55 @@ SETS = len(OUTCOMES) + 1
 
 
 class Processes:
-    """Adds up exits and lifetimes by path, and counts what runs.
+    """Exits, lifetimes and running processes by path.
 
-    `seeds` are the paths of what ran before the probe was attached, by the numbers that the map of processes has
-    for them. Programs are known by `executions`, whose lock and limit of series these series share.
-    `is_dead` says whether there is no such process.
+    `path` returns the path of a program by number, `seeds` has those of programs that ran before the probe was
+    attached. `is_dead` is true of a pid that no process has. One thread at a time: callers hold the pipeline's lock.
     """
 
     def __init__(
         self,
         source: ProbeReader,
-        executions: Executions,
+        path: Callable[[int], str | None],
+        limit: Limit,
         seeds: Mapping[int, str],
         is_dead: Callable[[int], bool] = is_dead,
     ) -> None:
-        self._is_dead, self._lost = is_dead, 0
-        self._source, self._executions = source, executions
+        self._source, self._known_path, self._is_dead = source, path, is_dead
         self._seeds: TrackedDict[int, str] = TrackedDict()
-        for program, path in {NO_PROGRAM: UNKNOWN, **seeds}.items():
-            self._seeds[program] = path
+        for program, seed in {NO_PROGRAM: UNKNOWN, **seeds}.items():
+            self._seeds[program] = seed
         self._program = u64_reader(source.structs["processes"], "program")
         self._numbers = u64_reader(source.structs["exits"], "began", "exits", "lifetime_us", "lifetimes")
-        self._values: TrackedDict[bytes, bytes] = (
-            TrackedDict()
-        )  # of each program in the map of exits, when it was last read
-        self._counted: dict[int, tuple[int, ...]] = {}  # of those that were read by another process
+        self._values: TrackedDict[bytes, bytes] = TrackedDict()  # of the map of exits, as last read
+        self._counted: dict[int, tuple[int, ...]] = {}  # by program, what the process before has counted
+        self._lost = 0
         width = len(OUTCOMES) + 1 + LIFETIMES
-        self.totals: Totals[str] = Totals(executions.limit, lambda _: OTHER, width, SETS)
-        self.running: Levels[str] = Levels(executions.limit, OTHER)
+        self.totals: Totals[str] = Totals(limit, lambda _: OTHER, width, SETS)
+        self.running: Levels[str] = Levels(limit, OTHER)
         self._programs: Counter[int] = Counter()
 
-    def update(self) -> None:
-        """Adds what has ended since the last time, and sees what runs. Raises OSError."""
-        with self._executions.lock:
-            self.update_locked()
-
-    def update_locked(self) -> None:
-        """As `update`, for who has the lock of the executions."""
-        lives = self._read()
-        if any(self._path(program) is None for program in {*self._programs, *(_number(key) for key, _ in lives)}):
-            self._executions.update_locked()  # executed since it was read
-        self._add(lives)
-
-    def _read(self) -> list[tuple[bytes, bytes]]:
-        """Reads both maps; returns the lives that have changed."""
+    def read(self) -> list[tuple[bytes, bytes]]:
+        """Read both maps; return the exit statistics that have changed since they were last added. Raise OSError."""
         self._programs = Counter(self._program(value) for _, value in self._source.entries("processes"))
         return [(key, value) for key, value in self._source.entries("exits") if self._values.get(key) != value]
 
-    def _add(self, lives: list[tuple[bytes, bytes]]) -> None:
-        now = self._executions.now()
-        for key, value in lives:
+    def lack_names(self, exits: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Return True if a program that was read has no path yet: it was executed after the executions were read."""
+        return any(self._path(program) is None for program in {*self._programs, *(_number(key) for key, _ in exits)})
+
+    def add(self, exits: Iterable[tuple[bytes, bytes]], now: int) -> None:
+        """Count exit statistics that were read, and what runs. `now` is the time since boot in ns."""
+        for key, value in exits:
             self._count(key, value, now)
-        self._counted.clear()  # what is not in the map now begins anew if it comes back
+        self._counted.clear()  # programs that are not in the map now start from zero if they come back
         running: Counter[str] = Counter()
         for program, number in self._programs.items():
             running[self._path(program) or UNKNOWN] += number
         self.running.set(running, now)
 
     def _path(self, program: int) -> str | None:
-        return self._seeds.get(program) or self._executions.path(program)
+        return self._seeds.get(program) or self._known_path(program)
 
     def _count(self, key: bytes, value: bytes, now: int) -> None:
         began, *new = self._numbers(value)
@@ -92,21 +81,22 @@ class Processes:
         before = self._values.get(key)
         since, *old = self._numbers(before) if before else self._counted.pop(_number(key), (began, *nothing))
         if began != since:
-            old = [*nothing]  # it was taken out, and is another since
-        # the kernel's sums may have gone round: their differences have not
+            old = [*nothing]  # the program was removed and inserted again
+        # the kernel's sums may wrap around: their differences do not
         added = [(high - low) % WORD for high, low in zip(new, old, strict=True)]
         self._values[key] = value
         self.totals.add(self._path(_number(key)) or UNKNOWN, added, now)
 
-    def _settle(self) -> None:
-        if self.totals.changed_rows:
-            self._executions.save()
-        self.totals.changed_rows = False
+    @property
+    def must_save(self) -> bool:
+        """True if there are new or expired series, which the next process could not derive from the maps."""
+        return self.totals.changed_rows
 
     def changes(self, *, whole: bool) -> Changes:
-        """What was counted since the last call, or ever, for `restore`."""
+        """Return what `restore` needs: what has changed since the last call, or everything."""
         values = self._values.changes(whole=whole)
         counted: list[Row] = [(_number(key), value and self._numbers(value)) for key, value in values]
+        self.totals.changed_rows = False
         return {
             "map": [("exits", self._source.map_id("exits"))],
             "counted": [*counted, *self._counted.items()] if whole else counted,
@@ -116,7 +106,7 @@ class Processes:
         }
 
     def restore(self, tables: Tables) -> None:
-        """Goes on from what was saved, if it is of this map: else only with what was counted."""
+        """Continue from saved tables; if they are of another map, only with the totals."""
         self.totals.restore(tables, str)
         self.running.restore(tables)
         for program, path in tables["seeds"].items():
@@ -127,11 +117,16 @@ class Processes:
 
     @property
     def entries(self) -> dict[str, int]:
-        """How many entries each map had when it was last read."""
+        """Number of entries of each map when it was last read."""
         return {"processes": self._programs.total(), "exits": len(self._values)}
 
-    def _forget_dead(self) -> None:
-        """Takes out of the map what has ended unseen: since Linux 7.0 the kernel does not show every end."""
+    @property
+    def programs(self) -> set[int]:
+        """Numbers of the programs that run."""
+        return set(self._programs)
+
+    def forget_dead(self) -> None:
+        """Remove processes from the map whose exit the probe has missed: since Linux 7.0 it may. Raise OSError."""
         lost = self._source.counters()["COUNTER_EXITS_LOST"]
         if lost != self._lost:
             for key in [key for key, _ in self._source.entries("processes")]:
@@ -139,52 +134,37 @@ class Processes:
                     self._source.take("processes", key)
         self._lost = lost
 
-    def evict(self, *, room: bool = False) -> None:
-        """Keeps house of the executions, and takes lives out of their map of programs that nobody knows any more.
+    def evictable(self, keep: Collection[int]) -> list[bytes]:
+        """Return the keys of all programs in the map of exits but those to keep."""
+        return [key for key in self._values if _number(key) not in keep]
 
-        A program is known while its key is in the map of executions or a process runs it. Idle series end.
-        Raises OSError.
-        """
-        with self._executions.lock:
-            self._forget_dead()
-            lives = self._read()
-            self._executions.update_locked()  # after it, so that every program that was read is known
-            self._executions.evict_locked(room=room)
-            self._add(lives)
-            keep = self._executions.programs() | set(self._programs)
-            chosen = [key for key in self._values if _number(key) not in keep]
-            if chosen:
-                self._executions.save()
-            for key in chosen:
-                value = self._source.take("exits", key)
-                if value is not None and value != self._values[key]:
-                    self._count(key, value, self._executions.now())
-                del self._values[key]
-            self._executions.forget_paths(keep)
-            for program in self._seeds.keys() - {NO_PROGRAM, *keep}:
-                del self._seeds[program]
-            before = self._executions.idle_since()
-            self.totals.expire(before)
-            self.running.expire(before)
-            if chosen:
-                self._executions.save()
-            self._settle()
+    def evict(self, keys: Iterable[bytes], now: int) -> None:
+        """Remove programs from the map of exits; their counts stay. Raise OSError."""
+        for key in keys:
+            value = self._source.take("exits", key)
+            if value is not None and value != self._values[key]:
+                self._count(key, value, now)
+            del self._values[key]
 
-    def collect(self) -> Iterator[AnyFamily]:
-        """How processes ended, how long they lived, and what runs. Asked after the executions."""
-        with self._executions.lock:
-            self.update_locked()
-            self._settle()
-            rows = {path: tuple(row) for path, row in self.totals.rows.items()}
-            running = {(path,): number for path, number in self.running.rows.items()}
+    def expire(self, idle_since: int, keep: set[int]) -> None:
+        """End idle series, and forget the seeds of all programs but those to keep."""
+        self.totals.expire(idle_since)
+        self.running.expire(idle_since)
+        for program in self._seeds.keys() - {NO_PROGRAM, *keep}:
+            del self._seeds[program]
+
+    def families(self) -> list[AnyFamily]:
+        """Return the metrics of exits, lifetimes and running processes."""
         exits, lifetimes = {}, {}
-        for path, row in rows.items():
+        for path, row in self.totals.rows.items():
             exits.update({(path, outcome): number for outcome, number in zip(OUTCOMES, row, strict=False)})
             lifetime_us, *buckets = row[len(OUTCOMES) :]
             lifetimes[path,] = (*buckets, lifetime_us / US_PER_SECOND)
-        yield RowFamily(definitions.EXITS, exits)
-        yield HistogramRows(definitions.LIFETIME, lifetimes)
-        yield RowFamily(definitions.RUNNING, running)
+        return [
+            RowFamily(definitions.EXITS, exits),
+            HistogramRows(definitions.LIFETIME, lifetimes),
+            RowFamily(definitions.RUNNING, {(path,): number for path, number in self.running.rows.items()}),
+        ]
 
 
 def _number(key: bytes) -> int:

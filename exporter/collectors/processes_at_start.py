@@ -1,22 +1,25 @@
-"""What ran before the probe was attached: put into the map of processes, so that its end is seen."""
+"""Processes that ran before the probe was attached: put into its map, so that it sees their exits."""
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
+from exporter.compiler.ctypes_layout import u64_reader
 from exporter.escape import escape
-from exporter.events.labels import UNKNOWN
+from exporter.events.labels import UNKNOWN, Labels
 from exporter.host.procfs import sees_all
+from exporter.probe.probe import Probe
 
 log = logging.getLogger(__name__)
 
-FIRST = 1 << 63  # of the numbers for programs; the probe gives none as high
+FIRST = 1 << 63  # program number; the probe gives none as high
 PASSES = 5
 KTHREADD = 2
 
@@ -24,18 +27,44 @@ Put = Callable[[int, int], bool]
 Remove = Callable[[int], None]
 
 
-def seed(put: Put, remove: Remove) -> dict[int, str]:
-    """Gives each process that runs a program by number; returns the paths by these numbers.
+def seed_processes(probe: Probe, rules: Callable[[Labels], Labels]) -> dict[int, str]:
+    """Put all running processes into the map of processes; return the paths, as shown, by program number.
 
-    `put(pid, program)` says false for a process that the probe knows by now. The probe is attached: what is started
-    meanwhile it sees, but not the child of a process that is not put in yet. So all are gone through until there are
-    no new ones. Raises OSError, as for a full map.
+    Those that another exporter has put there are removed first.
+    """
+    processes = probe.maps["processes"]
+    layout = probe.structs["processes"]
+    program = u64_reader(layout, "program")
+    for key in [key for key, value in probe.entries("processes") if program(value) >= FIRST]:
+        processes.remove(key)
+
+    def put(pid: int, program: int) -> bool:
+        return processes.put(_key(pid), bytes(layout(program=program)), new=True)
+
+    try:
+        paths = seed(put, lambda pid: processes.remove(_key(pid)))
+    except OSError as error:
+        log.warning("not all running processes fit into the map of processes: %s", error.strerror)
+        return {}
+    return {program: rules(Labels(path, "", "")).path for program, path in paths.items()}
+
+
+def _key(pid: int) -> bytes:
+    return pid.to_bytes(4, sys.byteorder)
+
+
+def seed(put: Put, remove: Remove) -> dict[int, str]:
+    """Number the programs that run; return their paths by number.
+
+    `put(pid, program)` returns False for a process that the probe knows by now. The probe is attached: it sees what is
+    started meanwhile, but not the child of a process that is not put in yet. So repeat until there are no new ones.
+    Raise OSError, as for a full map.
     """
     if not sees_all():
-        log.warning("not in the host's PID namespace: programs that run already are unknown until they execute others")
+        log.warning("not in the host's PID namespace: running programs are unknown until they execute others")
         return {}
     programs: dict[str, int] = {}
-    first = FIRST + time.monotonic_ns()  # none of which another process has given before
+    first = FIRST + time.monotonic_ns()  # no process has used these numbers before
     for _ in range(PASSES):
         if not sum(_put(process, programs, put, remove, first) for process in psutil.process_iter()):
             break
@@ -57,7 +86,7 @@ def _put(process: psutil.Process, programs: dict[str, int], put: Put, remove: Re
 
 
 def path_of(pid: int) -> str | None:
-    """The path label of the program that a process runs; None: it has none, or is gone."""
+    """Return the path label of the program that a process runs; None if it has none, or is gone."""
     try:
         exe = os.fsencode(Path(f"/proc/{pid}/exe").readlink())
     except PermissionError:

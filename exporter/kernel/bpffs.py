@@ -1,7 +1,7 @@
 """The directory in a bpffs whose pins keep the probe counting while no exporter runs.
 
     slots and links of the programs that stay attached: slot_on_exec, dispatcher_on_exec, link_on_exec, ...
-    ledger                                              the checkpoint: counts of all series
+    checkpoint                                          the checkpoint: counts of all series
     hook_<purpose>_<kind>_<number>                      hooks for scripts and for failed executions
     1, 2, ...                                           generations: the maps and programs of one probe each
 

@@ -1,7 +1,4 @@
-"""Decides of each file that was executed whether it is new here, in a thread of its own.
-
-Introductions come in through the inbox, and scrapes read a finished `NoveltySnapshot`: neither waits for a disk.
-"""
+"""From introductions to findings, step by step: look at the executed files, wait, judge, record."""
 
 from __future__ import annotations
 
@@ -9,247 +6,236 @@ import itertools
 import json
 import logging
 import sqlite3
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from exporter.catalogue.accepted_file import AcceptedFile
 from exporter.catalogue.catalogue import ACCEPTED_FILE, Catalogue
 from exporter.catalogue.finding import Finding
-from exporter.catalogue.learning import Learning
-from exporter.catalogue.recovery import RecoveringCatalogue
 from exporter.events.decode import DecodeError, Decoder, ExecKey, Introduction
 from exporter.events.labels import Labels, labels_of
-from exporter.events.names import Names
+from exporter.novelty.baseline import Baseline
 from exporter.novelty.executed_file import ExecutedFile, executed_file_of_key, executed_files
 from exporter.novelty.file_content import HOST, Content, Reader
-from exporter.novelty.introduction_queue import Inbox, Item
 from exporter.novelty.judge import Policy, judge
-from exporter.novelty.judge import seed as take_in_seed
 from exporter.novelty.open_findings import OpenFindings
-from exporter.novelty.programs_at_start import running
 from exporter.novelty.snapshot import NoveltySnapshot
 
 log = logging.getLogger(__name__)
 
 BATCH = 256
-SETTLING = 8192  # sightings that are looked at and not yet judged
+DELAYED = 8192  # most files on the delay line
 SETTLE_SECONDS = 0.5  # a program that deletes itself does so soon
 TICK_SECONDS = 1.0
-RECHECK_SECONDS = 5.0  # scripts as invoked, keys without a meaning
-TOUCH_SECONDS = 600.0
-TOUCHED = 4096  # programs that wait for it at most
-PACKAGES = "packages"
-LOGGED = 10  # findings at once
+RECHECK_SECONDS = 5.0
+TOUCH_SECONDS, TOUCHED = 600.0, 4096  # programs executed again are written after this time or number
+LOGGED = 10  # findings of a batch that are logged one by one
 
-Record = Callable[[ExecKey, Introduction], dict[str, Any]]
+
+@dataclass(frozen=True)
+class Introductions:
+    """How records and keys of the probe are read.
+
+    `labels` returns those of a key, `take_used` the keys that were executed again since its last call. `inherited` are
+    introductions of an older probe, to be looked at first.
+    """
+
+    decoder: Decoder
+    labels: Callable[[bytes], Labels]
+    take_used: Callable[[], set[bytes]]
+    inherited: Iterable[Introduction] = ()
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Most programs in the catalogue, and most open findings that are exposed."""
+
+    programs: int = 50_000
+    series: int = 100
+
+
+class Clock(NamedTuple):
+    """Seconds on a clock that nobody can set, and seconds since the epoch."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+
+
+CLOCK = Clock()
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """A key, and the files that its introduction showed.
+    """A key and the files that it means, on the delay line until `due` on the monotonic clock.
 
-    `seen` is in seconds since the epoch, `due`, when they are judged, on the monotonic clock. A `watched` script is not
-    told by the kernel by its file: it is looked at again whenever it was executed.
+    `seen` is in seconds since the epoch; `number` is that of the record, 0 without one. A `watched` key is that of a
+    script that the kernel does not identify by its file: it is looked at whenever it was executed.
     """
 
-    raw: bytes
+    key: bytes
     labels: Labels
-    watched: bool
     contents: tuple[Content, ...]
     record: dict[str, Any]
+    watched: bool
     seen: float
     due: float
-    number: int = 0  # of the record; 0: there was none
+    number: int
 
 
-class Novelty:
-    """The novel binaries of this host. `record` makes what `findings show` prints of an introduction."""
+class Detector:
+    """Decide of each executed file whether it is new on this host. `as_json` makes what `findings show` prints.
+
+    The caller steps it: `tick`, `take`, `look_again`, `judge`. None of them waits, but files are read at a limited
+    rate. After a sqlite3.Error the same step can be repeated, also with another catalogue: nothing leaves the delay
+    line before it is committed. One thread at a time; `snapshot` is immutable and may be read by any.
+    """
 
     def __init__(
         self,
-        recovering: RecoveringCatalogue,
-        names: Names,
-        decoder: Decoder,
+        introductions: Introductions,
+        as_json: Callable[[ExecKey, Introduction], dict[str, Any]],
         reader: Reader,
-        learning: Learning,
+        baseline: Baseline,
         accepted: AcceptedFile,
-        record: Record,
-        max_entries: int = 50_000,
-        series_limit: int = 100,
-        trust_packages: bool = True,
+        bounds: Bounds,
+        clock: Clock = CLOCK,
     ) -> None:
-        self._recovering, self._names, self._decoder = recovering, names, decoder
-        self._reader, self._learning, self._accepted, self._record = reader, learning, accepted, record
-        self._max_entries, self._trust_packages = max_entries, trust_packages
-        self._installed: frozenset[str] | None = None
-        self._inbox = Inbox()
-        self._settling: deque[Sighting] = deque()
-        self._to_touch: set[int] = set()
-        self._open = OpenFindings(series_limit)
+        self._introductions, self._as_json, self._reader, self._baseline = introductions, as_json, reader, baseline
+        self._accepted, self._bounds, self._clock = accepted, bounds, clock
+        self._inherited = deque(introductions.inherited)
+        self._delayed: deque[Sighting] = deque()
+        self._again: set[bytes] = set()
+        self._executed: set[int] = set()  # programs that were executed again
+        self._open = OpenFindings(bounds.series, clock.wall)
         self._catalogue: Catalogue | None = None
-        self.judged = 0  # of the records in the order in which they came, so many are decided and written down
-        self._taken = 0
-        self._version = -1
-        self._outdated = False
-        self._evictions = 0
+        self._version, self._outdated = -1, False
+        self._evictions, self._evicted = 0, False
         self._next = dict.fromkeys((TICK_SECONDS, RECHECK_SECONDS, TOUCH_SECONDS), 0.0)
-        self._view = NoveltySnapshot("lost" if recovering.catalogue is None else "learning", learning.end)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="novelty", daemon=True)
-
-    def observe(self, raw: bytes, key: ExecKey, introduction: Introduction, number: int) -> None:
-        """Takes note of an introduction, the how manieth record it is, without waiting for anything."""
-        self._inbox.put(Item(raw, key, introduction, number))
+        self.taken = 0
+        self.snapshot = NoveltySnapshot(baseline.state, baseline.learning_end)
 
     @property
-    def view(self) -> NoveltySnapshot:
-        """What there is to show now."""
-        return replace(self._view, errors=self._recovering.errors, deferred=self._inbox.deferred)
+    def committed(self) -> int:
+        """Number of a record: it and all before it are judged and in the catalogue."""
+        return next((sighting.number for sighting in self._delayed if sighting.number), self.taken + 1) - 1
 
-    def start(self) -> None:
-        """Begins to judge. A catalogue that is not new is read first: counters go on from where they were."""
-        self._learning.restart()
-        catalogue = self._recovering.catalogue
-        try:
-            if catalogue and catalogue.get("seeded"):
-                self._begin(catalogue)
-        except sqlite3.Error as error:
-            self._recovering.failed(error)
-        self._thread.start()
+    @property
+    def room(self) -> int:
+        """Number of records that `take` takes now."""
+        return 0 if self._inherited else self._free
 
-    def close(self) -> None:
-        """Judges what has come in, and ends."""
-        self._stop.set()
-        self._inbox.close()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._recovering.close()
+    @property
+    def _free(self) -> int:
+        return min(BATCH, DELAYED - len(self._delayed))
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self._turn()
-        while len(self._inbox) or self._settling:  # what has come in until now is not left behind
-            before = len(self._inbox), len(self._settling)
-            self._turn(last=True)
-            if (len(self._inbox), len(self._settling)) == before:
-                return
+    @property
+    def patience_seconds(self) -> float:
+        """Time until there is something to do even if no record comes."""
+        if self._free and (self._inherited or self._again):
+            return 0.0
+        until = min([self._next[TICK_SECONDS], *(sighting.due for sighting in itertools.islice(self._delayed, 1))])
+        return max(0.0, until - self._clock.monotonic())
 
-    def _turn(self, last: bool = False) -> None:
-        """One round: whatever goes wrong in it is counted and said, and what was under way is tried again."""
-        try:
-            self._tick()
-            catalogue = self._recovering.catalogue
-            if catalogue is None:
-                self._stop.wait(TICK_SECONDS)
-                return
-            self._take_in(catalogue)
-            self._judge(catalogue, last)
-            self.judged = min(self._undecided(), default=self._taken + 1) - 1
-        except sqlite3.Error as error:
-            self._recovering.failed(error)
-            self._stop.wait(TICK_SECONDS)
-        except Exception:
-            log.exception("novelty fails")
-            self._stop.wait(TICK_SECONDS)
+    # Look at files
 
-    def _undecided(self) -> Iterator[int]:
-        """The oldest record of each place where one may wait."""
-        yield from itertools.islice((sighting.number for sighting in self._settling if sighting.number), 1)
-        first = self._inbox.first
-        if first is not None:
-            yield first
+    def take(self, catalogue: Catalogue, records: Iterable[tuple[int, bytes]]) -> None:
+        """Look at the files of inherited introductions, then of records, ascending. Raise sqlite3.Error.
 
-    # From introductions to what their files contain
-
-    def _take_in(self, catalogue: Catalogue) -> None:
-        if len(self._settling) >= SETTLING:
-            self._stop.wait(self._patience())
-            return
-        items = self._inbox.take(BATCH, self._patience())
-        for item in items:
-            self._taken = item.number
+        If the files of a record cannot be looked at, those of its key will be.
+        """
+        for _ in range(min(self._free, len(self._inherited))):
+            self._look(catalogue, self._inherited[0].key, self._inherited[0])
+            self._inherited.popleft()
+        for number, record in records:
             try:
-                labels = labels_of(item.key, item.introduction)
-                files = executed_files(item.key, item.introduction, self._decoder.identities(item.raw), labels)
-                record = self._record(item.key, item.introduction)
-                self._look(catalogue, item.raw, item.key, labels, files, record, item.number)
-            except Exception:  # whatever is wrong with one, the others have come with it and will not come again
-                log.exception("an introduction cannot be looked at; its key will be")
-                self._inbox.miss([item.raw])
-        for raw in self._inbox.take_missed(BATCH):
-            self._look_at_key(catalogue, raw)
+                introduction = self._introductions.decoder.introduction(record)
+            except DecodeError as error:  # counted where keys get their names
+                log.debug("record %d: %s", number, error)
+            else:
+                if not self._look(catalogue, introduction.key, introduction, number):
+                    self._again.add(introduction.key)
+            self.taken = number
 
-    def _patience(self) -> float:
-        """How long there is nothing to do but wait for introductions, in seconds."""
-        until = self._next[TICK_SECONDS]
-        if self._settling:
-            until = min(until, self._settling[0].due)
-        return max(0.0, until - time.monotonic())
-
-    def _look_at_key(self, catalogue: Catalogue, raw: bytes) -> None:
-        """A key whose introduction could not be taken, or whose script may have changed."""
-        try:
-            key, identities = self._decoder.key(raw), self._decoder.identities(raw)
-        except DecodeError:
-            return
-        labels = self._names.labels(raw)
-        executed = executed_file_of_key(key, identities, labels)
-        if executed:
-            self._look(catalogue, raw, key, labels, (executed,), dict(labels._asdict()))
+    def look_again(self, catalogue: Catalogue) -> None:
+        """Look at keys without a record: those that were used and are new or watched. Raise sqlite3.Error."""
+        for raw in list(itertools.islice(self._again, self._free)):
+            program, look = catalogue.key(raw) or (None, True)
+            if look:
+                self._look(catalogue, raw)
+            elif program is not None:
+                self._executed.add(program)
+            self._again.discard(raw)
 
     def _look(
-        self,
-        catalogue: Catalogue,
-        raw: bytes,
-        key: ExecKey,
-        labels: Labels,
-        files: tuple[ExecutedFile, ...],
-        record: dict[str, Any],
-        number: int = 0,
-    ) -> None:
-        contents = tuple(
-            self._reader.look(executed, lambda identity: catalogue.program_of(identity) is not None)
-            for executed in files
-        )
-        watched = key.has("as_invoked") and bool(contents) and HOST in contents[0].named_in
-        due = time.monotonic() + (0.0 if self._learning.active else SETTLE_SECONDS)
-        self._settling.append(Sighting(raw, labels, watched, contents, record, time.time(), due, number))
+        self, catalogue: Catalogue, raw: bytes, introduction: Introduction | None = None, number: int = 0
+    ) -> bool:
+        """Look at the files of a key and put them on the delay line; return false if that fails."""
+        try:
+            key, files, labels, record = self._files(raw, introduction)
+            contents = tuple(
+                self._reader.look(executed, lambda identity: catalogue.program_of(identity) is not None)
+                for executed in files
+            )
+        except sqlite3.Error:
+            raise
+        except Exception:  # the others must not wait for it
+            log.exception("the files of a key cannot be looked at")
+            return False
+        if files or introduction:
+            watched = key.has("as_invoked") and bool(files) and HOST in contents[0].named_in
+            due = self._clock.monotonic() + (0.0 if self._baseline.learning else SETTLE_SECONDS)
+            self._delayed.append(Sighting(raw, labels, contents, record, watched, self._clock.wall(), due, number))
+        return True
 
-    # From contents to findings
+    def _files(
+        self, raw: bytes, introduction: Introduction | None
+    ) -> tuple[ExecKey, tuple[ExecutedFile, ...], Labels, dict[str, Any]]:
+        """Return the decoded key, its files, labels and record. Raise DecodeError."""
+        source = self._introductions
+        key, identities = source.decoder.key(raw), source.decoder.identities(raw)
+        if introduction:
+            labels = labels_of(key, introduction)
+            files = executed_files(key, introduction, identities, labels)
+            return key, files, labels, self._as_json(key, introduction)
+        labels = source.labels(raw)
+        executed = executed_file_of_key(key, identities, labels)
+        return key, (executed,) if executed else (), labels, dict(labels._asdict())
 
-    def _judge(self, catalogue: Catalogue, last: bool) -> None:
-        now = time.monotonic()
-        ripe = itertools.takewhile(lambda sighting: last or sighting.due <= now, self._settling)
-        due = list(itertools.islice(ripe, BATCH))
-        if not due:
-            return
+    # Judge them
+
+    def judge(self, catalogue: Catalogue, *, everything: bool = False) -> int:
+        """Judge a batch of what is due, or of `everything`; return how many keys that were. Raise sqlite3.Error."""
+        now = self._clock.monotonic()
+        due = itertools.takewhile(lambda sighting: everything or sighting.due <= now, self._delayed)
+        batch = list(itertools.islice(due, BATCH))
+        if not batch:
+            return 0
         found: list[Finding] = []
+        policy = self._baseline.policy
         with catalogue.transaction():
-            for sighting in due:
+            for sighting in batch:
                 try:
-                    self._judge_one(catalogue, sighting, found)
+                    found += self._judge_one(catalogue, sighting, policy)
                 except (sqlite3.Error, MemoryError):
                     raise
-                except Exception:  # one that cannot be judged must not hold up the others
+                except Exception:  # the others must not wait for it
                     log.exception("%s cannot be judged", sighting.labels.path)
-            evicted = catalogue.trim(self._max_entries)
-        # only what has been written is shown, and taken out of the queue
-        for _ in due:
-            self._settling.popleft()
-        self._recovering.succeeded()
+            evicted = catalogue.trim(self._bounds.programs)
+        for _ in batch:  # committed
+            self._delayed.popleft()
         self._evictions += evicted
-        self._outdated = self._outdated or evicted > 0
         self._open.add(found)
-        self._say(found)
+        self._evicted = self._evicted or evicted > 0
+        _log(found)
         self._show(catalogue)
+        return len(batch)
 
-    def _judge_one(self, catalogue: Catalogue, sighting: Sighting, found: list[Finding]) -> None:
-        programs = []
-        policy = Policy(self._learning.active, self._installed or frozenset(), self._reader.is_gone)
+    def _judge_one(self, catalogue: Catalogue, sighting: Sighting, policy: Policy) -> list[Finding]:
+        """Judge the files of a key; return the new findings that are not accepted."""
+        programs, found = [], []
         for content in sighting.contents:
             verdict = judge(catalogue, content, sighting.seen, policy)
             programs.append(verdict.program)
@@ -258,22 +244,17 @@ class Novelty:
                 if verdict.reason:
                     catalogue.add_to_total(verdict.reason)
                 else:
-                    self._to_touch.add(verdict.program)
+                    self._executed.add(verdict.program)
             elif catalogue.add_finding(finding, json.dumps(sighting.record)) and not self._open.is_accepted(finding):
                 catalogue.add_to_total(finding.reason)
                 found.append(finding)
-        catalogue.name_key(sighting.raw, sighting.labels, programs[0] if programs else None, sighting.watched)
-
-    def _say(self, found: list[Finding]) -> None:
-        for finding in found[:LOGGED]:
-            log.warning("finding %s: %s %s", finding.id, finding.reason, finding.path)
-        if len(found) > LOGGED:
-            log.warning("%d more findings: exec_exporter findings list", len(found) - LOGGED)
+        catalogue.name_key(sighting.key, sighting.labels, programs[0] if programs else None, sighting.watched)
+        return found
 
     def _show(self, catalogue: Catalogue) -> None:
-        self._view = NoveltySnapshot(
-            state=self._learning.state,
-            learning_end=self._learning.end,
+        self.snapshot = NoveltySnapshot(
+            state=self._baseline.state,
+            learning_end=self._baseline.learning_end,
             totals=catalogue.totals(),
             open=self._open.rows,
             open_findings=self._open.count,
@@ -281,82 +262,55 @@ class Novelty:
             evictions=self._evictions,
         )
 
-    # What is done from time to time
+    # Do from time to time
 
     def _is_time(self, period: float) -> bool:
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if now < self._next[period]:
             return False
         self._next[period] = now + period
         return True
 
-    def _tick(self) -> None:
-        if not self._is_time(TICK_SECONDS):
-            return
-        self._recovering.check()
-        catalogue = self._recovering.catalogue
-        if catalogue is None:
-            self._view = replace(self._view, state="lost")
+    def tick(self, catalogue: Catalogue) -> None:
+        """Let learning go on; adopt what other processes changed; collect used keys. Raise sqlite3.Error."""
+        if not self._is_time(TICK_SECONDS) and catalogue is self._catalogue:
             return
         if catalogue is not self._catalogue:
-            self._begin(catalogue)
-        if self._learning.active:
-            with catalogue.transaction():
-                self._learning.tick(catalogue)
-            self._show(catalogue)
-        if not self._learning.active and self._installed is None:
-            self._installed = self._packages_of(catalogue)
-        changed = self._accepted.reload()
-        if catalogue.version != self._version or changed or self._open.expired:
-            self._version = catalogue.version
-            self._learning.load(catalogue)
-            self._open.refresh(catalogue, self._accepted.value)
-            self._show(catalogue)
+            self.begin(catalogue)
+        was_learning = self._baseline.learning
+        changed = catalogue.version != self._version
+        if changed:
+            self._baseline.load(catalogue)
+        self._baseline.tick(catalogue)
         if self._is_time(RECHECK_SECONDS):
-            self._recheck(catalogue)
-            if self._outdated:  # some of the findings have been forgotten
-                self._outdated = False
-                self._open.refresh(catalogue, self._accepted.value)
-                self._show(catalogue)
-        if len(self._to_touch) >= TOUCHED or (self._to_touch and self._is_time(TOUCH_SECONDS)):
+            self._again |= self._introductions.take_used()
+            self._outdated, self._evicted = self._outdated or self._evicted, False
+        if self._accepted.reload() or changed or self._open.expired or self._outdated:
+            self._refresh(catalogue)
+        elif was_learning:
+            self._show(catalogue)
+        if len(self._executed) >= TOUCHED or (self._executed and self._is_time(TOUCH_SECONDS)):
             with catalogue.transaction():
-                catalogue.touch(self._to_touch, time.time())
-            self._to_touch.clear()
+                catalogue.touch(self._executed, self._clock.wall())
+            self._executed.clear()
 
-    def _begin(self, catalogue: Catalogue) -> None:
-        """The first time with a names: what runs now has run before."""
-        if not catalogue.get("seeded"):
-            contents = [self._reader.look(executed, lambda _: False) for executed in running()]
-            now = time.time()
-            with catalogue.transaction():
-                for content in contents:
-                    take_in_seed(catalogue, content, now, self._reader.reads)
-                catalogue.set("seeded", now)
+    def begin(self, catalogue: Catalogue) -> None:
+        """Continue with another catalogue, which is seeded if it is new. Raise sqlite3.Error."""
+        self._baseline.begin(catalogue, self._clock.wall())
         with catalogue.transaction():
             catalogue.set(ACCEPTED_FILE, str(self._accepted.path.absolute()) if self._accepted.path else "")
-        self._learning.load(catalogue)
-        self._catalogue, self._version, self._installed = catalogue, catalogue.version, None
+        self._refresh(catalogue)
+        self._catalogue = catalogue
+
+    def _refresh(self, catalogue: Catalogue) -> None:
+        self._outdated, version = True, catalogue.version
         self._open.refresh(catalogue, self._accepted.value)
+        self._outdated, self._version = False, version
         self._show(catalogue)
 
-    def _packages_of(self, catalogue: Catalogue) -> frozenset[str]:
-        """The packages that were there when learning ended: their programs are known, though they may not have run."""
-        if not self._trust_packages:
-            return frozenset()
-        kept = catalogue.get(PACKAGES)
-        if kept is None:
-            kept = json.dumps(sorted(self._reader.packages()))
-            with catalogue.transaction():
-                catalogue.set(PACKAGES, kept)
-        return frozenset(json.loads(kept))
 
-    def _recheck(self, catalogue: Catalogue) -> None:
-        """Of what was executed since the last time: keys that mean nothing yet, and scripts that may have changed."""
-        missed = []
-        for raw in self._names.take_used():
-            meaning = catalogue.key(raw)
-            if meaning is None or meaning[1]:
-                missed.append(raw)
-            elif meaning[0] is not None:
-                self._to_touch.add(meaning[0])
-        self._inbox.miss(missed)
+def _log(found: list[Finding]) -> None:
+    for finding in found[:LOGGED]:
+        log.warning("finding %s: %s %s", finding.id, finding.reason, finding.path)
+    if len(found) > LOGGED:
+        log.warning("%d more findings: exec_exporter findings list", len(found) - LOGGED)

@@ -1,4 +1,4 @@
-"""What an introduction shows of the files that were executed: the program or script, and what interprets it."""
+"""From an introduction to the executed files: the program or script, and its interpreter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEMFD, DELETED = "[memfd]", "[deleted]"
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What stat(2) should say of the file, if it is still that one. Sizes are in bytes, None if unknown."""
+    """Expected stat(2) of an unchanged file. `ctime` is in ns since the epoch, `size` in bytes, None if unknown."""
 
     dev: tuple[int, int]
     inode: int
@@ -27,11 +27,11 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class ExecutedFile:
-    """One file that was executed.
+    """An executed file.
 
-    `path` and `interpreter` are label values; `name` is the path in its mount namespace, where it has one. `runs` says
-    that /proc/<pid>/exe is this file. A script without facts is known only as it was invoked; `interpreter_file` is
-    name and facts of its interpreter, which show in which root directory that was.
+    `path` and `interpreter` are label values; `name` is the path in its mount namespace, None if it has none. If it
+    `runs`, it is /proc/<pid>/exe. A script without facts is known only as invoked: `interpreter_file`, name and facts
+    of its interpreter, shows in which root directory that was.
     """
 
     path: str
@@ -49,23 +49,23 @@ class ExecutedFile:
 
     @property
     def setuid(self) -> bool:
-        """Whether it runs as its owner, or its group."""
+        """True if the file runs with the rights of its owner or group."""
         return bool(self.facts and self.facts.mode & (stat.S_ISUID | stat.S_ISGID))
 
 
 def executed_files(
     key: ExecKey, introduction: Introduction, identities: tuple[Identity, Identity], labels: Labels
 ) -> tuple[ExecutedFile, ...]:
-    """The program and its interpreter, as far as each is a file that is known; the program is the first."""
+    """Return the program and its interpreter as far as the kernel showed their files, the program first."""
     process = Process(introduction.pid, introduction.start_time, introduction.time, introduction.ppid)
     image, loader = introduction.pathname, introduction.interpreter_pathname
     if image is None:
         return ()
     if not key.has("script"):
-        program = _subject(labels.path, labels.interpreter, image, introduction.program, identities[0], process)
+        program = _executed(labels.path, labels.interpreter, image, introduction.program, identities[0], process)
         found = [replace(program, runs=True, upper_layer=key.has("upper_layer"))]
         if loader and introduction.interpreter:
-            found.append(_subject(path_label(loader), "", loader, introduction.interpreter, identities[1], process))
+            found.append(_executed(path_label(loader), "", loader, introduction.interpreter, identities[1], process))
         return tuple(found)
     if key.has("as_invoked"):
         name = unescape(labels.path) if labels.path.startswith("/") else None
@@ -75,14 +75,14 @@ def executed_files(
         )
     else:
         path = introduction.script_path or KernelPath(b"")
-        script = _subject(labels.path, labels.interpreter, path, introduction.script, identities[0], process)
+        script = _executed(labels.path, labels.interpreter, path, introduction.script, identities[0], process)
     interpreter = path_label(loader) if loader else ""
-    below = _subject(path_label(image), interpreter, image, introduction.program, identities[1], process)
+    below = _executed(path_label(image), interpreter, image, introduction.program, identities[1], process)
     return replace(script, script=True, upper_layer=key.has("upper_layer")), replace(below, runs=True)
 
 
 def executed_file_of_key(key: ExecKey, identities: tuple[Identity, Identity], labels: Labels) -> ExecutedFile | None:
-    """What is known of a program whose introduction is gone: its labels, and what its key says; None for nothing."""
+    """Return the program of a key without an introduction, from labels and key; None if they show no file."""
     identity, below = identities
     as_invoked = key.has("as_invoked")
     if not labels.path.startswith(("/", "[")) or not (identity.inode or as_invoked):
@@ -92,17 +92,17 @@ def executed_file_of_key(key: ExecKey, identities: tuple[Identity, Identity], la
         interpreter=labels.interpreter,
         name=unescape(labels.path) if labels.path.startswith("/") else None,
         identity=identity,
-        facts=None if as_invoked else _of_key(identity),
+        facts=None if as_invoked else _facts_of_key(identity),
         process=NOBODY,
         script=key.has("script"),
         memfd=key.has("memfd"),
         deleted=key.has("deleted"),
         upper_layer=key.has("upper_layer"),
-        interpreter_file=(unescape(labels.interpreter), _of_key(below)) if as_invoked else None,
+        interpreter_file=(unescape(labels.interpreter), _facts_of_key(below)) if as_invoked else None,
     )
 
 
-def _subject(
+def _executed(
     label: str, interpreter: str, path: KernelPath, file: File | None, identity: Identity, process: Process
 ) -> ExecutedFile:
     return ExecutedFile(
@@ -117,7 +117,7 @@ def _subject(
     )
 
 
-def _of_key(identity: Identity) -> FileFacts:
+def _facts_of_key(identity: Identity) -> FileFacts:
     return FileFacts(identity.dev, identity.inode, identity.ctime, None, 0, identity.generation)
 
 
@@ -126,7 +126,7 @@ def _facts(file: File) -> FileFacts:
 
 
 def renamed(executed: ExecutedFile, name: bytes, identity: Identity, size: int, mode: int) -> ExecutedFile:
-    """The script that was found where it was invoked: its own path and identity instead of those of the invocation."""
+    """Return the script with its own path and identity in place of those of its invocation."""
     orphan = name.startswith(b"/memfd:")
     facts = FileFacts(identity.dev, identity.inode, identity.ctime, size, mode)
     path = MEMFD if orphan else escape(name)

@@ -1,18 +1,14 @@
-"""Finds the file of a executed again, sure that it is the same one, and reads what it contains."""
+"""Find an executed file again, make sure that it is the same file, and read its content."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
-import logging
 import os
 import re
 import stat
-import struct
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -22,27 +18,22 @@ from exporter.host.openat2 import look_up
 from exporter.host.packages import Packages, PackageVerdict
 from exporter.host.procfs import Process
 from exporter.novelty.executed_file import ExecutedFile, FileFacts, renamed
-from exporter.novelty.hashing import Limits, Throttle
+from exporter.novelty.hashing import Digests, Hasher
 
-log = logging.getLogger(__name__)
-
-CHUNK = 1 << 20
-ATTEMPTS = 3  # to read what runs: nobody writes to it, but its names and permissions may change meanwhile
 DESCRIPTOR = re.compile(rb"/dev/fd/([0-9]+)")
 WORLD_WRITABLE = 0o002
-FS_IOC_GETVERSION = 2 << 30 | struct.calcsize("l") << 16 | ord("v") << 8 | 1  # linux/fs.h
 PROCESS, PARENT, HOST = "process", "parent", "host"
 DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-UP = "/.." * 64  # out of a chroot, to the root of the mount namespace, and no further
+UP = "/.." * 64  # from a chroot to the root of its mount namespace, which ".." cannot leave
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a executed's file is. `digest` is its SHA-256, None if it could not be had.
+    """Content of an executed file. `digest` is its SHA-256, None if unknown; `size` is in bytes.
 
-    `executed` is the one that was asked for, or, of a script as invoked, the one that was found. `named_in` says in
-    which root directories its name led to it: if in the host's, the packages there can speak for it. `unlinked`: it had
-    no name left when it was looked at.
+    `executed` is the file as found: a script known only as invoked has its own path and identity here. `named_in` has
+    the root directories in which its name led to it; only in the host's can packages own it. An `unlinked` file had no
+    name left.
     """
 
     executed: ExecutedFile
@@ -55,28 +46,25 @@ class Content:
 
 
 class Reader:
-    """Reads files of files, in the root directories of their processes and in `rootfs`. One caller at a time.
+    """Read executed files, in the root directories of their processes and in `rootfs`. One thread at a time.
 
-    With `limits` None nothing is read, only looked at: every content is unknown.
+    Without a `hasher`, files are found but not read: every content is unknown.
     """
 
-    def __init__(
-        self, rootfs: str, limits: Limits | None, packages: Packages, throttle: Throttle | None = None
-    ) -> None:
-        self._rootfs, self._limits, self._packages = os.fsencode(rootfs), limits, packages
-        self._throttle = throttle or (Throttle(limits.bytes_per_second) if limits else None)
+    def __init__(self, rootfs: str, hasher: Hasher | None, packages: Packages) -> None:
+        self._rootfs, self._hasher, self._packages = os.fsencode(rootfs), hasher, packages
 
     def packages(self) -> set[str]:
-        """The names of the packages of this host."""
+        """Return the names of the host's packages."""
         return self._packages.installed()
 
     @property
     def reads(self) -> bool:
-        """Whether contents are read at all."""
-        return self._limits is not None
+        """True if contents are read at all."""
+        return self._hasher is not None
 
     def look(self, executed: ExecutedFile, is_known: Callable[[Identity], bool]) -> Content:
-        """What the executed's file is, as far as it can be known now. What `is_known` is not read."""
+        """Return the content of an executed file as far as it can be determined now. Known files are not read."""
         if executed.facts and is_known(executed.identity):
             return Content(executed)
         with self.opened(executed) as found:
@@ -87,19 +75,23 @@ class Reader:
                 return Content(executed, named_in=frozenset({HOST}) & self._names(executed, status)[0])
             named_in, writable = self._names(executed, status)
             owner = self._packages.owner(executed.name) if HOST in named_in and executed.name else None
-            digest, md5 = self._digests(descriptor, status, executed, runs, bool(owner and owner.needs_md5))
+            generation = executed.facts.generation if executed.facts else None
+            md5 = bool(owner and owner.needs_md5)
+            digests = Digests()
+            if self._hasher:
+                digests = self._hasher.digests(descriptor, status, generation, runs=runs, md5=md5)
             return Content(
                 executed=executed,
-                digest=digest,
+                digest=digests.sha256,
                 size=status.st_size,
-                package=owner.explain(digest, md5) if owner else None,
+                package=owner.explain(*digests) if owner else None,
                 named_in=named_in,
                 writable_directory=writable,
                 unlinked=not status.st_nlink,
             )
 
     def is_gone(self, content: Content) -> bool:
-        """Whether the file's name has been removed from its directory since it was executed."""
+        """Return true if the name of the file was removed since the execution."""
         if content.unlinked:
             return True
         name = content.executed.name
@@ -115,7 +107,7 @@ class Reader:
 
     @contextmanager
     def opened(self, executed: ExecutedFile) -> Iterator[tuple[int, os.stat_result, ExecutedFile, bool] | None]:
-        """Yield an O_PATH descriptor of the file, its status, the file as it was found, and whether it runs."""
+        """Yield an O_PATH descriptor of the file, its status, the file as found, and whether the process runs it."""
         with ExitStack() as stack:
             for descriptor, runs in self._candidates(executed):
                 stack.callback(os.close, descriptor)
@@ -127,7 +119,7 @@ class Reader:
             yield None
 
     def _candidates(self, executed: ExecutedFile) -> Iterator[tuple[int, bool]]:
-        """Descriptors of what may be the file, and whether it is what the process runs: the caller closes them."""
+        """Yield descriptors of candidates, and whether the process runs the file; the caller closes them."""
         link = _link(executed)
         if link:
             with procfs.directory(executed.process) as directory:
@@ -140,24 +132,25 @@ class Reader:
                     yield look_up(root, executed.name), False
 
     def _roots(self, executed: ExecutedFile) -> Iterator[tuple[str, int]]:
-        """Root directories in which the executed's name may be, and what each is called.
+        """Yield the root directories in which the file may have its name, each with a word for it.
 
-        Its process's, and that of its mount namespace, while it lives; likewise its parent's; the host's.
+        These are the roots of the process and of its mount namespace while it lives, those of its parent, and the
+        host's.
         """
         own = executed.process
-        for name, one in ((PROCESS, own), (PARENT, Process(own.parent))):
-            with procfs.directory(one) as directory:
+        for name, process in ((PROCESS, own), (PARENT, Process(own.parent))):
+            with procfs.directory(process) as directory:
                 if directory is not None:
                     for place, path in ((name, "root"), (f"{name} namespace", "root" + UP)):
                         with suppress(OSError), _closing(os.open(path, DIRECTORY, dir_fd=directory)) as root:
-                            if one is own or executed.facts or _has_interpreter(executed, root):
+                            if process is own or executed.facts or _has_interpreter(executed, root):
                                 yield place, root
         with suppress(OSError), _closing(os.open(self._rootfs, DIRECTORY)) as root:
             if executed.facts or _has_interpreter(executed, root):
                 yield HOST, root
 
     def _names(self, executed: ExecutedFile, status: os.stat_result) -> tuple[frozenset[str], bool]:
-        """In which of the roots the name leads to the file, and whether everybody may write to its directory there."""
+        """Return the roots in which the name leads to the file, and whether its directory is world-writable in one."""
         places, writable = set(), False
         if executed.name is None or executed.memfd or not status.st_nlink:
             return frozenset(), False
@@ -171,45 +164,6 @@ class Reader:
                     writable = writable or bool(os.fstat(parent).st_mode & WORLD_WRITABLE)
         return frozenset(places), writable
 
-    def _digests(
-        self, descriptor: int, status: os.stat_result, executed: ExecutedFile, runs: bool, md5: bool
-    ) -> tuple[bytes | None, bytes | None]:
-        """SHA-256 and, if asked for, MD5; None where the file is too large, cannot be read or changes meanwhile."""
-        if self._limits is None or status.st_size > self._limits.file_bytes:
-            return None, None
-        try:
-            file = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
-            return None, None
-        try:
-            if not _is_of_generation(file, executed):
-                return None, None
-            for _ in range(ATTEMPTS if runs else 1):
-                sha256 = hashlib.sha256()
-                md5_hash = hashlib.md5(usedforsecurity=False) if md5 else None
-                self._read(file, status.st_size, [one for one in (sha256, md5_hash) if one])
-                before, status = status, os.fstat(file)
-                if (before.st_ctime_ns, before.st_size) == (status.st_ctime_ns, status.st_size):
-                    return sha256.digest(), md5_hash.digest() if md5_hash else None
-        except OSError as error:
-            log.debug("reading a program fails: %s", error)
-        finally:
-            os.close(file)
-        return None, None
-
-    def _read(self, file: int, size: int, hashes: Iterable[hashlib._Hash]) -> None:
-        """Hashes so many bytes from the beginning of a file. Raises OSError; also if it has fewer."""
-        at = 0
-        while at < size:
-            if self._throttle:
-                self._throttle.take(min(size - at, CHUNK))
-            chunk = os.pread(file, min(size - at, CHUNK), at)
-            if not chunk:
-                raise OSError(errno.ENODATA, os.strerror(errno.ENODATA))
-            at += len(chunk)
-            for one in hashes:
-                one.update(chunk)
-
 
 @contextmanager
 def _closing(descriptor: int) -> Iterator[int]:
@@ -220,7 +174,7 @@ def _closing(descriptor: int) -> Iterator[int]:
 
 
 def _has_interpreter(executed: ExecutedFile, root: int) -> bool:
-    """Whether a script as invoked, whose process is gone, was one of this root: its interpreter is."""
+    """Return true if the interpreter of a script known only as invoked is in this root: then the script was, too."""
     if executed.interpreter_file is None:
         return False
     name, facts = executed.interpreter_file
@@ -232,7 +186,7 @@ def _has_interpreter(executed: ExecutedFile, root: int) -> bool:
 
 
 def _link(executed: ExecutedFile) -> str | None:
-    """The link in /proc/<pid> that leads to the file itself, whatever has become of its name."""
+    """Return the link in /proc/<pid> that leads to the file even if its name is gone; None if there is no such link."""
     if executed.runs:
         return "exe"
     invoked = DESCRIPTOR.fullmatch(executed.name or b"") if executed.script and not executed.facts else None
@@ -240,7 +194,10 @@ def _link(executed: ExecutedFile) -> str | None:
 
 
 def _matching(executed: ExecutedFile, descriptor: int, status: os.stat_result, runs: bool) -> ExecutedFile | None:
-    """The executed, if this is its file. What was known only as invoked gets the name and identity that it has."""
+    """Return the executed file if the descriptor is this file, else None.
+
+    A script known only as invoked gets its own name and identity.
+    """
     if not stat.S_ISREG(status.st_mode):
         return None
     if executed.facts:
@@ -256,10 +213,10 @@ def _matching(executed: ExecutedFile, descriptor: int, status: os.stat_result, r
 
 
 def is_same(facts: FileFacts, status: os.stat_result, runs: bool = False) -> bool:
-    """Whether a file is the one that was executed, with the content that it had then.
+    """Return true if the file is the one that was executed, with the content of then.
 
-    What `runs` cannot be written to: its change time tells only of its names and permissions.
-    Filesystems without a device of their own (overlay, btrfs) may show the kernel and stat(2) different numbers.
+    A file that `runs` cannot be written to: its ctime changes only with its names and permissions. Filesystems without
+    a block device (overlay, btrfs) may have another device number in stat(2) than in the kernel.
     """
     device = _device(status)
     return (
@@ -270,27 +227,12 @@ def is_same(facts: FileFacts, status: os.stat_result, runs: bool = False) -> boo
     )
 
 
-def _is_of_generation(file: int, executed: ExecutedFile) -> bool:
-    """Whether a file that looks the same is no other with its inode number, made in the same tick of the clock.
-
-    stat(2) does not show it; filesystems that have none, and overlays, refuse to tell.
-    """
-    wanted = executed.facts.generation if executed.facts else None
-    if wanted is None:
-        return True
-    try:
-        told = fcntl.ioctl(file, FS_IOC_GETVERSION, bytes(struct.calcsize("l")))
-    except OSError:
-        return True
-    return int.from_bytes(told[:4], sys.byteorder) == wanted
-
-
 def _device(status: os.stat_result) -> tuple[int, int]:
     return os.major(status.st_dev), os.minor(status.st_dev)
 
 
 def _changed_since(status: os.stat_result, time_ns: int) -> bool:
-    """Whether the file has been changed between a time since boot and now. A clock that was set says nothing."""
+    """Return true if the ctime is between a time, in ns since boot, and now. Later ctimes come from a set clock."""
     now = time.time_ns()
     then = now - (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time_ns)
     return then + procfs.TICK_NS < status.st_ctime_ns <= now

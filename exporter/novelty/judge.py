@@ -1,11 +1,11 @@
-"""Judges one file that was executed: known, learnt, or a finding. Writes down what it was."""
+"""Judge an executed file: known, learnt, or a finding. Record it in the catalogue."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from exporter.catalogue.catalogue import FOUND, LEARNT, SEEDED, Catalogue, Known
+from exporter.catalogue.catalogue import FOUND, LEARNT, Catalogue, Known
 from exporter.catalogue.finding import NEVER_LEARNT, QUIET, Finding, Reason, content_key
 from exporter.escape import escape
 from exporter.events.decode import Identity
@@ -16,7 +16,7 @@ from exporter.novelty.file_content import Content
 
 @dataclass(frozen=True)
 class Judgement:
-    """The program's number in the catalogue, and what there is to report: a quiet reason, a finding, or nothing."""
+    """Number of the program in the catalogue; a reason if it is to be counted, a finding if it is to be reported."""
 
     program: int
     reason: Reason | None = None
@@ -25,9 +25,9 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Policy:
-    """What is the same for all. `learning` is whether it learns; `installed` are packages whose programs are known.
+    """Settings that apply to every judgement.
 
-    `is_gone` is asked only of what would be a finding.
+    `installed` are packages whose programs are known. `is_gone` is called only for what would be a finding.
     """
 
     learning: bool
@@ -36,7 +36,7 @@ class Policy:
 
 
 def judge(catalogue: Catalogue, content: Content, now: float, policy: Policy) -> Judgement:
-    """In a transaction. `now` is in seconds since the epoch."""
+    """Judge a file, in a transaction; `now` is in seconds since the epoch. Raise sqlite3.Error."""
     executed = content.executed
     number = catalogue.program_of(executed.identity)
     if number is not None:
@@ -46,7 +46,7 @@ def judge(catalogue: Catalogue, content: Content, now: float, policy: Policy) ->
     seen = _seen(content, policy.installed)
     reason = classify(seen, known)
     quiet = reason is None or reason in QUIET
-    learnt = policy.learning and not quiet and reason not in NEVER_LEARNT and not _gives_rights_away(content)
+    learnt = policy.learning and not quiet and reason not in NEVER_LEARNT and not gives_rights_away(content)
     if not quiet and not learnt and policy.is_gone(content):
         reason = classify(replace(seen, gone=True), known)
     number = catalogue.remember(path, contained, LEARNT if quiet or learnt else FOUND, now, _lasting(executed))
@@ -61,11 +61,11 @@ def judge(catalogue: Catalogue, content: Content, now: float, policy: Policy) ->
 
 
 def _known(catalogue: Catalogue, content: Content, contained: bytes) -> tuple[str, Known]:
-    """The path by which the program is known, or would be, and what is known of it."""
+    """Return the path under which the program is or would be known, and what the catalogue knows of it."""
     executed = content.executed
     known = catalogue.known(executed.path, contained, content.size, executed.identity)
     if executed.deleted and executed.name and not known.program:
-        # a program that was updated, and executes what it still is
+        # an updated program that executes its own old file
         path = escape(executed.name)
         before = catalogue.known(path, contained, content.size, executed.identity)
         if before.program:
@@ -86,18 +86,11 @@ def _seen(content: Content, installed: Collection[str]) -> Seen:
     )
 
 
-def _gives_rights_away(content: Content) -> bool:
-    """Whether it is setuid where everybody may put a file."""
+def gives_rights_away(content: Content) -> bool:
+    """Return true for a setuid file in a world-writable directory."""
     return content.executed.setuid and content.writable_directory
 
 
 def _lasting(executed: ExecutedFile) -> Identity | None:
-    """The file, if it can come back: one in memory, or without a name, is another one each time."""
+    """Return the identity of a file that can be executed again: not of one in memory or without a name."""
     return None if executed.memfd or executed.deleted else executed.identity
-
-
-def seed(catalogue: Catalogue, content: Content, now: float, reads: bool) -> None:
-    """Takes in a program that is running already. What should have been read and could not be is left out."""
-    if (content.digest is None and reads) or _gives_rights_away(content):
-        return
-    catalogue.remember(content.executed.path, content_key(content.digest, content.size), SEEDED, now)

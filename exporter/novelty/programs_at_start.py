@@ -19,7 +19,7 @@ AT_BASE = 7  # linux/auxvec.h: where the ELF interpreter was mapped
 NOWHERE = Identity(0, (0, 0), 0, 0, 0)
 
 
-def running(proc: Path = Path("/proc")) -> Iterator[ExecutedFile]:
+def programs_at_start(proc: Path = Path("/proc")) -> Iterator[ExecutedFile]:
     """The programs and ELF interpreters of all processes that can be seen, each file once.
 
     Files that have no name any more are left out.

@@ -1,4 +1,4 @@
-"""What a scrape shows of novel binaries, ready made."""
+"""State of novelty at one moment, as a scrape shows it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class NoveltySnapshot:
-    """`open` has the newest open findings as (id, reason, path, interpreter), and when each was first seen.
+    """Totals are by reason; `open` maps (id, reason, path, interpreter) of the newest open findings to first seen.
 
-    Times are in seconds since the epoch; `totals` are by reason.
+    Times are in seconds since the epoch.
     """
 
     state: str

@@ -25,7 +25,6 @@ from exporter.probe.bpf_object import BPFObject
 from exporter.probe.exec_header import BPF_DIRECTORY, Layouts, vocabulary
 from exporter.probe.features import FEATURES
 from exporter.probe.flags import ProbeOptions
-from exporter.probe.record_queue import RecordQueue
 
 log = logging.getLogger(__name__)
 
@@ -80,14 +79,13 @@ class LoadedProbe:
     def __init__(self, loaded: Loaded, attachments: Attachments | None = None) -> None:
         self.loaded, self._attachments = loaded, attachments
         self._compiled, self._object = loaded.compiled, loaded.bpf
-        self.record_queue: RecordQueue | None = None
         self.program_type = TYPED_TRACEPOINT if self._compiled.typed else RAW_TRACEPOINT
         self.bcc_version = self._compiled.bcc_version
         self.missing: tuple[Feature, ...] = self._compiled.kernel.missing
         self._maps = self._object.maps
         self._links: dict[str, int] = {}
         self._records: list[bytes] = []
-        self._ring = RingBuffer(self._maps["records"].fd, self._take)
+        self._ring = RingBuffer(self._maps["records"].fd, self._records.append)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll = select.epoll()
         self._poll.register(self._wake, select.EPOLLIN)
@@ -138,8 +136,6 @@ class LoadedProbe:
             self.detach()
             self._ring.close()
             self._object.close()
-            if self.record_queue:
-                self.record_queue.close()
             if self._attachments:
                 self._attachments.close()
 
@@ -169,16 +165,6 @@ class LoadedProbe:
     def _run_seconds(self, program: str) -> float:
         """Time spent in a program that is loaded, in seconds."""
         return self._statistic(program, "run_time_ns") / 1e9
-
-    def keep_in(self, record_queue: RecordQueue) -> None:
-        """Keeps each record from now on until it is released there; begins with those that are there."""
-        self.record_queue = record_queue
-        self._records[:0] = [record for _, record in record_queue.read(0, RecordQueue.PARTS)]
-
-    def _take(self, record: bytes) -> None:
-        if self.record_queue:
-            self.record_queue.add(record)
-        self._records.append(record)
 
     def introductions(self) -> list[bytes]:
         """The records that came since the last call. One caller at a time."""

@@ -28,7 +28,7 @@ class RecordQueue:
         self._removed = inherited[0] - 1 if inherited else 0
         self._acknowledged = dict.fromkeys(readers, self._removed)
         self._changed = threading.Condition()
-        self._failing = self._closed = False
+        self._failing = self._closed = self._interrupted = False
         self.refused = 0
 
     def add(self, record: bytes) -> int | None:
@@ -49,9 +49,9 @@ class RecordQueue:
         return number
 
     @property
-    def before(self) -> int:
-        """Number of the last record that is not in the queue any more."""
-        return self._removed
+    def readers(self) -> Collection[str]:
+        """Names of the readers."""
+        return self._acknowledged.keys()
 
     @property
     def last(self) -> int:
@@ -61,21 +61,19 @@ class RecordQueue:
     def read(self, after: int, count: int) -> list[tuple[int, bytes]]:
         """Return up to `count` records with greater numbers than `after`, ascending. Raise OSError.
 
-        Damaged records are left out. A queue that is closed has none.
+        Damaged records are empty. A queue that is closed has none.
         """
         found: list[tuple[int, bytes]] = []
         number = max(after, self._removed)
         while number < self._last and len(found) < count and not self._closed:
             number += 1
-            record = self._blobs.get(number)
-            if record is not None:
-                found.append((number, record))
+            found.append((number, self._blobs.get(number) or b""))
         return found
 
     def wait(self, after: int, timeout_seconds: float) -> bool:
-        """Wait for a record with a greater number than `after`; return False if time is over or the queue closed."""
+        """Wait for a record with a greater number than `after`; return False if time is over or the waits are ended."""
         with self._changed:
-            self._changed.wait_for(lambda: self._last > after or self._closed, timeout_seconds)
+            self._changed.wait_for(lambda: self._last > after or self._interrupted, timeout_seconds)
             return self._last > after and not self._closed
 
     def acknowledge(self, reader: str, number: int) -> None:
@@ -95,9 +93,14 @@ class RecordQueue:
         """Number of records in the queue."""
         return self._last - self._removed
 
-    def close(self) -> None:
-        """End all waiting and close the map."""
+    def interrupt(self) -> None:
+        """End all waits, also later ones."""
         with self._changed:
-            self._closed = True
+            self._interrupted = True
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """End all waits and close the map."""
+        self._closed = True
+        self.interrupt()
         self._blobs.close()

@@ -1,20 +1,21 @@
-"""A probe that counts, and what reads it: pinned where that is possible, else for as long as this process runs."""
+"""An attached probe and its pipeline: pinned where possible, else for as long as this process runs."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.collectors.flags import SeriesOptions
-from exporter.collectors.pipeline import Pipeline
+from exporter.collectors.pipeline import CHECKPOINT, NOVELTY, Pipeline
+from exporter.events.decode import Introduction
+from exporter.kernel.blob_map import BlobMap
 from exporter.kernel.bpffs import Pins, PinsUnavailable
-from exporter.metrics.checkpoint import Checkpoint
-from exporter.metrics.family import AnyFamily
 from exporter.probe.probe import Probe
 from exporter.probe.program import ProbeSettings
+from exporter.probe.record_queue import RecordQueue
 from exporter.service.handover import Handover
 
 log = logging.getLogger(__name__)
@@ -22,44 +23,44 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ActiveProbe:
-    """An attached probe, its pipeline, and how it came to be pinned; empty if it is not."""
+    """An attached probe and its pipeline.
+
+    `pinned` says how the pins came about, and is empty without pins. `inherited` has the introductions from the ring
+    buffer of an older probe that novelty has not judged.
+    """
 
     probe: Probe
     pipeline: Pipeline
     pinned: str = ""
+    inherited: Sequence[Introduction] = ()
 
 
 @contextmanager
 def counting(
-    path: str,
-    settings: ProbeSettings,
-    series: SeriesOptions,
-    novelty: Callable[[], Iterable[AnyFamily]],
-    *,
-    unpin: bool,
+    path: str, settings: ProbeSettings, series: SeriesOptions, *, novelty: bool, unpin: bool
 ) -> Iterator[ActiveProbe]:
-    """Counts, with what is pinned in a directory; not pinned if that is empty, or cannot be had, which is said.
+    """Count with what is pinned in a directory; without pins if `path` is empty or cannot be used, which is logged.
 
-    `unpin`: nothing stays pinned. Raises ExporterError.
+    With `novelty`, records are queued for it. With `unpin`, nothing stays pinned. Raise ExporterError.
     """
     pins = _pins(path)
-    found = pins and _pinned(pins, settings, series, novelty)
-    if pins and found:
-        with closing(pins), closing(found.probe):
-            yield found
-            found.pipeline.settle()
+    active = pins and _pinned(pins, settings, series, novelty=novelty)
+    if pins and active:
+        with closing(pins), closing(active.probe), closing(active.pipeline):
+            yield active
+            active.pipeline.flush()
             if unpin:
                 pins.remove_all()
-                log.info("unpinned: nothing is counted any more")
+                log.info("unpinned: counting has ended")
             else:
-                log.info("counting goes on in the kernel; exec_exporter unpin ends it")
+                log.info("counting continues in the kernel until exec_exporter unpin")
         return
     with closing(Probe(settings)) as probe:
         probe.refresh_settings()
         probe.attach()
-        pipeline = Pipeline(probe, series, novelty)
-        pipeline.names.hold([])
-        yield ActiveProbe(probe, pipeline)
+        queue = RecordQueue(BlobMap.create("records", RecordQueue.PARTS), (NOVELTY,)) if novelty else None
+        with closing(Pipeline(probe, series, queue)) as pipeline:
+            yield ActiveProbe(probe, pipeline)
 
 
 def _pins(path: str) -> Pins | None:
@@ -68,24 +69,19 @@ def _pins(path: str) -> Pins | None:
     try:
         return Pins(Path(path))
     except PinsUnavailable as error:
-        _say(f"{error}")
+        _warn(f"{error}")
         return None
 
 
-def _pinned(
-    pins: Pins, settings: ProbeSettings, series: SeriesOptions, novelty: Callable[[], Iterable[AnyFamily]]
-) -> ActiveProbe | None:
-    def readers(probe: Probe, checkpoint: Checkpoint, seeding: bool) -> Pipeline:
-        return Pipeline(probe, series, novelty, checkpoint, seeding=seeding)
-
-    handover = Handover(pins, settings, readers)
+def _pinned(pins: Pins, settings: ProbeSettings, series: SeriesOptions, *, novelty: bool) -> ActiveProbe | None:
+    handover = Handover(pins, settings, series, (CHECKPOINT, NOVELTY) if novelty else (CHECKPOINT,))
     try:
-        return ActiveProbe(*handover.begin(), handover.how)
+        return ActiveProbe(*handover.begin(), handover.how, handover.inherited)
     except OSError as error:
-        _say(f"{pins.path}: {error.strerror}")
+        _warn(f"{pins.path}: {error.strerror}")
         pins.close()
         return None
 
 
-def _say(why: str) -> None:
-    log.warning("nothing is pinned, so counting ends with the exporter (%s); --bpf.pin-path= says that it may", why)
+def _warn(reason: str) -> None:
+    log.warning("nothing is pinned, so counting ends with the exporter (%s); --bpf.pin-path= allows that", reason)

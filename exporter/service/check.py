@@ -13,6 +13,7 @@ from exporter.collectors.pipeline import Pipeline
 from exporter.errors import ExporterError
 from exporter.kernel import preflight
 from exporter.kernel.bpffs import pinned_in
+from exporter.metrics.scrape import Scrape
 from exporter.probe.attachments import cost_of
 from exporter.probe.hooks import Hook
 from exporter.probe.probe import Probe
@@ -37,7 +38,7 @@ def check(options: Options) -> None:
         probe.attach()
         pipeline = Pipeline(probe, options.series)
         os.waitpid(os.posix_spawn("/proc/self/exe", [sys.executable, "-c", ""], {}), 0)
-        families = {family.name: family for family in pipeline.scrape.collect()}
+        families = {family.name: family for family in Scrape(pipeline.collectors).collect()}
         runs = families["exec_exporter_probe_runs"].samples[0].value if "exec_exporter_probe_runs" in families else 0
         print(f"exec_exporter {__version__}, BCC {probe.bcc_version}")
         print(f"probe: compiled, loaded as {probe.program_type}, attached; {runs:.0f} executions seen")

@@ -1,10 +1,10 @@
-"""Which probe counts when the exporter starts: the one that is pinned, or a new one that takes over from it.
+"""Which probe counts when the exporter starts: the pinned one, or a new one that takes over from it.
 
-Each step of that can be the last of a process that is killed, and the next start comes to the same end:
+The process may be killed before, in and after each step, and the next start ends in the same state:
 
-    pin     the new generation, whole or not at all: what is not whole is removed
-    switch  the slots to its programs: where there are two generations, the newer takes over again
-    read    the older one's maps a last time, into the checkpoint: read again, they say what they said
+    pin     the new generation, entirely or not at all: incomplete ones are removed
+    switch  the slots to its programs: of two generations, the newer one takes over again
+    read    the older one's maps a last time, into the checkpoint: reading them again gives the same
     remove  the older one's pins: until then nothing that the newer one counts is in the checkpoint
 """
 
@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Collection, Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
 
 import psutil
 
-from exporter.collectors.pipeline import Pipeline
-from exporter.events.names import Introduced
+from exporter.collectors.flags import SeriesOptions
+from exporter.collectors.pipeline import NOVELTY, Pipeline
+from exporter.events.decode import DecodeError, Decoder, Introduction
 from exporter.kernel.blob_map import BlobMap
 from exporter.kernel.bpf_map import Map
 from exporter.kernel.bpffs import Pins
@@ -28,34 +30,31 @@ from exporter.probe.attachments import Attachments
 from exporter.probe.probe import SOURCE, Probe
 from exporter.probe.program import Loaded, ProbeSettings, load
 from exporter.probe.record_queue import RecordQueue
-from exporter.service.pinned_generation import GONE, MAKING, DamagedError, Generation, digest
+from exporter.service.pinned_format import upgrade
+from exporter.service.pinned_generation import CHECKPOINT, GONE, INTAKE, MAKING, DamagedError, Generation, digest
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT = "ledger"  # the pin of earlier versions, from which counting goes on
-READERS = "checkpoint", "novelty"
-Readers = Callable[[Probe, Checkpoint, bool], Pipeline]
-
 
 class Handover:
-    """Begins, or goes on, counting with what is pinned.
+    """Start or continue to count with what is pinned. `readers` are those of the record queue.
 
-    `readers` makes the pipeline of a probe, which goes on from the checkpoint and, if told so, finds out what runs
-    already.
+    After `begin`, `how` says what it did, and `inherited` has the introductions from rings that were removed, as far
+    as novelty has not judged them.
     """
 
-    def __init__(self, pins: Pins, settings: ProbeSettings, readers: Readers) -> None:
-        self._pins, self._settings, self._readers = pins, settings, readers
-        self._introduced: list[Introduced] = []  # in rings that are gone
-        self.how = ""  # it began
+    def __init__(self, pins: Pins, settings: ProbeSettings, series: SeriesOptions, readers: Collection[str]) -> None:
+        self._pins, self._settings, self._series, self._readers = pins, settings, series, readers
+        self.inherited: list[Introduction] = []
+        self.how = ""
 
     def begin(self) -> tuple[Probe, Pipeline]:
-        """A probe that is attached, and its pipeline. Raises ExporterError, and OSError where nothing can be pinned."""
+        """Return an attached probe and its pipeline. Raise ExporterError, and OSError if nothing can be pinned."""
         try:
             return self._begin()
-        except (DamagedError, FileNotFoundError, LookupError, ValueError) as error:  # or a state that nobody can read
+        except (DamagedError, FileNotFoundError, LookupError, ValueError) as error:  # or a checkpoint nobody can read
             where = self._pins.path
-            log.warning("what is pinned in %s is damaged (%s): it is removed, and counting starts anew", where, error)
+            log.warning("what is pinned in %s is damaged (%s): removing it, counts restart from 0", where, error)
             self._pins.remove_all()
             return self._begin()
 
@@ -63,16 +62,17 @@ class Handover:
         for name in self._pins.names():
             if name.startswith((MAKING, GONE)):
                 self._pins.remove(name)
+        upgrade(self._pins)
         numbers = self._pins.generations()
         checkpoint = self._checkpoint(bool(numbers))
         wanted = digest(SOURCE, self._settings)
         if not numbers:
             newer = self._load(wanted, None)
-            Generation(self._pins, 1).write(newer.loaded, BlobMap.create("intake", RecordQueue.PARTS))
+            self._generation(1).write(newer.loaded, BlobMap.create(INTAKE, RecordQueue.PARTS))
             newer.refresh_settings()
             newer.attach()
-            self.how = "counting was begun"
-            return newer, self._reading(newer, 1, checkpoint, anew=True)
+            self.how = "generation 1 is new"
+            return newer, self._continue(newer, 1, checkpoint, seeding=True)
         last, older = numbers[0], self._open(numbers[0])
         for number in numbers[1:]:
             newer = self._open(number)
@@ -81,25 +81,33 @@ class Handover:
         if older.digest == wanted and self._settings.hash_key in (b"", older.hash_key):
             older.refresh_settings()
             older.attach()
-            self.how = f"generation {last} goes on"
-            return older, self._reading(older, last, checkpoint, anew=False)
+            self.how = f"generation {last} continues"
+            return older, self._continue(older, last, checkpoint, seeding=False)
         newer = self._load(wanted, older.loaded)
-        anew = not _alike(older, newer, "processes")
-        Generation(self._pins, last + 1).write(newer.loaded, self._blobs(last, older, newer))
+        seeding = not _alike(older, newer, "processes")
+        self._generation(last + 1).write(newer.loaded, self._blobs(last, older, newer))
         self._take_over(last, older, newer, checkpoint)
         self.how = f"generation {last + 1} took over"
-        return newer, self._reading(newer, last + 1, checkpoint, anew=anew)
+        return newer, self._continue(newer, last + 1, checkpoint, seeding=seeding)
+
+    def _generation(self, number: int) -> Generation:
+        return Generation(self._pins, number)
 
     def _load(self, wanted: str, before: Loaded | None) -> Probe:
         loaded = replace(load(SOURCE, self._settings, before), digest=wanted)
         return Probe(self._settings, loaded, Attachments(self._pins))
 
-    def _reading(self, probe: Probe, number: int, checkpoint: Checkpoint, *, anew: bool) -> Pipeline:
-        probe.keep_in(RecordQueue(BlobMap(Map.of(self._pins.get(f"{number}/intake"))), READERS))
-        pipeline = self._readers(probe, checkpoint, anew)
-        pipeline.names.hold(self._introduced)
-        pipeline.settle()
+    def _open(self, number: int) -> Probe:
+        loaded = self._generation(number).open()
+        return Probe(replace(self._settings, collect=loaded.collect), loaded, Attachments(self._pins), adopted=True)
+
+    def _continue(self, probe: Probe, number: int, checkpoint: Checkpoint, *, seeding: bool) -> Pipeline:
+        pipeline = Pipeline(probe, self._series, self._queue(number), checkpoint, seeds=None if seeding else {})
+        pipeline.flush()
         return pipeline
+
+    def _queue(self, number: int) -> RecordQueue:
+        return RecordQueue(self._generation(number).intake(), self._readers)
 
     def _checkpoint(self, needed: bool) -> Checkpoint:
         if CHECKPOINT in self._pins.names():
@@ -110,18 +118,14 @@ class Handover:
         self._pins.pin(CHECKPOINT, checkpoint.fd)
         return checkpoint
 
-    def _open(self, number: int) -> Probe:
-        loaded = Generation(self._pins, number).open()
-        return Probe(replace(self._settings, collect=loaded.collect), loaded, Attachments(self._pins), adopted=True)
-
     def _blobs(self, number: int, older: Probe, newer: Probe) -> BlobMap:
-        """Where the newer generation's records are kept: where the older one's are, if it is the same ring."""
+        """Return the map of the newer generation's queue: the older one's, if both use the same ring."""
         if _same(older, newer, "records"):
-            return BlobMap(Map.of(self._pins.get(f"{number}/intake")))
-        return BlobMap.create("intake", RecordQueue.PARTS)
+            return self._generation(number).intake()
+        return BlobMap.create(INTAKE, RecordQueue.PARTS)
 
     def _take_over(self, number: int, older: Probe, newer: Probe, checkpoint: Checkpoint) -> None:
-        """Ends a generation, after which the newer counts alone."""
+        """End a generation; from then on only the newer one counts."""
         copying = _alike(older, newer, "processes") and not _same(older, newer, "processes")
         newer.refresh_settings()
         if copying:
@@ -131,35 +135,40 @@ class Handover:
         if copying:
             _copy_processes(older, newer)  # those that have come meanwhile
             _forget_dead(newer)
-        older.keep_in(RecordQueue(BlobMap(Map.of(self._pins.get(f"{number}/intake"))), READERS))
-        pipeline = self._readers(older, checkpoint, False)
-        pipeline.names.hold([])
-        pipeline.settle()
-        if not _same(older, newer, "records"):
-            self._introduced += pipeline.names.held()
-        Generation(self._pins, number).remove()
+        with closing(self._queue(number)) as queue:
+            pipeline = Pipeline(older, self._series, queue, checkpoint, seeds={})
+            pipeline.flush()
+            if NOVELTY in self._readers and not _same(older, newer, "records"):
+                self.inherited += _introductions(queue, pipeline.decoder)
+        self._generation(number).remove()
         older.close()
 
 
+def _introductions(queue: RecordQueue, decoder: Decoder) -> Iterator[Introduction]:
+    for _, record in queue.read(0, RecordQueue.PARTS):
+        with suppress(DecodeError):
+            yield decoder.introduction(record)
+
+
 def _same(older: Probe, newer: Probe, name: str) -> bool:
-    """Whether both use the same map."""
+    """Return True if both use the same map."""
     return older.map_id(name) == newer.map_id(name)
 
 
 def _alike(older: Probe, newer: Probe, name: str) -> bool:
-    """Whether what is in a map means the same in both."""
+    """Return True if keys and values of a map mean the same in both."""
     one, other = (probe.loaded.compiled.maps[name] for probe in (older, newer))
     return (one.key, one.value) == (other.key, other.value)
 
 
 def _copy_processes(older: Probe, newer: Probe) -> None:
-    """Those that the newer map has not."""
+    """Copy the processes that the newer map lacks."""
     for key, value in older.entries("processes"):
         newer.maps["processes"].put(key, value, new=True)
 
 
 def _forget_dead(probe: Probe) -> None:
-    """Processes that have ended while they were copied."""
+    """Remove the processes that have ended while they were copied."""
     for key in [key for key, _ in probe.entries("processes")]:
         if not psutil.pid_exists(int.from_bytes(key, sys.byteorder)):
             probe.maps["processes"].remove(key)

@@ -1,99 +1,105 @@
-"""Novelty as the options ask for it: what has to be there before the probe, what begins after it, and what ends it."""
+"""Novelty as the options configure it: opened before the probe is loaded, started after it is attached."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from exporter.catalogue.accepted_file import AcceptedFile
 from exporter.catalogue.learning import Learning
 from exporter.catalogue.recovery import RecoveringCatalogue
-from exporter.collectors.novelty import NoveltyCollector, novelty_off
+from exporter.collectors.novelty import novelty_families, novelty_off
 from exporter.compiler.kernel_types import Feature
-from exporter.events.decode import Decoder, ExecKey, Introduction
+from exporter.events.decode import ExecKey, Introduction
 from exporter.events.event_arguments import lacks_cgroup, not_asked, unavailable
 from exporter.events.event_json import as_json
-from exporter.events.names import Names
+from exporter.events.labels import Labels
 from exporter.host.capabilities import CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE
 from exporter.host.dpkg import Dpkg
 from exporter.host.packages import Packages
 from exporter.host.rpm import Rpm
 from exporter.metrics.family import AnyFamily
-from exporter.novelty.detector import Novelty
+from exporter.novelty.baseline import Baseline
+from exporter.novelty.detector import Bounds, Detector, Introductions
 from exporter.novelty.file_content import Reader
-from exporter.novelty.hashing import Limits
+from exporter.novelty.hashing import Hasher, Limits
+from exporter.novelty.worker import Worker
+from exporter.probe.record_queue import RecordQueue
 from exporter.service.options import Options
 
 
 class NoveltySetup:
-    """Finds novel binaries, or, if the options switch that off, says that it does not. Raises ExporterError."""
+    """Detect novel binaries, unless the options disable it.
+
+    Raise ExporterError if the accepted file is wrong. A catalogue that cannot be used is retried.
+    """
 
     def __init__(self, options: Options) -> None:
         self._options, self._record = options.novelty, options.record
-        self._known = options.probe.map_entries
+        self._map_entries = options.probe.map_entries
         self.accepted_file = AcceptedFile(options.novelty.accepted_file)
         path = options.novelty.catalogue_path
-        on = path and "novelty" in options.collectors and not options.output.once
-        self._recovering = RecoveringCatalogue(Path(path)) if on else None
-        self._novelty: Novelty | None = None
+        self.enabled = bool(path) and "novelty" in options.collectors and not options.output.once
+        self._recovering = RecoveringCatalogue(Path(path)) if self.enabled else None
+        self._worker: Worker | None = None
 
     @property
     def hash_key(self) -> bytes:
-        """The key of the probe's path hashes: what keys of the map mean depends on it, and is kept."""
+        """Key of the probe's path hashes, stored in the catalogue: the keys of the probe's maps depend on it."""
         return self._recovering.hash_key if self._recovering else b""
 
     @property
     def capabilities(self) -> frozenset[int]:
-        """What it needs to see the programs of all users."""
-        reads = self._recovering and self._options.content_hash
+        """Capabilities needed to read the programs of all users."""
+        reads = self.enabled and self._options.content_hash
         return frozenset({CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE}) if reads else frozenset()
 
-    def start(self, names: Names, decoder: Decoder, missing: Iterable[Feature]) -> None:
-        """Begins to look at what the catalogue is told. `missing` is what this kernel lacks."""
-        if self._recovering is None:
-            names.observe(None)
-            return
-        options, record_options = self._options, self._record
+    def labels(self) -> Mapping[bytes, Labels]:
+        """Return the labels of the keys in the catalogue, the newest."""
+        catalogue = self._recovering and self._recovering.catalogue
+        return catalogue.meanings(self._map_entries) if catalogue else {}
+
+    def start(self, queue: RecordQueue, introductions: Introductions, missing: Iterable[Feature]) -> None:
+        """Start to detect, if enabled. `missing` are the features that this kernel lacks."""
+        if self._recovering:
+            options, reader = self._options, self._reader()
+            detector = Detector(
+                introductions,
+                self._as_json(missing),
+                reader,
+                Baseline(Learning(options.learning_seconds), reader, trust_packages=options.learning_packages),
+                self.accepted_file,
+                Bounds(options.catalogue_entries, options.findings_series),
+            )
+            self._worker = Worker(detector, self._recovering, queue)
+            self._worker.start()
+
+    def _reader(self) -> Reader:
+        options = self._options
         packages = Packages((Dpkg(Path(options.rootfs)), Rpm(Path(options.rootfs))))
-        limits = Limits(options.content_bytes, options.content_rate) if options.content_hash else None
-        lacking = {**not_asked(record_options.argv_bytes, record_options.env), **unavailable(missing), **lacks_cgroup()}
+        hasher = Hasher(Limits(options.content_bytes, options.content_rate)) if options.content_hash else None
+        return Reader(options.rootfs, hasher, packages)
 
-        def record(key: ExecKey, introduction: Introduction) -> dict[str, Any]:
+    def _as_json(self, missing: Iterable[Feature]) -> Callable[[ExecKey, Introduction], dict[str, Any]]:
+        """Return a function from introductions to JSON, which gives the reason for each argument that is missing."""
+        argv_bytes, env = self._record.argv_bytes, self._record.env
+        lacking = {**not_asked(argv_bytes, env), **unavailable(missing), **lacks_cgroup()}
+
+        def convert(key: ExecKey, introduction: Introduction) -> dict[str, Any]:
             boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-            return as_json(key, introduction, lacking, boot_time_ns=boot, env=record_options.env)
+            return as_json(key, introduction, lacking, boot_time_ns=boot, env=env)
 
-        self._novelty = Novelty(
-            self._recovering,
-            names,
-            decoder,
-            Reader(options.rootfs, limits, packages),
-            Learning(options.learning_seconds),
-            self.accepted_file,
-            record,
-            options.catalogue_entries,
-            options.findings_series,
-            options.learning_packages,
-        )
-        if self._recovering.catalogue:
-            names.preload(self._recovering.catalogue.meanings(self._known))
-        names.observe(self._novelty.observe)
-        self._novelty.start()
-
-    @property
-    def judged(self) -> int | None:
-        """Of the records in the order in which they came, how many need not be kept; None: none need be."""
-        return self._novelty.judged if self._novelty else None
+        return convert
 
     def collect(self) -> Iterable[AnyFamily]:
-        """The metrics of novel binaries."""
-        novelty = self._novelty
-        return NoveltyCollector(lambda: novelty.view).collect() if novelty else novelty_off()
+        """Return the metrics of novel binaries."""
+        return novelty_families(self._worker.snapshot) if self._worker else novelty_off()
 
     def close(self) -> None:
-        """Writes down what has been seen, and ends."""
-        if self._novelty:
-            self._novelty.close()
+        """Judge what is in the queue and close the catalogue."""
+        if self._worker:
+            self._worker.close()
         elif self._recovering:
             self._recovering.close()

@@ -1,4 +1,4 @@
-"""One probe, pinned: its maps, its programs, and the description by which another process can take it over."""
+"""One pinned probe: its maps, its programs, and the description by which another process can take it over."""
 
 from __future__ import annotations
 
@@ -24,22 +24,20 @@ from exporter.probe.exec_header import BPF_DIRECTORY
 from exporter.probe.features import FEATURES
 from exporter.probe.program import PROGRAM, Loaded, ProbeSettings, definitions
 
-# What a probe is made from besides its source, the table of features and its settings.
+FORMAT = 2  # of names among the pins, of the description and of the checkpoint; see pinned_format
+CHECKPOINT, DESCRIPTION, INTAKE = "checkpoint", "description", "intake"  # pins; the last is the map of the queue
+MAKING, GONE = "making-", "gone-"  # prefixes of directories that are incomplete: not yet pinned, or being removed
 COMPILER = Path(compiler.__file__).parent
 
 
-# Of a directory that is not whole: not yet, or not any more.
-MAKING, GONE = "making-", "gone-"
-
-
 class DamagedError(Exception):
-    """What is pinned is not what a generation consists of."""
+    """The pins are not those of a generation."""
 
 
 def digest(source: str, settings: ProbeSettings) -> str:
-    """Stands for everything that decides what the program and its maps are; the same text, the same probe.
+    """Return a digest of everything that programs and maps are made from: equal digests, equal probes.
 
-    Of the instructions themselves it cannot be made: to have them, they would have to be compiled.
+    To digest the instructions themselves, they would have to be compiled first.
     """
     found = hashlib.sha256(source.encode())
     for path in sorted((*BPF_DIRECTORY.glob("*.[ch]"), *COMPILER.glob("*.py"), Path(features.__file__))):
@@ -50,20 +48,20 @@ def digest(source: str, settings: ProbeSettings) -> str:
 
 
 class Generation:
-    """The directory of a generation among the pins."""
+    """The directory of a generation among the pins. Methods raise OSError."""
 
     def __init__(self, pins: Pins, number: int) -> None:
         self._pins, self.number = pins, number
 
     def write(self, loaded: Loaded, intake: BlobMap) -> None:
-        """Pins a probe, whole or not at all, and where records of it are kept. Raises OSError."""
+        """Pin a probe and the map of its record queue, entirely or not at all."""
         making = f"{MAKING}{self.number}"
         self._pins.remove(making)
         self._pins.make_directory(making)
-        description = _text_map(_describe(loaded))
+        description = description_map(_describe(loaded))
         everything = {
-            "description": description.fd,
-            "intake": intake.map.fd,
+            DESCRIPTION: description.fd,
+            INTAKE: intake.map.fd,
             **{f"map_{name}": one.fd for name, one in loaded.bpf.maps.items()},
             **{f"program_{name}": descriptor for name, descriptor in loaded.bpf.programs.items()},
         }
@@ -74,30 +72,46 @@ class Generation:
         self._pins.rename(making, str(self.number))
 
     def open(self) -> Loaded:
-        """The probe that is pinned. Raises DamagedError, or OSError where something is missing."""
-        description = Map.of(self._get("description"))
+        """Return the pinned probe. Raise DamagedError."""
+        described = self.description()
         try:
-            told = json.loads(zlib.decompress(description.at(0)[0]))
-            compiled = _compiled(told)
-        except (ValueError, KeyError, TypeError, zlib.error) as error:
+            if described["format"] != FORMAT:
+                raise DamagedError(f"generation {self.number} is of format {described['format']}")
+            compiled = _compiled(described)
+        except (ValueError, KeyError, TypeError) as error:
             raise DamagedError(f"the description of generation {self.number} cannot be read") from error
-        finally:
-            os.close(description.fd)
         maps = {name: Map.of(self._get(f"map_{name}")) for name in compiled.maps}
         for name, one in maps.items():
             wanted = compiled.maps[name].info
             if bpf_syscall.map_info(one.fd)._replace(id=0) != wanted._replace(id=0):
-                raise DamagedError(f"map {name} of generation {self.number} is not what its description says")
+                raise DamagedError(f"map {name} of generation {self.number} differs from its description")
         names = [name.removeprefix("program_") for name in self._pins.names(f"{self.number}") if name[:8] == "program_"]
         if PROGRAM not in names:
             raise DamagedError(f"generation {self.number} has no program {PROGRAM}")
         programs = {name: self._get(f"program_{name}") for name in names}
         bpf = BPFObject(compiled, maps, programs)
-        hash_key = base64.b64decode(told["hash_key"])
-        return Loaded(compiled, bpf, hash_key, told["digest"], frozenset(told["collect"]))
+        hash_key = base64.b64decode(described["hash_key"])
+        return Loaded(compiled, bpf, hash_key, described["digest"], frozenset(described["collect"]))
+
+    def description(self) -> dict[str, Any]:
+        """Return the pinned description. Raise DamagedError."""
+        pinned = Map.of(self._get(DESCRIPTION))
+        try:
+            described = json.loads(zlib.decompress(pinned.at(0)[0]))
+        except (ValueError, zlib.error) as error:
+            raise DamagedError(f"the description of generation {self.number} cannot be read") from error
+        finally:
+            os.close(pinned.fd)
+        if not isinstance(described, dict):
+            raise DamagedError(f"the description of generation {self.number} cannot be read")
+        return described
+
+    def intake(self) -> BlobMap:
+        """Return the map of its record queue."""
+        return BlobMap(Map.of(self._get(INTAKE)))
 
     def remove(self) -> None:
-        """Removes its pins. Raises OSError."""
+        """Remove its pins."""
         self._pins.rename(str(self.number), f"{GONE}{self.number}")
         self._pins.remove(f"{GONE}{self.number}")
 
@@ -105,15 +119,18 @@ class Generation:
         return self._pins.get(f"{self.number}/{name}")
 
 
-def _text_map(text: bytes) -> Map:
-    made = Map.create(ARRAY, 4, len(text), 1, name="description")
+def description_map(described: dict[str, Any]) -> Map:
+    """Return a new map that holds a description. Raise OSError."""
+    text = zlib.compress(json.dumps(described).encode("ascii"))
+    made = Map.create(ARRAY, 4, len(text), 1, name=DESCRIPTION)
     made.set(0, text)
     return made
 
 
-def _describe(loaded: Loaded) -> bytes:
+def _describe(loaded: Loaded) -> dict[str, Any]:
     compiled, kernel = loaded.compiled, loaded.compiled.kernel
-    told = {
+    return {
+        "format": FORMAT,
         "digest": loaded.digest,
         "collect": sorted(loaded.collect),
         "hash_key": base64.b64encode(loaded.hash_key).decode(),
@@ -127,17 +144,16 @@ def _describe(loaded: Loaded) -> bytes:
         "tracepoint": kernel.tracepoint,
         "vocabulary": compiled.vocabulary,
     }
-    return zlib.compress(json.dumps(told).encode("ascii"))
 
 
-def _compiled(told: dict[str, Any]) -> Compiled:
-    missing = tuple(feature for feature in FEATURES if feature.name in told["missing"])
+def _compiled(described: dict[str, Any]) -> Compiled:
+    missing = tuple(feature for feature in FEATURES if feature.name in described["missing"])
     return Compiled(
-        {name: base64.b64decode(code) for name, code in told["programs"].items()},
-        {name: CompiledMap(MapInfo(*info), key, value) for name, (info, key, value) in told["maps"].items()},
-        {int(number): name for number, name in told["numbers"].items()},
-        told["typed"],
-        told["bcc_version"],
-        KernelFacts(missing, told["functions"], told["tracepoint"]),
-        told["vocabulary"],
+        {name: base64.b64decode(code) for name, code in described["programs"].items()},
+        {name: CompiledMap(MapInfo(*info), key, value) for name, (info, key, value) in described["maps"].items()},
+        {int(number): name for number, name in described["numbers"].items()},
+        described["typed"],
+        described["bcc_version"],
+        KernelFacts(missing, described["functions"], described["tracepoint"]),
+        described["vocabulary"],
     )

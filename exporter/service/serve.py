@@ -11,12 +11,13 @@ from itertools import chain
 from exporter.collectors.config_files import config_files
 from exporter.collectors.flags import ALWAYS
 from exporter.collectors.housekeeping import Housekeeping, in_background
-from exporter.collectors.pipeline import Pipeline
 from exporter.host import capabilities, libc
 from exporter.host.capabilities import CAPABILITIES
 from exporter.host.sd_notify import notify
 from exporter.kernel import preflight
 from exporter.metrics.exposition import Exposition
+from exporter.metrics.scrape import Scrape
+from exporter.novelty.detector import Introductions
 from exporter.probe.probe import Probe
 from exporter.probe.program import TRACEPOINT
 from exporter.service.active_probe import ActiveProbe, counting
@@ -37,18 +38,25 @@ def serve(options: Options) -> None:
         novelty = stack.enter_context(closing(NoveltySetup(options)))
         pins = "" if output.once else options.pins.path
         settings, unpin = options.probe_settings(novelty.hash_key), options.pins.unpin_on_stop
-        active = stack.enter_context(counting(pins, settings, options.series, novelty.collect, unpin=unpin))
+        counts = counting(pins, settings, options.series, novelty=novelty.enabled, unpin=unpin)
+        active = stack.enter_context(counts)
         probe, pipeline = active.probe, active.pipeline
         kept = capabilities.drop(pipeline.try_out, keep=novelty.capabilities)
         libc.trim_heap()
-        novelty.start(pipeline.names, pipeline.decoder, probe.missing)
-        stack.enter_context(in_background(Housekeeping(probe, pipeline, judged=lambda: novelty.judged), probe))
+        if pipeline.queue and novelty.enabled:
+            pipeline.preload(novelty.labels())
+            introductions = Introductions(pipeline.decoder, pipeline.labels, pipeline.take_used, active.inherited)
+            novelty.start(pipeline.queue, introductions, probe.missing)
+        stack.callback(novelty.close)  # before the queue is closed
+        stack.callback(pipeline.drain)  # for novelty, the last records
+        stack.enter_context(in_background(Housekeeping(probe, pipeline), probe))
 
         # While running: housekeeping, novelty and HTTP have their own threads.
         files = (novelty.accepted_file, http.file) if http else (novelty.accepted_file,)
-        exposition = Exposition(lambda: chain(pipeline.scrape.collect(), config_files(files)))
+        scrape = Scrape({**pipeline.collectors, "novelty": novelty.collect})
+        exposition = Exposition(lambda: chain(scrape.collect(), config_files(files)))
         if http:
-            running = http.start(exposition, lambda: _unready(probe, pipeline))
+            running = http.start(exposition, lambda: _unready(probe, scrape))
             stack.callback(http.stop)
         else:
             running = write(output, exposition)
@@ -81,9 +89,9 @@ def summary(active: ActiveProbe, kept: frozenset[int]) -> str:
     return f"probe attached to {TRACEPOINT}, {pinned}; this kernel lacks {lacks}; capabilities kept: {names}"
 
 
-def _unready(probe: Probe, pipeline: Pipeline) -> str:
+def _unready(probe: Probe, scrape: Scrape) -> str:
     """Return why scrapes are incomplete, or an empty string."""
     if not probe.attached:
         return "not attached"
-    failing = [name for name in pipeline.scrape.failing if name in ALWAYS]
+    failing = [name for name in scrape.failing if name in ALWAYS]
     return f"last reading failed: {', '.join(failing)}" if failing else ""

@@ -17,6 +17,7 @@ from exporter.collectors.pipeline import Pipeline
 from exporter.events.labels import Labels
 from exporter.metrics.exposition import GZIP_LEVEL, Exposition
 from exporter.metrics.render import TEXT, Renderer
+from exporter.metrics.scrape import Scrape
 from exporter.probe.probe import Probe
 from exporter.probe.program import ProbeSettings
 from tests.bench import packages
@@ -36,9 +37,11 @@ def filled(entries, room):
     with closing(Probe(ProbeSettings(collect=frozenset(), map_entries=room))) as probe:
         pipeline = Pipeline(probe, SeriesOptions(limit=room))
         fill(probe, entries)
-        for number, (key, _) in enumerate(probe.entries("execs")):
-            path = f"/usr/lib/some-package/program-{number:06}"
-            pipeline.catalogue._labels[key] = Labels(path, "/lib64/ld-linux-x86-64.so.2", "null")
+        paths = (f"/usr/lib/some-package/program-{number:06}" for number in range(entries))
+        keys = (key for key, _ in probe.entries("execs"))
+        pipeline.preload(
+            {key: Labels(path, "/lib64/ld-linux-x86-64.so.2", "null") for key, path in zip(keys, paths, strict=True)}
+        )
         yield probe, pipeline
 
 
@@ -61,14 +64,15 @@ def ours(entries, scrapes, room=1 << 17):
     """Rows for the parts of a scrape, whole scrapes, four at once, and a plain generate_latest."""
     parts = {"reading": [], "rendering": [], "compression": [], "all": [], f"{SCRAPERS} at once": [], "plain": []}
     with filled(entries, room) as (_, pipeline):
-        renderer, exposition = Renderer(TEXT), Exposition(pipeline.scrape.collect)
+        collector, renderer = Scrape(pipeline.collectors), Renderer(TEXT)
+        exposition = Exposition(collector.collect)
 
         async def hold_gil():
             await asyncio.gather(*(exposition.body(TEXT, True) for _ in range(SCRAPERS)))
 
         progress = Progress(f"scrapes of {entries:,} series", scrapes + 1)
         for scrape in range(scrapes + 1):
-            families, reading = cpu_ms(lambda: list(pipeline.scrape.collect()))
+            families, reading = cpu_ms(lambda: list(collector.collect()))
             body, rendering = cpu_ms(lambda families=families: renderer.render(families))
             _, compression = cpu_ms(lambda body=body: gzip.compress(body, GZIP_LEVEL, mtime=0))
             _, together = cpu_ms(lambda: asyncio.run(hold_gil()))

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.collectors.flags import SeriesOptions
 from exporter.collectors.pipeline import Pipeline
 from exporter.events.labels import Labels
+from exporter.metrics.scrape import Scrape
 from exporter.probe.probe import Probe
 from exporter.probe.program import ProbeSettings
 
@@ -16,9 +17,8 @@ class Running:
     def __init__(self, probe, series):
         self.probe = probe
         self.pipeline = Pipeline(probe, series)
-        self.names = self.pipeline.names
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self.pipeline.scrape)
+        self._registry.register(Scrape(self.pipeline.collectors))
 
     def scrape(self):
         text = generate_latest(self._registry).decode()

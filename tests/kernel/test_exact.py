@@ -87,7 +87,7 @@ def test_names_that_came_late_but_before_the_scrape_are_complete(tmp_path):
         for _ in range(60):
             for program in programs:
                 execute(program)
-            exporter.names.update()
+            exporter.pipeline.drain()
         scraped = exporter.scrape()
     assert scraped.value("exec_exporter_introductions_deferred_total") > 0
     assert set(scraped.executions(tmp_path).values()) == {60}

@@ -241,5 +241,5 @@ def test_a_name_that_the_kernel_has_forgotten_and_read_again_is_still_the_same_k
     Path("/proc/sys/vm/drop_caches").write_text("2")
     execute(program, PRIME)
     assert counts() == {(str(program), "", "null"): 2 * PRIME}
-    added = {exporter.names.labels(key).path for key in set(dict(exporter.probe.entries("execs"))) - keys}
+    added = {exporter.pipeline.labels(key).path for key in set(dict(exporter.probe.entries("execs"))) - keys}
     assert str(program) not in added

@@ -22,9 +22,9 @@ def keys(exporter):
     def keys(directory, action):
         before = set(dict(exporter.probe.entries("execs")))
         action()
-        exporter.names.update()
+        exporter.pipeline.drain()
         added = set(dict(exporter.probe.entries("execs"))) - before
-        return [key for key in added if exporter.names.labels(key).path.startswith(str(directory))]
+        return [key for key in added if exporter.pipeline.labels(key).path.startswith(str(directory))]
 
     return keys
 
@@ -137,8 +137,8 @@ def test_the_hash_of_a_path_is_keyed(tmp_path):
     def path_hash(hash_key):
         with running(hash_key=hash_key) as exporter:
             execute(program)
-            exporter.names.update()
-            (key,) = [k for k, _ in exporter.probe.entries("execs") if exporter.names.labels(k).path == str(program)]
+            exporter.pipeline.drain()
+            (key,) = [k for k, _ in exporter.probe.entries("execs") if exporter.pipeline.labels(k).path == str(program)]
             return exporter.probe.layouts.key.from_buffer_copy(key).file.path_hash
 
     assert path_hash(b"0123456789abcdef") == path_hash(b"0123456789abcdef") == siphash_of_path(program)

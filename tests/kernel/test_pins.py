@@ -64,7 +64,7 @@ def test_counting_goes_on_with_no_exporter_and_the_next_one_compiles_nothing(pin
         service.process.wait()
         run(programs)
         with pinning(pins) as following:
-            assert "goes on" in following.said
+            assert "continues" in following.said
             assert executed(following, tmp_path) == times(programs, 2)
             run(programs)
             mapped = Path(f"/proc/{following.process.pid}/maps").read_text()

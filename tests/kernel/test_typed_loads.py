@@ -82,6 +82,6 @@ def counted(exporter, directory):
     exporter.probe.detach()
     value_of = exporter.probe.structs["execs"].from_buffer_copy
     found = {key: value_of(value).executions for key, value in exporter.probe.entries("execs")}
-    exporter.names.update()
-    paths = {key: exporter.names.labels(key).path for key in found}
+    exporter.pipeline.drain()
+    paths = {key: exporter.pipeline.labels(key).path for key in found}
     return {key: found[key] for key, path in paths.items() if path.startswith((str(directory), "[memfd]", "[deleted]"))}

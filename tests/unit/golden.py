@@ -4,18 +4,14 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
-from exporter.collectors import arguments
 from exporter.collectors.config_files import config_files
-from exporter.collectors.failures import failures
-from exporter.collectors.forks import forks
-from exporter.collectors.novelty import NoveltyCollector
-from exporter.collectors.probe import ProbeCollector
+from exporter.collectors.novelty import novelty_families
 from exporter.metrics.definitions import CONFIG_RELOADED
 from exporter.metrics.render import TEXT, Renderer
 from exporter.metrics.scrape import Scrape
 from exporter.novelty.snapshot import NoveltySnapshot
 from exporter.probe.exec_header import HISTOGRAMS
-from tests.unit.maps import SECOND, Maps, Process, processes_of
+from tests.unit.maps import SECOND, Maps, Process, pipeline_of
 
 GOLDEN = Path(__file__).parent / "golden.prom"
 # Values that differ between runs and machines.
@@ -41,7 +37,7 @@ VIEW = NoveltySnapshot(
 def exposition():
     """Return the exposition of one scrape."""
     maps = Maps()
-    executions, processes = processes_of(maps, seeds={SEED: "/usr/lib/systemd/systemd"})
+    pipeline = pipeline_of(maps, seeds={SEED: "/usr/lib/systemd/systemd"})
     maps.maps["processes"][b"\1\0\0\0"] = Process(0, SEED)
     maps.now = 5 * SECOND
     maps.execute(1, 12, path="usr/bin/true", stdin_type=6)
@@ -56,18 +52,7 @@ def exposition():
     for first, _ in maps.cpus:
         first.sums[:] = [3000] * len(HISTOGRAMS)
         first.buckets[:] = (1, 2, 0, 4, *[0] * 8) * len(HISTOGRAMS)
-    scrape = Scrape(
-        {
-            "executions": executions.collect,
-            "processes": processes.collect,
-            "arguments": arguments.FormatHistograms(maps).collect,
-            "forks": lambda: forks(maps),
-            "failures": lambda: failures(maps),
-            "traits": executions.collect_traits,
-            "novelty": NoveltyCollector(lambda: VIEW).collect,
-            "probe": ProbeCollector(maps, executions._names, executions, processes).collect,
-        }
-    )
+    scrape = Scrape({**pipeline.collectors, "novelty": lambda: novelty_families(VIEW)})
     files = [SimpleNamespace(name=name, path=GOLDEN, successful=True) for name in CONFIG_RELOADED.values["file"]]
     text = Renderer(TEXT).render([*scrape.collect(), *config_files(files)]).decode()
     for pattern, replacement in CHANGING:

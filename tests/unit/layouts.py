@@ -5,8 +5,23 @@ import ctypes
 from exporter.probe.exec_header import Layouts
 
 
+class Identity(ctypes.Structure):
+    _fields_ = [
+        ("inode", ctypes.c_uint64),
+        ("ctime", ctypes.c_int64),
+        ("path_hash", ctypes.c_uint64),
+        ("generation", ctypes.c_uint32),
+        ("dev", ctypes.c_uint32),
+    ]
+
+
 class ExecKey(ctypes.Structure):
-    _fields_ = [("flags", ctypes.c_uint32), ("file", ctypes.c_uint8 * 20), ("stdin_type", ctypes.c_uint32)]
+    _fields_ = [
+        ("flags", ctypes.c_uint32),
+        ("file", Identity),
+        ("interpreter", Identity),
+        ("stdin_type", ctypes.c_uint32),
+    ]
 
 
 class File(ctypes.Structure):
@@ -39,8 +54,8 @@ class Introduction(ctypes.Structure):
 LAYOUTS = Layouts(ExecKey, Introduction)
 
 
-def key(stdin_type=0, flags=0, file=1):
-    return bytes(ExecKey(flags, (ctypes.c_uint8 * 20)(*file.to_bytes(20, "little")), stdin_type))
+def key(stdin_type=0, flags=0, file=1, **identity):
+    return bytes(ExecKey(flags, Identity(inode=file, **identity), stdin_type=stdin_type))
 
 
 TEXTS = ("pathname", "interpreter_pathname", "cwd", "stdin_path", "script_path", "cmdpath", "interp", "argv", "env")

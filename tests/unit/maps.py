@@ -2,16 +2,16 @@
 
 import ctypes
 
-from exporter.collectors.executions import Executions
-from exporter.collectors.processes import Processes
-from exporter.events.decode import Decoder
-from exporter.events.names import Names
-from exporter.metrics.series import Limit
+from exporter.collectors.executions import Clock
+from exporter.collectors.flags import SeriesOptions
+from exporter.collectors.pipeline import Pipeline
+from exporter.metrics.path_rules import PathRules
 from exporter.probe.exec_header import FORMATS, HISTOGRAMS, enum
 from exporter.probe.hooks import Hook
 from tests.unit.layouts import LAYOUTS, key, record
 
 SECOND = 10**9
+NO_RULES = PathRules()
 
 
 class Value(ctypes.Structure):
@@ -52,6 +52,16 @@ class Maps:
         self.cpus = [[FormatHistograms(), FormatHistograms()] for _ in FORMATS]
         self.attached, self.bcc_version, self.missing = True, "0.26.0", ()
         self._capacity = capacity
+        self.layouts, self.disabled = LAYOUTS, set()
+
+    def collects(self, name):
+        return name not in self.disabled
+
+    def state(self):
+        return {}
+
+    def restore(self, state):
+        assert state == {}
 
     def execute(self, number, times=1, path=None, pid=None, introduce=True, **flags):
         """Executes the program of that number, and introduces it where it is new."""
@@ -122,20 +132,14 @@ class Maps:
         return {"exec": 1.5, "exit": 0.25, "fork": 0.0}
 
 
-def executions_of(maps, limit=1000, idle_seconds=0, names=None, **options):
-    decoder = Decoder(LAYOUTS)
-    return Executions(
-        maps,
-        names or Names(decoder, maps.introductions),
-        decoder,
-        Limit(limit),
-        idle_seconds=idle_seconds,
-        boot_ns=lambda: maps.now,
-        boot_time_ns=lambda: 1000 * SECOND,
-        **options,
-    )
+def pipeline_of(maps, limit=1000, idle_seconds=0, rules=NO_RULES, seeds=None, **options):
+    """The real pipeline over these maps, by their clock."""
+    series = SeriesOptions(limit, idle_seconds, rules)
+    clock = Clock(boot_ns=lambda: maps.now, wall_ns=lambda: 1000 * SECOND + maps.now)
+    return Pipeline(maps, series, seeds=seeds or {}, clock=clock, **options)
 
 
-def processes_of(maps, seeds=(), is_dead=lambda pid: False, **options):
-    executions = executions_of(maps, **options)
-    return executions, Processes(maps, executions, dict(seeds), is_dead)
+def family(pipeline, metric):
+    """The rows of a metric, as a scrape of its collector shows them."""
+    families = (family for collect in pipeline.collectors.values() for family in collect())
+    return next(dict(family.rows) for family in families if getattr(family, "metric", None) is metric)

@@ -1,64 +1,38 @@
-"""Readers that are killed at any moment go on from what was kept last: nothing is lost, nothing falls."""
+"""Exporters that are killed at any moment continue from the checkpoint: nothing is lost, nothing decreases."""
 
 import contextlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from exporter.events.decode import Decoder
-from exporter.events.names import Names
+from exporter.metrics import definitions
 from exporter.metrics.checkpoint import Checkpoint
+from exporter.probe.record_queue import RecordQueue
+from tests.repetition import repetitions
 from tests.unit.blobs import Blobs, KilledError
-from tests.unit.layouts import LAYOUTS
-from tests.unit.maps import SECOND, Maps, processes_of
+from tests.unit.maps import SECOND, Maps, family, pipeline_of
 
 EXECUTIONS = "exec_executions_total"
+READERS = "checkpoint", "novelty"
 
 
 class Host:
-    """Maps that stay, and readers that come and go. Records are kept until a state that has their names is saved."""
+    """Maps that stay, and exporters that come and go."""
 
     def __init__(self, limit=1000, idle_seconds=0, capacity=1000):
-        self.maps, self._limit, self._idle_seconds = Maps(capacity), limit, idle_seconds
-        self.blobs, self.intake = Blobs(), []
+        self.maps, self._options = Maps(capacity), {"limit": limit, "idle_seconds": idle_seconds}
+        self.blobs, self.records = Blobs(), Blobs()  # of the checkpoint, and of the queue
         self.start()
 
     def start(self):
-        waiting = self.intake.copy()
-
-        def introductions():
-            came = self.maps.introductions()
-            self.intake += came
-            found = [*waiting, *came]
-            waiting.clear()
-            return found
-
-        self.names = Names(Decoder(LAYOUTS), introductions)
-        self.executions, self.processes = processes_of(
-            self.maps, limit=self._limit, idle_seconds=self._idle_seconds, names=self.names
-        )
-        checkpoint = Checkpoint(self.blobs)
-        tables = checkpoint.load()
-        if tables:
-            self.executions.restore(tables["executions"])
-            self.processes.restore(tables["processes"])
-
-        def changes(whole):
-            parts = {"executions": self.executions, "processes": self.processes}
-            return {name: part.changes(whole=whole) for name, part in parts.items()}
-
-        def save():
-            nonlocal released
-            assert checkpoint.save(changes)
-            del self.intake[: self.executions.accounted - released]
-            released = self.executions.accounted
-
-        released = 0
-        self.executions.save = save
+        """The next exporter starts. Novelty is done with every record at once."""
+        self.queue = RecordQueue(self.records, READERS)
+        self.pipeline = pipeline_of(self.maps, queue=self.queue, checkpoint=Checkpoint(self.blobs), **self._options)
 
     def do(self, action, changes=None):
-        """Does something; returns what it gave. Killed before that change to what is kept; None: it is not."""
+        """Return what an action returns; None if it is killed before that many changes to the checkpoint."""
         self.blobs.changes_left = changes
         try:
             return action()
@@ -70,23 +44,32 @@ class Host:
         return None
 
     def scrape(self):
-        families = [*self.executions.collect(), *self.processes.collect()]
+        families = [family for collect in self.pipeline.collectors.values() for family in collect()]
         return {
             (sample.name, *sorted(sample.labels.items())): sample.value
             for family in families
+            if family.type in ("counter", "histogram")
             for sample in family.samples
-            if sample.name.endswith(("_total", "_bucket", "_count", "_sum"))
         }
 
     def evict(self):
-        self.processes.evict()
+        self.pipeline.evict()
+        self.queue.acknowledge("novelty", self.queue.last)
+        self.pipeline.acknowledge()
+
+    def paths(self):
+        return {labels.path: value for labels, value in family(self.pipeline, definitions.EXECUTIONS).items()}
 
 
 def executed(shown):
     return sum(value for (name, *_), value in shown.items() if name == EXECUTIONS)
 
 
-def test_the_next_reader_goes_on_where_the_one_before_was_killed():
+def succeeded(shown):
+    return sum(value for (_, *labels), value in shown.items() if ("outcome", "success") in labels)
+
+
+def test_the_next_exporter_continues_where_the_one_before_was_killed():
     host = Host()
     host.maps.execute(1, 5, pid=10)
     host.maps.end(10)
@@ -100,7 +83,7 @@ def test_the_next_reader_goes_on_where_the_one_before_was_killed():
     assert all(after[series] >= value for series, value in before.items())
 
 
-def test_a_state_of_another_map_is_what_was_counted_and_no_more():
+def test_the_state_of_another_map_is_its_totals_and_no_more():
     host = Host()
     host.maps.execute(1, 5)
     host.scrape()
@@ -121,35 +104,59 @@ def test_what_is_introduced_after_the_map_was_read_keeps_its_name():
     host.maps.introductions = late
     host.scrape()
     host.start()
-    paths = {dict(labels)["path"] for name, *labels in host.scrape() if name == EXECUTIONS}
-    assert paths == {"/program-1", "/program-2"}
+    assert host.paths().keys() == {"/program-1", "/program-2"}
 
 
-def test_a_name_outlives_the_reader_whichever_way_it_came():
+def test_a_name_outlives_the_exporter_whichever_way_it_came():
     host = Host()
     host.scrape()
     for number in (1, 2):
         host.maps.execute(number, introduce=False)
     host.scrape()
     host.maps.introduce(1)  # after the map was read
-    host.executions.update()
-    host.executions.save()
+    host.pipeline.flush()
     host.maps.execute(3)
     host.maps.execute(4)
-    host.names.update()
-    host.executions.save()  # before the map is read
+    host.pipeline.drain()  # before the map is read
     host.scrape()
+    host.evict()
+    assert not host.records
     host.start()
-    assert not host.intake
     for number in (1, 2, 3, 4):
         host.maps.execute(number)
-    shown = host.scrape()
-    by_path = {dict(labels)["path"]: value for (name, *labels), value in shown.items() if name == EXECUTIONS}
-    assert by_path == {"unknown": 3, "/program-1": 1, "/program-3": 2, "/program-4": 2}
+    assert host.paths() == {"unknown": 3, "/program-1": 1, "/program-3": 2, "/program-4": 2}
+
+
+def test_a_record_stays_until_its_name_is_saved_and_novelty_is_done_with_it():
+    host = Host()
+    host.maps.execute(1)
+    host.pipeline.drain()
+    host.queue.acknowledge("novelty", 1)
+    host.pipeline.acknowledge()
+    assert host.records.numbers() == [1], "its key may come to the map after it was read"
+    host.scrape()
+    host.pipeline.acknowledge()
+    assert host.records.numbers() == []
+    host.maps.execute(2)
+    host.pipeline.flush()
+    assert host.records.numbers() == [2]
+    host.queue.acknowledge("novelty", 2)
+    assert host.records.numbers() == []
+
+
+def test_a_checkpoint_that_cannot_be_written_keeps_the_records():
+    host = Host()
+    host.maps.execute(1)
+    host.blobs.full = True
+    host.pipeline.flush()
+    host.queue.acknowledge("novelty", 1)
+    assert host.records.numbers() == [1]
+    host.start()
+    assert host.paths() == {"/program-1": 1}
 
 
 @pytest.mark.parametrize("change", range(6))
-def test_killed_while_keys_are_taken_out_the_next_reader_tells_them_from_those_that_come_back(change):
+def test_killed_while_keys_are_removed_the_next_exporter_distinguishes_them_from_those_that_come_back(change):
     host = Host(idle_seconds=1)
     host.maps.execute(1, 5, pid=10)
     host.maps.execute(2, 3, pid=11)
@@ -158,11 +165,10 @@ def test_killed_while_keys_are_taken_out_the_next_reader_tells_them_from_those_t
     host.maps.end(11)
     host.maps.execute(1, 4, pid=10)
     host.maps.end(10)
-    host.executions.totals.expire = host.processes.totals.expire = lambda before: None
     host.maps.now += 2 * SECOND
     host.blobs.changes_left = change
     with contextlib.suppress(KilledError):
-        host.evict()
+        host.pipeline.evict()
     host.blobs.changes_left = None
     host.maps.execute(1, 10, pid=10)
     host.maps.end(10)
@@ -170,24 +176,29 @@ def test_killed_while_keys_are_taken_out_the_next_reader_tells_them_from_those_t
     host.maps.end(11)
     host.start()
     shown = host.scrape()
-    assert executed(shown) == 24
-    assert sum(value for (_, *labels), value in shown.items() if ("outcome", "success") in labels) == 5
+    assert executed(shown) + family(host.pipeline, definitions.EXPIRED)[()] == 24
+    assert succeeded(shown) + exits_expired(host) == 5
 
 
-def test_what_one_reader_has_saved_of_lives_is_not_lost_if_the_next_does_not_come_to_reading_them():
+def exits_expired(host):
+    """Exits of expired series, which no metric shows."""
+    return host.pipeline._processes.totals.expired
+
+
+def test_what_was_saved_of_exits_is_not_lost_if_the_next_exporter_does_not_come_to_reading_them():
     host = Host()
     host.maps.execute(1, pid=10)
     host.maps.end(10)
     host.scrape()
     host.start()
-    list(host.executions.collect())
-    host.executions.save()
+    host.pipeline.collectors["executions"]()
+    host.maps.execute(2)  # a new series: it is saved
+    host.pipeline.collectors["executions"]()
     host.start()
-    shown = host.scrape()
-    assert sum(value for (_, *labels), value in shown.items() if ("outcome", "success") in labels) == 1
+    assert succeeded(host.scrape()) == 1
 
 
-def test_lives_that_are_gone_are_not_kept_for_ever():
+def test_exit_statistics_that_are_gone_are_not_saved_for_ever():
     host = Host()
     host.maps.execute(1, pid=10)
     host.maps.end(10)
@@ -195,10 +206,11 @@ def test_lives_that_are_gone_are_not_kept_for_ever():
     host.maps.maps["exits"].clear()
     host.start()
     host.scrape()
-    assert host.processes.changes(whole=True)["counted"] == []
+    host.pipeline.flush()
+    assert Checkpoint(host.blobs).load()["processes"]["counted"] == {}
 
 
-def test_what_is_executed_while_its_key_is_taken_out_outlives_the_reader():
+def test_what_is_executed_while_its_key_is_removed_outlives_the_exporter():
     host, take = Host(idle_seconds=1), Maps.take
 
     def late(name, raw):
@@ -208,62 +220,104 @@ def test_what_is_executed_while_its_key_is_taken_out_outlives_the_reader():
 
     host.maps.execute(1, 5)
     host.scrape()
-    host.executions.totals.expire = lambda before: None
     host.maps.now += 2 * SECOND
     host.maps.take = late
     host.evict()
     host.start()
-    assert executed(host.scrape()) == 8
+    assert executed(host.scrape()) + family(host.pipeline, definitions.EXPIRED)[()] == 8
 
 
-STEP = st.one_of(
-    st.tuples(st.just("execute"), st.integers(0, 6), st.integers(1, 5), st.booleans()),
-    st.tuples(st.just("end"), st.integers(0, 6), st.integers(0, 2)),
-    st.tuples(st.just("scrape"), st.none() | st.integers(0, 5)),
-    st.tuples(st.just("keep house"), st.none() | st.integers(0, 8)),
-    st.tuples(st.just("kill")),
-    st.tuples(st.just("wait"), st.integers(1, 8)),
-)
+def test_what_a_disabled_collector_has_saved_is_there_once_it_is_enabled_again():
+    host = Host()
+    host.maps.execute(1, pid=10)
+    host.maps.end(10)
+    host.scrape()
+    host.maps.disabled = {"processes"}
+    host.start()
+    host.maps.execute(1)
+    assert executed(host.scrape()) == 2
+    host.pipeline.flush()
+    host.maps.disabled = set()
+    host.start()
+    assert succeeded(host.scrape()) == 1
 
 
-@settings(max_examples=500, deadline=None)
-@given(st.lists(STEP, max_size=40), st.integers(1, 30))
-def test_whatever_happens_the_sum_is_exact_and_no_series_falls(steps, limit):
-    """A program is at rest a while after it was executed, which no reader is slower than: so is none here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("exporter.metrics.checkpoint.LEAST_PARTS", 2)
-        go_through(steps, limit)
+class Histories(RuleBasedStateMachine):
+    """Whatever happens, the sum is exact and no series decreases.
+
+    A program is at rest a while after it was executed, which no exporter is slower than: so is none here.
+    """
+
+    @initialize(limit=st.integers(1, 30), capacity=st.integers(1, 12))
+    def a_host_is_booted(self, limit, capacity):
+        self.limit, self.shown, self.succeeded, self.late = limit, {}, 0, []
+        self.host = Host(limit=limit, idle_seconds=5, capacity=capacity)
+
+    @rule(program=st.integers(0, 6), times=st.integers(1, 5), named=st.booleans())
+    def a_program_is_executed(self, program, times, named):
+        self.host.maps.execute(program, times, pid=100 + program, introduce=named)
+
+    @rule(program=st.integers(0, 6), outcome=st.integers(0, 2))
+    def a_process_ends(self, program, outcome):
+        if (100 + program).to_bytes(4, "little") in self.host.maps.maps["processes"]:
+            self.host.maps.end(100 + program, outcome=outcome)
+            self.succeeded += outcome == 0
+
+    @rule()
+    def introductions_are_late(self):
+        self.late, self.host.maps.records = self.host.maps.records, self.late
+
+    @rule()
+    def records_leave_the_ring_buffer(self):
+        self.host.pipeline.drain()
+
+    @rule(changes=st.none() | st.integers(0, 5))
+    def the_exporter_is_scraped(self, changes):
+        shown = self.host.do(self.host.scrape, changes)
+        if shown is None:
+            return
+        for series, value in shown.items():
+            assert value >= self.shown.get(series, 0), series
+        self.shown = shown
+        self.is_exact()
+
+    @rule(changes=st.none() | st.integers(0, 8))
+    def idle_keys_are_evicted(self, changes):
+        before = self.expired()
+        self.host.do(self.host.evict, changes)
+        if before != self.expired():
+            self.shown = {}  # what is executed again is a new series
+
+    @rule()
+    def the_exporter_is_killed(self):
+        self.host.start()
+
+    @rule(seconds=st.integers(1, 8))
+    def time_passes(self, seconds):
+        self.host.maps.now += seconds * SECOND
+
+    @precondition(lambda self: self.shown)
+    @rule()
+    def the_limit_holds(self):
+        assert family(self.host.pipeline, definitions.SERIES)[()] <= self.limit
+
+    def expired(self):
+        return self.host.pipeline._executions.totals.expired, exits_expired(self.host)
+
+    def is_exact(self):
+        maps, (executions, exits) = self.host.maps, self.expired()
+        assert executed(self.shown) + executions == maps.runs - maps.lost
+        assert succeeded(self.shown) + exits == self.succeeded
+
+    def teardown(self):
+        if hasattr(self, "host"):
+            self.the_exporter_is_scraped(None)
 
 
-def go_through(steps, limit):
-    host = Host(limit=limit, idle_seconds=5, capacity=12)
-    shown, succeeded = {}, 0
-    for name, *arguments in steps:
-        if name == "execute":
-            program, times, named = arguments
-            host.maps.execute(program, times, pid=100 + program, introduce=named)
-        elif name == "end":
-            program, outcome = arguments
-            if (100 + program).to_bytes(4, "little") in host.maps.maps["processes"]:
-                host.maps.end(100 + program, outcome=outcome)
-                succeeded += outcome == 0
-        elif name == "scrape":
-            now = host.do(host.scrape, *arguments)
-            if now is not None:
-                for series, value in now.items():
-                    if series[0] != "exec_exporter_series" and series in shown:
-                        assert value >= shown[series], series
-                shown = now
-        elif name == "keep house":
-            expired = host.executions.totals.expired, host.processes.totals.expired
-            host.do(host.evict, *arguments)
-            if expired != (host.executions.totals.expired, host.processes.totals.expired):
-                shown = {}  # what is executed again begins anew
-        elif name == "kill":
-            host.start()
-        else:
-            host.maps.now += arguments[0] * SECOND
-    shown = host.do(host.scrape)
-    assert executed(shown) + host.executions.totals.expired == host.maps.runs - host.maps.lost
-    exits = sum(value for (_, *labels), value in shown.items() if ("outcome", "success") in labels)
-    assert exits + host.processes.totals.expired == succeeded
+@pytest.fixture(autouse=True)
+def _small_checkpoints(monkeypatch):
+    monkeypatch.setattr("exporter.metrics.checkpoint.LEAST_PARTS", 2)
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(max_examples=repetitions(200, exhaustive=2000), stateful_step_count=40, deadline=None)

@@ -26,7 +26,7 @@ def test_a_stdin_type_that_is_not_known_is_unknown():
 
 
 def test_a_key_of_another_size_is_refused():
-    with pytest.raises(DecodeError, match="a key of 5 bytes, not 28"):
+    with pytest.raises(DecodeError, match="a key of 5 bytes, not 80"):
         decoder.key(b"12345")
 
 

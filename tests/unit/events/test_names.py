@@ -4,21 +4,42 @@ from exporter.events.names import Names
 from tests.unit.layouts import LAYOUTS, key, record
 
 
-def catalogue_of(*batches):
-    waiting = list(batches)
-    return Names(Decoder(LAYOUTS), lambda: waiting.pop(0) if waiting else [])
-
-
 def test_a_key_is_unknown_until_it_is_introduced():
-    names = catalogue_of([record(key(), pathname=b"a\0")])
+    names = Names(Decoder(LAYOUTS))
     assert names.labels(key()) == Labels("unknown", "unknown", "unknown")
-    names.update()
-    assert names.labels(key()) == Labels("/a", "", "unknown")
+    assert names.named(key()) is None
+    assert names.add(record(key(), pathname=b"a\0")) == key()
+    assert names.labels(key()) == names.named(key()) == Labels("/a", "", "unknown")
 
 
-def test_a_record_that_makes_no_sense_is_counted_and_the_others_are_kept(caplog):
-    names = catalogue_of([b"rubbish", record(key(), pathname=b"a\0"), b""])
-    names.update()
+def test_a_record_that_cannot_be_decoded_is_counted_and_logged_once(caplog):
+    names = Names(Decoder(LAYOUTS))
+    records = b"rubbish", record(key(), pathname=b"a\0"), b""
+    assert [names.add(each) for each in records] == [None, key(), None]
     assert names.labels(key()).path == "/a"
-    assert names.undecodable == 2
+    assert (names.introduced, names.undecodable) == (1, 2)
     assert len(caplog.records) == 1
+
+
+def test_an_introduction_takes_precedence_over_what_was_known_before():
+    names = Names(Decoder(LAYOUTS))
+    names.add(record(key(), pathname=b"a\0"))
+    names.preload({key(): Labels("/old", "", "null"), key(file=2): Labels("/b", "", "null")})
+    assert (names.labels(key()).path, names.labels(key(file=2)).path) == ("/a", "/b")
+    assert names.renamed() == {key(), key(file=2)}
+    assert names.renamed() == set()
+
+
+def test_a_forgotten_key_is_unknown_again():
+    names = Names(Decoder(LAYOUTS))
+    names.add(record(key(), pathname=b"a\0"))
+    names.forget(key())
+    assert names.labels(key()).path == "unknown"
+
+
+def test_used_keys_are_given_out_once_and_only_if_somebody_asks_for_them():
+    for track_used in (True, False):
+        names = Names(Decoder(LAYOUTS), track_used=track_used)
+        names.mark_used(key())
+        assert names.take_used() == ({key()} if track_used else set())
+        assert names.take_used() == set()

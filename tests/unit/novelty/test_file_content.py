@@ -3,7 +3,6 @@
 import hashlib
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from exporter.host.packages import Owner, Packages
 from exporter.host.procfs import Process
 from exporter.novelty.executed_file import ExecutedFile, FileFacts
 from exporter.novelty.file_content import HOST, Reader
-from exporter.novelty.hashing import Limits, Throttle
-from exporter.novelty.programs_at_start import running
+from exporter.novelty.hashing import Hasher, Limits
 
 NEVER = Process(1 << 30, 0, 0)
 
@@ -27,7 +25,7 @@ def facts_of(path):
     return FileFacts(device, status.st_ino, status.st_ctime_ns, status.st_size, status.st_mode)
 
 
-def subject_of(path, **changes):
+def executed_of(path, **changes):
     name = os.fsencode(path)
     facts = facts_of(path)
     identity = Identity(facts.inode, facts.dev, 0, facts.ctime, 1)
@@ -43,15 +41,15 @@ def file(tmp_path):
 
 @pytest.fixture
 def reader():
-    return Reader("/", Limits(), Packages())
+    return Reader("/", Hasher(Limits()), Packages())
 
 
-def look(reader, subject):
-    return reader.look(subject, lambda _: False)
+def look(reader, executed):
+    return reader.look(executed, lambda _: False)
 
 
 def test_a_file_at_its_path(reader, file):
-    found = look(reader, subject_of(file))
+    found = look(reader, executed_of(file))
     assert (found.digest, found.size) == (hashlib.sha256(b"content").digest(), 7)
     assert found.named_in == {HOST}
     assert not found.writable_directory
@@ -59,58 +57,41 @@ def test_a_file_at_its_path(reader, file):
 
 @pytest.mark.parametrize("change", [{"inode": 1}, {"ctime": 1}, {"size": 1}, {"dev": (8, 99)}, {"generation": 123}])
 def test_another_file_is_never_taken_for_it(reader, file, change):
-    subject = subject_of(file)
-    other = replace(subject, facts=replace(subject.facts, **change))
+    executed = executed_of(file)
+    other = replace(executed, facts=replace(executed.facts, **change))
     if "generation" in change and look(reader, other).digest:
         pytest.skip("this filesystem does not tell generations")
     assert look(reader, other).digest is None
 
 
 def test_a_file_that_was_changed_or_removed_is_unknown(reader, file):
-    subject = subject_of(file)
+    executed = executed_of(file)
     file.write_bytes(b"evil!!!")
-    os.utime(file, ns=(1, subject.facts.ctime))
-    assert look(reader, subject).digest is None
+    os.utime(file, ns=(1, executed.facts.ctime))
+    assert look(reader, executed).digest is None
     file.unlink()
-    assert look(reader, subject).digest is None
-    assert look(reader, subject).size == 7, "as the kernel saw it"
+    assert look(reader, executed).digest is None
+    assert look(reader, executed).size == 7, "as the kernel saw it"
 
 
 def test_no_device_or_pipe_is_ever_opened(reader, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    assert look(reader, subject_of(pipe, facts=None, script=True)).digest is None
-    assert look(reader, subject_of(pipe)).digest is None
+    assert look(reader, executed_of(pipe, facts=None, script=True)).digest is None
+    assert look(reader, executed_of(pipe)).digest is None
 
 
 def test_what_is_known_is_not_read(reader, file):
-    subject = subject_of(file)
+    executed = executed_of(file)
     asked = []
-    assert reader.look(subject, lambda identity: asked.append(identity) or True).digest is None
-    assert asked == [subject.identity]
+    assert reader.look(executed, lambda identity: asked.append(identity) or True).digest is None
+    assert asked == [executed.identity]
 
 
 def test_limits(file):
-    assert look(Reader("/", Limits(file_bytes=6), Packages()), subject_of(file)).digest is None
-    assert look(Reader("/", Limits(file_bytes=7), Packages()), subject_of(file)).digest
-    assert look(Reader("/", None, Packages()), subject_of(file)).digest is None
-
-
-def test_the_throttle_lets_a_burst_pass_and_then_its_rate():
-    now, slept = [0.0], []
-
-    def sleep(seconds):
-        slept.append(seconds)
-        now[0] += seconds
-
-    throttle = Throttle(100, lambda: now[0], sleep)
-    for _ in range(10):
-        throttle.take(100)
-    assert sum(slept) == pytest.approx(10 - Throttle.BURST_SECONDS)
-    now[0] += 1000
-    slept.clear()
-    throttle.take(int(100 * Throttle.BURST_SECONDS))
-    assert slept == []
+    assert look(Reader("/", Hasher(Limits(file_bytes=6)), Packages()), executed_of(file)).digest is None
+    assert look(Reader("/", Hasher(Limits(file_bytes=7)), Packages()), executed_of(file)).digest
+    assert look(Reader("/", None, Packages()), executed_of(file)).digest is None
 
 
 def test_a_running_program_is_read_though_its_name_is_gone(reader, tmp_path):
@@ -122,16 +103,16 @@ def test_a_running_program_is_read_though_its_name_is_gone(reader, tmp_path):
     try:
         ticks = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
         start = ticks * (1_000_000_000 // os.sysconf("SC_CLK_TCK"))
-        subject = subject_of(program, process=Process(process.pid, start), runs=True)
-        found = look(reader, subject)
+        executed = executed_of(program, process=Process(process.pid, start), runs=True)
+        found = look(reader, executed)
         assert found.digest == digest
         assert not reader.is_gone(found)
         program.unlink()
         assert reader.is_gone(found)
-        found = look(reader, subject)
+        found = look(reader, executed)
         assert found.digest == digest
         assert reader.is_gone(found), "also if it was gone before it was looked at"
-        reused = replace(subject, process=Process(process.pid, start + 10_000_000_000))
+        reused = replace(executed, process=Process(process.pid, start + 10_000_000_000))
         assert look(reader, reused).digest is None, "another process that has the number now"
     finally:
         process.kill()
@@ -154,13 +135,13 @@ def test_a_running_program_whose_name_goes_while_it_is_read(tmp_path):
     program = tmp_path / "sleep"
     program.write_bytes(Path("/usr/bin/sleep").read_bytes() + os.urandom(8))
     program.chmod(0o755)
-    digest, subject = hashlib.sha256(program.read_bytes()).digest(), subject_of(program)
+    digest, executed = hashlib.sha256(program.read_bytes()).digest(), executed_of(program)
     process = subprocess.Popen([program, "60"])
     try:
-        runs = replace(subject, process=Process(process.pid), runs=True)
+        runs = replace(executed, process=Process(process.pid), runs=True)
         for_ever = Interfering(lambda: program.chmod(0o755), times=1000)
-        assert look(Reader("/", Limits(), Packages(), for_ever), runs).digest is None
-        reader = Reader("/", Limits(), Packages(), Interfering(program.unlink))
+        assert look(Reader("/", Hasher(Limits(), for_ever), Packages()), runs).digest is None
+        reader = Reader("/", Hasher(Limits(), Interfering(program.unlink)), Packages())
         assert look(reader, runs).digest == digest
     finally:
         process.kill()
@@ -168,8 +149,8 @@ def test_a_running_program_whose_name_goes_while_it_is_read(tmp_path):
 
 
 def test_a_file_that_is_changed_while_it_is_read_is_unknown(file):
-    reader = Reader("/", Limits(), Packages(), Interfering(lambda: file.chmod(0o755)))
-    assert look(reader, subject_of(file)).digest is None
+    reader = Reader("/", Hasher(Limits(), Interfering(lambda: file.chmod(0o755))), Packages())
+    assert look(reader, executed_of(file)).digest is None
 
 
 def test_a_script_as_invoked_gets_its_own_name_and_the_same_identity_through_every_link(reader, tmp_path):
@@ -181,11 +162,11 @@ def test_a_script_as_invoked_gets_its_own_name_and_the_same_identity_through_eve
     for number in range(3):
         link = tmp_path / f"link-{number}"
         link.symlink_to(script)
-        subject = subject_of(script, name=os.fsencode(link), facts=None, script=True)
-        found.append(look(reader, replace(subject, interpreter_file=interpreter_file)))
-        assert look(reader, subject).digest is None, "nothing says that it was one of this root directory"
+        executed = executed_of(script, name=os.fsencode(link), facts=None, script=True)
+        found.append(look(reader, replace(executed, interpreter_file=interpreter_file)))
+        assert look(reader, executed).digest is None, "nothing says that it was one of this root directory"
         other = interpreter_file[0], replace(interpreter_file[1], inode=1)
-        assert look(reader, replace(subject, interpreter_file=other)).digest is None
+        assert look(reader, replace(executed, interpreter_file=other)).digest is None
     assert {one.executed.path for one in found} == {str(script)}
     assert len({one.executed.identity for one in found}) == 1
     assert {one.digest for one in found} == {hashlib.sha256(b"#!/bin/sh\n").digest()}
@@ -193,7 +174,7 @@ def test_a_script_as_invoked_gets_its_own_name_and_the_same_identity_through_eve
 
 def test_a_directory_for_everybody(reader, tmp_path, file):
     tmp_path.chmod(0o1777)
-    assert look(reader, subject_of(file)).writable_directory
+    assert look(reader, executed_of(file)).writable_directory
 
 
 class Database:
@@ -210,30 +191,22 @@ class Database:
 @pytest.mark.parametrize(("content", "said"), [(b"content", "agrees"), (b"another", "differs")])
 def test_a_package_is_asked_about_files_of_the_host(file, content, said):
     packages = Packages([Database(hashlib.md5(content).digest())])
-    found = look(Reader("/", Limits(), packages), subject_of(file))
+    found = look(Reader("/", Hasher(Limits()), packages), executed_of(file))
     assert (found.package.package, found.package.digest) == ("tool", said)
 
 
 def test_another_root_directory(tmp_path, file):
     """Below it the path is another: links in it lead nowhere else."""
     (tmp_path / "escape").symlink_to("/etc/passwd")
-    reader = Reader(str(tmp_path), Limits(), Packages())
-    assert look(reader, subject_of(file, name=b"/file")).digest == hashlib.sha256(b"content").digest()
-    assert look(reader, subject_of(file, name=b"/escape")).digest is None
+    reader = Reader(str(tmp_path), Hasher(Limits()), Packages())
+    assert look(reader, executed_of(file, name=b"/file")).digest == hashlib.sha256(b"content").digest()
+    assert look(reader, executed_of(file, name=b"/escape")).digest is None
 
 
 def test_it_leaks_no_descriptor(reader, file):
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     for _ in range(20):
-        look(reader, subject_of(file))
-        look(reader, subject_of(file, facts=None, script=True))
-        look(reader, replace(subject_of(file), process=Process(os.getpid()), runs=True))
+        look(reader, executed_of(file))
+        look(reader, executed_of(file, facts=None, script=True))
+        look(reader, replace(executed_of(file), process=Process(os.getpid()), runs=True))
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
-
-
-def test_what_runs_is_found_with_its_elf_interpreter(reader):
-    found = {subject.path: subject for subject in running()}
-    program = os.path.realpath(sys.executable)
-    assert found[program].runs
-    assert any("ld" in path and not subject.runs for path, subject in found.items())
-    assert look(reader, found[program]).digest == hashlib.sha256(Path(program).read_bytes()).digest()

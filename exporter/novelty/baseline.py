@@ -1,0 +1,99 @@
+"""The baseline: programs that are known on this host without having been found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+
+from exporter.catalogue.catalogue import SEEDED, Catalogue
+from exporter.catalogue.finding import content_key
+from exporter.catalogue.learning import Learning
+from exporter.novelty.executed_file import ExecutedFile
+from exporter.novelty.file_content import Content, Reader
+from exporter.novelty.judge import Policy, gives_rights_away
+from exporter.novelty.programs_at_start import programs_at_start
+
+SEEDED_AT, PACKAGES = "seeded", "packages"
+
+
+class Baseline:
+    """Programs that ran at the start, programs that were executed while learning, and programs of trusted packages.
+
+    All state is in the catalogue, so another process continues with it. One thread at a time.
+    """
+
+    def __init__(
+        self,
+        learning: Learning,
+        reader: Reader,
+        *,
+        trust_packages: bool,
+        at_start: Callable[[], Iterable[ExecutedFile]] = programs_at_start,
+    ) -> None:
+        self._learning, self._reader, self._trust_packages = learning, reader, trust_packages
+        self._at_start = at_start
+        self._packages: frozenset[str] | None = None
+
+    @property
+    def learning(self) -> bool:
+        """True while executed programs are learnt."""
+        return self._learning.active
+
+    @property
+    def state(self) -> str:
+        """Value of the label of exec_exporter_baseline_state."""
+        return self._learning.state
+
+    @property
+    def learning_end(self) -> float:
+        """When learning ended, or will end if the exporter keeps running, in seconds since the epoch."""
+        return self._learning.end
+
+    @property
+    def policy(self) -> Policy:
+        """Settings for every judgement until the next `tick`."""
+        return Policy(self.learning, self._packages or frozenset(), self._reader.is_gone)
+
+    @staticmethod
+    def is_seeded(catalogue: Catalogue) -> bool:
+        """Return true if the catalogue is not new. Raise sqlite3.Error."""
+        return catalogue.get(SEEDED_AT) is not None
+
+    def begin(self, catalogue: Catalogue, now: float) -> None:
+        """Continue with a catalogue; add to a new one the programs that are running now. Raise sqlite3.Error."""
+        if not self.is_seeded(catalogue):
+            contents = [self._reader.look(executed, lambda _: False) for executed in self._at_start()]
+            with catalogue.transaction():
+                for content in contents:
+                    self._add(catalogue, content, now)
+                catalogue.set(SEEDED_AT, now)
+        self._packages = None
+        self.load(catalogue)
+
+    def _add(self, catalogue: Catalogue, content: Content, now: float) -> None:
+        """Add a running program, unless its content should be known and is not, or it is setuid and replaceable."""
+        if (content.digest is not None or not self._reader.reads) and not gives_rights_away(content):
+            catalogue.remember(content.executed.path, content_key(content.digest, content.size), SEEDED, now)
+
+    def load(self, catalogue: Catalogue) -> None:
+        """Load the progress of learning, which another process may have changed. Raise sqlite3.Error."""
+        self._learning.load(catalogue)
+
+    def tick(self, catalogue: Catalogue) -> None:
+        """Advance learning; trust the packages installed when it ends. Raise sqlite3.Error."""
+        if self.learning:
+            with catalogue.transaction():
+                self._learning.tick(catalogue)
+        if not self.learning and self._packages is None:
+            self._packages = self._trusted(catalogue)
+
+    def _trusted(self, catalogue: Catalogue) -> frozenset[str]:
+        """Return the packages that were installed when learning ended."""
+        if not self._trust_packages:
+            return frozenset()
+        packages = catalogue.get(PACKAGES)
+        if packages is None:
+            packages = json.dumps(sorted(self._reader.packages()))
+            with catalogue.transaction():
+                catalogue.set(PACKAGES, packages)
+        return frozenset(json.loads(packages))

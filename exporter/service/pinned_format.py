@@ -1,0 +1,71 @@
+"""Conversion of what the exporter has pinned in format 1.
+
+There the checkpoint's pin is called `ledger`, the map of exits `lives`, and descriptions have no format. The pin is
+renamed last: until then the next start converts again, and a step that is done already changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from exporter.kernel.blob_map import BlobMap
+from exporter.kernel.bpf_map import Map
+from exporter.kernel.bpffs import Pins
+from exporter.metrics.checkpoint import Checkpoint
+from exporter.service.pinned_generation import (
+    CHECKPOINT,
+    DESCRIPTION,
+    FORMAT,
+    DamagedError,
+    Generation,
+    description_map,
+)
+
+LEDGER = "ledger"
+NEW_NAMES = {"lives": "exits"}  # of maps
+WRITING = f"{DESCRIPTION}-new"
+
+
+def upgrade(pins: Pins) -> None:
+    """Convert what is pinned, if it is of format 1. Raise OSError, DamagedError, LookupError, and ValueError."""
+    if LEDGER not in pins.names():
+        return
+    _convert_checkpoint(Checkpoint(BlobMap(Map.of(pins.get(LEDGER)))))
+    for number in pins.generations():
+        _convert_description(pins, number)
+        _rename_maps(pins, number)
+    pins.rename(LEDGER, CHECKPOINT)
+
+
+def _convert_checkpoint(checkpoint: Checkpoint) -> None:
+    """Rename maps in the tables that say which maps the counts are of: in one step, as every save."""
+    saved = checkpoint.load()
+    if saved:
+        parts = {part: {name: [*rows.items()] for name, rows in tables.items()} for part, tables in saved.items()}
+        for tables in parts.values():
+            if "map" in tables:
+                tables["map"] = [(NEW_NAMES.get(name, name), number) for name, number in tables["map"]]
+        if not checkpoint.save(lambda _: parts):
+            raise DamagedError("the checkpoint has no room")
+    checkpoint.close()
+
+
+def _convert_description(pins: Pins, number: int) -> None:
+    """Put a description with the new names and the format in the place of the old one, in one step."""
+    described = Generation(pins, number).description()
+    if "format" in described:
+        return
+    maps: dict[str, Any] = {NEW_NAMES.get(name, name): one for name, one in described["maps"].items()}
+    numbers = {key: NEW_NAMES.get(name, name) for key, name in described["numbers"].items()}
+    new = description_map({**described, "format": FORMAT, "maps": maps, "numbers": numbers})
+    pins.remove(f"{number}/{WRITING}")
+    pins.pin(f"{number}/{WRITING}", new.fd)
+    os.close(new.fd)
+    pins.rename(f"{number}/{WRITING}", f"{number}/{DESCRIPTION}")
+
+
+def _rename_maps(pins: Pins, number: int) -> None:
+    for old, new in NEW_NAMES.items():
+        if f"map_{old}" in pins.names(f"{number}"):
+            pins.rename(f"{number}/map_{old}", f"{number}/map_{new}")

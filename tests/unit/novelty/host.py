@@ -1,0 +1,155 @@
+"""A host whose clock stands still, with real files, a real catalogue and records as a probe would write them."""
+
+import fcntl
+import os
+import sqlite3
+import struct
+import sys
+from contextlib import closing
+
+from exporter.catalogue.accepted_file import AcceptedFile
+from exporter.catalogue.catalogue import Catalogue
+from exporter.catalogue.learning import Learning
+from exporter.events.decode import Decoder
+from exporter.events.event_json import as_json
+from exporter.events.labels import Labels
+from exporter.host.packages import Owner, Packages
+from exporter.novelty.baseline import Baseline
+from exporter.novelty.detector import Bounds, Clock, Detector, Introductions
+from exporter.novelty.file_content import Reader
+from exporter.novelty.hashing import FS_IOC_GETVERSION, Hasher, Limits
+from tests.unit.layouts import LAYOUTS, File, key, record
+
+NOBODY = 1 << 30  # a pid that no process has
+DECODER = Decoder(LAYOUTS)
+
+
+def generation(path):
+    try:
+        with path.open("rb") as file:
+            told = fcntl.ioctl(file, FS_IOC_GETVERSION, bytes(struct.calcsize("l")))
+    except OSError:
+        return 0
+    return int.from_bytes(told[:4], sys.byteorder)
+
+
+def file_of(path):
+    """The file's fields in a key and in a record."""
+    status = path.stat()
+    device = os.major(status.st_dev) << 20 | os.minor(status.st_dev)
+    both = {"inode": status.st_ino, "dev": device, "ctime": status.st_ctime_ns, "generation": generation(path)}
+    return both, File(mode=status.st_mode, size=status.st_size, links=status.st_nlink, **both)
+
+
+def key_of(path, flags=0):
+    both, _ = file_of(path)
+    return key(file=both.pop("inode"), path_hash=hash(path) & 0xFFFF, flags=flags, **both)
+
+
+def record_of(path, flags=0, raw=None):
+    names = b"".join(part + b"\0" for part in reversed(os.fsencode(path).strip(b"/").split(b"/")))
+    _, program = file_of(path)
+    return record(raw or key_of(path, flags), numbers={"program": program, "pid": NOBODY}, pathname=names)
+
+
+def records(key, introduction):
+    return as_json(key, introduction, {}, boot_time_ns=0)
+
+
+class PackageDatabase:
+    """Packages by the paths that they own: a digest of all of them is on record."""
+
+    def __init__(self, packages):
+        self._packages = packages
+
+    def installed(self):
+        return {package for package, _ in self._packages.values()}
+
+    def owner(self, path):
+        package, md5 = self._packages.get(path, (None, None))
+        return Owner("dpkg", package, recorded=md5) if package else None
+
+
+class Host:
+    """`learning` is for how many seconds programs are learnt; `installed` maps paths to package and MD5."""
+
+    def __init__(self, directory, learning=0.0, at_start=(), installed=None, trust_packages=True, **bounds):
+        self.directory, self.now = directory, 1000.0
+        self.installed, self.used, self.labels = installed or {}, set(), {}
+        self.path = directory / "catalogue.db"
+        self.catalogue = Catalogue(self.path, create=True)
+        self.queue, self.executed, self._files = [], {}, 0
+        self._settings = learning, at_start, trust_packages, Bounds(**bounds)
+        self.start()
+
+    def start(self, inherited=()):
+        """A new process goes on with the catalogue and the queue."""
+        learning, at_start, trust_packages, bounds = self._settings
+        self.reader = Reader("/", Hasher(Limits()), Packages([PackageDatabase(self.installed)]))
+        clock = Clock(lambda: self.now, lambda: self.now)
+        self.baseline = Baseline(
+            Learning(learning, *clock), self.reader, trust_packages=trust_packages, at_start=lambda: at_start
+        )
+        self.detector = Detector(
+            Introductions(DECODER, self._labels, self._take_used, inherited),
+            records,
+            self.reader,
+            self.baseline,
+            AcceptedFile(None),
+            bounds,
+            clock,
+        )
+
+    def _labels(self, raw):
+        return self.labels.get(raw, Labels("unknown", "unknown", "unknown"))
+
+    def _take_used(self):
+        used, self.used = self.used, set()
+        return used
+
+    def program(self, content=None):
+        """A new file with a content of its own."""
+        self._files += 1
+        path = self.directory / f"program-{self._files}"
+        path.write_bytes(content or b"content %d" % self._files)
+        return path
+
+    def execute(self, path, raw=None):
+        number = len(self.executed) + 1
+        self.executed[number] = key_of(path)
+        self.queue.append((number, record_of(path) if raw is None else raw))
+
+    def step(self, seconds=0.0):
+        """One round of the worker's, after some time; returns how many keys were judged."""
+        self.now += seconds
+        self.detector.tick(self.catalogue)
+        waiting = [(number, raw) for number, raw in self.queue if number > self.detector.taken]
+        self.detector.take(self.catalogue, waiting[: self.detector.room])
+        self.detector.look_again(self.catalogue)
+        return self.detector.judge(self.catalogue)
+
+    def found(self):
+        """Reasons of the findings, by path; read by a connection of its own."""
+        return dict(self.rows("SELECT path, reason FROM findings"))
+
+    def rows(self, query):
+        with closing(sqlite3.connect(self.path)) as db:
+            return db.execute(query).fetchall()
+
+    def run(self, statement):
+        """What another process does to the catalogue."""
+        with closing(sqlite3.connect(self.path)) as db, db:
+            db.execute(statement)
+
+    def accept(self, path):
+        self.run(
+            "INSERT INTO acceptances (kind, pattern, reason, expires, created)"
+            f" VALUES ('path', '{path}', 'r', NULL, 1.0)"
+        )
+
+    def break_writes(self):
+        """From now on no key can be written: whatever was written before it in its transaction is not there either."""
+        self.run("CREATE TRIGGER broken BEFORE INSERT ON keys BEGIN SELECT RAISE(ABORT, 'broken'); END")
+
+    def mend_writes(self):
+        self.run("DROP TRIGGER IF EXISTS broken")

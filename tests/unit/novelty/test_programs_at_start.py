@@ -1,0 +1,20 @@
+"""Programs that are running already."""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+from exporter.host.packages import Packages
+from exporter.novelty.file_content import Reader
+from exporter.novelty.hashing import Hasher, Limits
+from exporter.novelty.programs_at_start import programs_at_start
+
+
+def test_what_runs_is_found_with_its_elf_interpreter():
+    found = {executed.path: executed for executed in programs_at_start()}
+    program = os.path.realpath(sys.executable)
+    assert found[program].runs
+    assert any("ld" in path and not executed.runs for path, executed in found.items())
+    content = Reader("/", Hasher(Limits()), Packages()).look(found[program], lambda _: False)
+    assert content.digest == hashlib.sha256(Path(program).read_bytes()).digest()

@@ -1,0 +1,164 @@
+"""The worker: a real thread, a real queue (but for the map below it), a real catalogue that fails and comes back."""
+
+import sqlite3
+import time
+from contextlib import closing
+
+import pytest
+
+from exporter.catalogue.accepted_file import AcceptedFile
+from exporter.catalogue.learning import Learning
+from exporter.catalogue.recovery import RecoveringCatalogue
+from exporter.events.labels import Labels
+from exporter.host.packages import Packages
+from exporter.novelty.baseline import Baseline
+from exporter.novelty.detector import Bounds, Detector, Introductions
+from exporter.novelty.file_content import Reader
+from exporter.novelty.hashing import Hasher, Limits
+from exporter.novelty.worker import READER, Worker
+from exporter.probe.record_queue import RecordQueue
+from tests.unit.blobs import Blobs
+from tests.unit.novelty.host import DECODER, record_of, records
+
+
+def until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come about"
+        time.sleep(0.01)
+
+
+class Service:
+    """Novelty as the exporter starts it, without a probe."""
+
+    def __init__(self, directory, blobs, learning_seconds=0.0):
+        self.path = directory / "state" / "catalogue.db"
+        self.queue = RecordQueue(blobs, (READER,))
+        self.recovering = RecoveringCatalogue(self.path)
+        reader = Reader("/", Hasher(Limits()), Packages())
+        baseline = Baseline(Learning(learning_seconds), reader, trust_packages=False, at_start=tuple)
+        introductions = Introductions(DECODER, lambda _: Labels("unknown", "unknown", "unknown"), set)
+        detector = Detector(introductions, records, reader, baseline, AcceptedFile(None), Bounds())
+        self.worker = Worker(detector, self.recovering, self.queue)
+
+    @property
+    def snapshot(self):
+        return self.worker.snapshot
+
+    def sql(self, statement):
+        with closing(sqlite3.connect(self.path)) as db, db:
+            return db.execute(statement).fetchall()
+
+
+@pytest.fixture
+def blobs():
+    return Blobs()
+
+
+@pytest.fixture
+def service(tmp_path, blobs):
+    service = Service(tmp_path, blobs)
+    yield service
+    service.worker.close()
+
+
+@pytest.fixture
+def program(tmp_path):
+    path = tmp_path / "program"
+    path.write_bytes(b"content")
+    return path
+
+
+def test_a_record_becomes_a_finding_and_is_acknowledged(service, program, blobs):
+    service.worker.start()
+    service.queue.add(record_of(program))
+    until(lambda: service.snapshot.open_findings == 1)
+    ((_, _, path, _),) = service.snapshot.open
+    assert (path, service.snapshot.state) == (str(program), "watching")
+    until(lambda: not blobs)
+
+
+def test_at_the_end_everything_that_has_come_is_judged_at_once(service, tmp_path, blobs):
+    service.worker.start()
+    until(lambda: service.snapshot.state == "watching")
+    for number in range(600):
+        path = tmp_path / f"program-{number}"
+        path.write_bytes(b"%d" % number)
+        service.queue.add(record_of(path))
+    service.worker.close()
+    assert not blobs
+    assert service.sql("SELECT count(*) FROM findings") == [(600,)]
+
+
+def test_the_next_process_goes_on_with_what_was_not_acknowledged(service, program, tmp_path, blobs):
+    service.worker.start()
+    service.worker.close()
+    service.queue.add(record_of(program))
+    service.queue.close()
+    following = Service(tmp_path, blobs)
+    following.worker.start()
+    until(lambda: following.snapshot.open_findings == 1)
+    following.worker.close()
+    assert not blobs
+
+
+def test_counters_of_the_last_process_are_there_when_it_has_started(service, program, tmp_path):
+    service.queue.add(record_of(program))
+    service.worker.start()
+    service.worker.close()
+    following = Service(tmp_path, Blobs())
+    assert following.snapshot.totals == {}
+    following.worker.start()
+    assert following.snapshot.totals == {"new_path": 1}
+    following.worker.close()
+
+
+def test_a_catalogue_that_fails_is_tried_again_and_its_records_wait(service, program, blobs):
+    service.worker.start()
+    until(lambda: service.snapshot.state == "watching")
+    service.sql("CREATE TRIGGER broken BEFORE INSERT ON keys BEGIN SELECT RAISE(ABORT, 'broken'); END")
+    service.queue.add(record_of(program))
+    until(lambda: service.snapshot.errors > 0)
+    assert len(blobs) == 1
+    assert service.snapshot.open_findings == 0
+    service.sql("DROP TRIGGER broken")
+    until(lambda: not blobs)
+    assert service.snapshot.totals == {"new_path": 1}
+
+
+def test_a_catalogue_that_is_taken_away_is_replaced_and_said_to_be_lost(tmp_path, program, blobs):
+    service = Service(tmp_path, blobs, learning_seconds=3600.0)
+    service.worker.start()
+    until(lambda: service.snapshot.state == "learning")
+    service.path.rename(tmp_path / "away.db")
+    until(lambda: service.snapshot.state == "lost")
+    assert service.snapshot.errors == 1
+    service.queue.add(record_of(program))
+    until(lambda: not blobs)
+    assert service.sql("SELECT path, origin FROM programs") == [(str(program), "learnt")]
+    service.worker.close()
+
+
+def test_without_a_catalogue_records_wait_until_there_is_one(tmp_path, program, blobs):
+    (tmp_path / "state").write_text("a file where a directory should be")
+    service = Service(tmp_path, blobs)
+    assert service.snapshot.state == "lost"
+    service.worker.start()
+    service.queue.add(record_of(program))
+    until(lambda: service.snapshot.errors > 1)
+    assert len(blobs) == 1
+    (tmp_path / "state").unlink()
+    until(lambda: not blobs)
+    assert service.snapshot.state == "watching"
+    service.worker.close()
+
+
+def test_records_that_found_no_room_are_shown(service, program, blobs):
+    blobs.full = True
+    service.queue.add(record_of(program))
+    assert service.snapshot.deferred == 1
+
+
+def test_it_ends_though_it_was_never_started(service):
+    service.worker.close()
+    assert service.recovering.catalogue is None
