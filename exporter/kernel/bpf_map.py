@@ -37,9 +37,9 @@ class _CreateOptions(ctypes.Structure):
 
 
 @cache
-def possible_cpus() -> int:
-    """Return the highest CPU number this machine can have, plus 1: numbers may be left out, '0-3,8-11' is 12."""
-    ranges = POSSIBLE_CPUS.read_text("ascii").strip().replace(",", "-").split("-")
+def possible_cpus(possible: Path = POSSIBLE_CPUS) -> int:
+    """Return the highest number a CPU of this machine can have, plus 1: 12 for '0-3,8-11', where some are left out."""
+    ranges = possible.read_text("ascii").strip().replace(",", "-").split("-")
     return int(ranges[-1]) + 1
 
 

@@ -1,0 +1,46 @@
+"""Owners of files, by what the command rpm printed."""
+
+import os
+
+from exporter.host.packages import Owner
+from exporter.host.rpm import Rpm
+
+OUTPUT = (
+    b"bash\t8\t" + b"ab" * 32 + b"\t/usr/bin/bash\n"
+    b"bash\t8\t\t/usr/share/doc/bash\n"
+    b"old\t(none)\t" + b"cd" * 16 + b"\t/usr/bin/o\tld\n"
+)
+
+
+def test_files_of_rpm_packages(tmp_path):
+    directory = tmp_path / "var/lib/rpm"
+    directory.mkdir(parents=True)
+    (directory / "rpmdb.sqlite").touch()
+    asked = []
+
+    def query(where):
+        asked.append(where)
+        return OUTPUT
+
+    database = Rpm(tmp_path, query)
+    assert database.owner(b"/usr/bin/bash") == Owner("rpm", "bash", "sha256", bytes.fromhex("ab" * 16))
+    assert database.owner(b"/usr/bin/o\tld") == Owner("rpm", "old", "md5", bytes.fromhex("cd" * 16))
+    assert database.owner(b"/usr/share/doc/bash") is None
+    assert database.owner(b"/usr/bin/bash").explain(bytes.fromhex("ab" * 32), None).vouched
+    assert asked == [directory], "once, as long as nothing changes"
+    os.utime(directory / "rpmdb.sqlite", (1, 1))
+    database.owner(b"/usr/bin/bash")
+    assert len(asked) == 2
+
+
+def test_an_rpm_database_that_cannot_be_read_is_logged_once(tmp_path, caplog):
+    directory = tmp_path / "usr/lib/sysimage/rpm"
+    directory.mkdir(parents=True)
+    (directory / "Packages").touch()
+
+    def query(_):
+        raise FileNotFoundError("the command rpm is not installed")
+
+    database = Rpm(tmp_path, query)
+    assert [database.owner(b"/bin/x") for _ in range(3)] == [None] * 3
+    assert len(caplog.records) == 1
