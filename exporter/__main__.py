@@ -26,8 +26,8 @@ def run(arguments: list[str]) -> None:
         command(arguments[1:])
         return
     options = parse(arguments)
-    set_up_logging(options.log.level, options.log.format)
-    (config_check if options.config_check else check if options.check else serve)(options)
+    set_up_logging(options.service.log_level, options.service.log_format)
+    (config_check if options.service.config_check else check if options.service.check else serve)(options)
 
 
 def main() -> None:

@@ -2,42 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import sys
 import time
-from dataclasses import dataclass
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 FORMATS = ("logfmt", "json")
-
-
-@dataclass(frozen=True)
-class LogOptions:
-    """Lowest level to log and format of the lines: one of LEVELS, one of FORMATS."""
-
-    level: str
-    format: str
-
-
-def add_log_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags to a parser, in a group."""
-    log = parser.add_argument_group("logging")
-    log.add_argument(
-        "--log.level",
-        dest="log.level",
-        choices=tuple(LEVELS),
-        default="info",
-        help="lowest level to log (default %(default)s)",
-    )
-    log.add_argument(
-        "--log.format",
-        dest="log.format",
-        choices=FORMATS,
-        default="logfmt",
-        help="format of log lines (default %(default)s)",
-    )
 
 
 def set_up_logging(level: str, style: str = "logfmt") -> None:

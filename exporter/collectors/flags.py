@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from exporter.config.argument_types import duration, number
-from exporter.config.resolve import section
+from exporter.config.options import flag
 from exporter.errors import USAGE, ExporterError
 from exporter.metrics.definitions import COLLECTORS
 from exporter.metrics.path_rules import PathRules
@@ -25,32 +25,21 @@ OFF_BY_DEFAULT = (PRELOAD,)
 class SeriesOptions:
     """Maximum label sets, the age at which idle ones expire (0: never), and the rules that rewrite paths."""
 
-    limit: int = 4000
-    idle_seconds: float = 86_400.0
-    path_rules: PathRules = field(default_factory=PathRules)
-
-
-def add_series_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags to a parser, in a group."""
-    series = parser.add_argument_group("series")
-    series.add_argument(
+    limit: int = flag(
         "--series.limit",
-        dest="series.limit",
-        metavar="N",
+        'maximum label sets of all metrics with a path; new ones beyond it are counted as path="other"',
+        4000,
         type=number(1, 10_000_000),
-        default=SeriesOptions.limit,
-        help='maximum label sets of all metrics with a path; new ones beyond it are counted as path="other"'
-        " (default %(default)s)",
+        metavar="N",
     )
-    series.add_argument(
+    idle_seconds: float = flag(
         "--series.idle",
-        dest="series.idle_seconds",
-        metavar="DURATION",
+        "remove series that have not changed for this long, such as 90s, 1h30m or 7d; 0: never (default 24h)",
+        86_400.0,
         type=duration(3650),
-        default="24h",
-        help="remove series that have not changed for this long, such as 90s, 1h30m or 7d; 0: never"
-        " (default %(default)s)",
+        metavar="DURATION",
     )
+    path_rules: PathRules = field(default_factory=PathRules)
 
 
 def add_collector_flags(parser: argparse.ArgumentParser) -> None:
@@ -59,20 +48,14 @@ def add_collector_flags(parser: argparse.ArgumentParser) -> None:
     for name, what in SWITCHES.items():
         collectors.add_argument(
             f"--collector.{name}",
-            dest=f"collector.{name}",
             action=argparse.BooleanOptionalAction,
             help=f"{what} (default {'off' if name in OFF_BY_DEFAULT else 'on'})",
         )
 
 
-def series_options(values: argparse.Namespace, path_rules: PathRules) -> SeriesOptions:
-    """Return the values of the flags for series, with the rules of the configuration file."""
-    return SeriesOptions(**section(values, "series"), path_rules=path_rules)
-
-
 def enabled_collectors(values: argparse.Namespace, origins: Mapping[str, str]) -> frozenset[str]:
     """Return the names of the collectors that are on. Raise ExporterError if an essential one is off."""
-    switches = section(values, "collector")
+    switches = {name: getattr(values, f"collector.{name}") for name in SWITCHES}
     for name in ALWAYS:
         if switches[name] is False:
             raise ExporterError(

@@ -20,14 +20,15 @@ from typing import Any
 
 from exporter.commands.printing import until_reader_stops
 from exporter.config.argument_types import Parser, number
-from exporter.config.resolve import Formatter, resolve, section
+from exporter.config.options import add_flag, options_of
+from exporter.config.resolve import Formatter, resolve
 from exporter.errors import USAGE, ExporterError
 from exporter.events.decode import DecodeError, Decoder
 from exporter.events.event_arguments import lacks_cgroup, not_asked, unavailable
 from exporter.events.event_json import as_json
-from exporter.events.flags import RecordOptions, add_record_flags, record_options
+from exporter.events.flags import RecordOptions, add_record_flags
 from exporter.kernel import preflight
-from exporter.probe.flags import add_ring_buffer_pages
+from exporter.probe.flags import ProbeOptions
 from exporter.probe.probe import Tracer
 from exporter.probe.program import ProbeSettings
 
@@ -42,13 +43,13 @@ class TraceOptions:
     uid: int | None
     cgroup: str | None
     count: int | None
-    ring_buffer_pages: int
+    probe: ProbeOptions
     record: RecordOptions
 
     @property
     def settings(self) -> ProbeSettings:
         """Return the settings of the probe."""
-        return ProbeSettings(ring_buffer_pages=self.ring_buffer_pages, **self.record.sizes)
+        return ProbeSettings(**vars(self.probe), **self.record.sizes)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--cgroup", metavar="ID|DIRECTORY", help="only processes of this cgroup (v2)")
     parser.add_argument("--count", type=number(1, 1 << 62), metavar="N", help="stop after this many lines")
     add_record_flags(parser)
-    add_ring_buffer_pages(parser, 2048)
+    add_flag(parser, ProbeOptions, "ring_buffer_pages", default=2048)
     return parser
 
 
@@ -78,7 +79,7 @@ def parse(arguments: list[str], environment: Mapping[str, str] = os.environ) -> 
     """Parse the arguments of the command. Raise ExporterError for invalid ones."""
     values, _ = resolve(parser(), arguments, environment)
     own = {name: value for name, value in vars(values).items() if "." not in name}
-    return TraceOptions(**own, **section(values, "probe"), record=record_options(values))
+    return TraceOptions(**own, probe=options_of(ProbeOptions, values), record=options_of(RecordOptions, values))
 
 
 def run(arguments: list[str]) -> None:

@@ -9,10 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 from exporter.config.argument_types import Parser
-from exporter.config.resolve import Formatter, resolve, section
+from exporter.config.options import add_flag, options_of
+from exporter.config.resolve import Formatter, resolve
 from exporter.errors import USAGE, ExporterError
 from exporter.kernel.bpffs import Pins, PinsUnavailable
-from exporter.probe.flags import add_pin_path
+from exporter.probe.flags import PinOptions
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,14 +24,15 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=Formatter,
         allow_abbrev=False,
     )
-    add_pin_path(parser, "directory in a bpffs where the exporter pins the probe")
+    help_text = "directory in a bpffs where the exporter pins the probe (default %(default)s)"
+    add_flag(parser, PinOptions, "path", help=help_text)
     return parser
 
 
 def run(arguments: list[str], environment: Mapping[str, str] = os.environ) -> None:
     """Run the command. Raise ExporterError."""
     values, _ = resolve(parser(), arguments, environment)
-    path = Path(section(values, "pin")["path"])
+    path = Path(options_of(PinOptions, values).path)
     if not path.is_dir():
         print(f"nothing is pinned in {path}")
         return

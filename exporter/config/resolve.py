@@ -96,7 +96,7 @@ def resolve(
     environment: Mapping[str, str],
     file: Callable[[Setting], Settings] = lambda _: {},
 ) -> tuple[argparse.Namespace, dict[str, str]]:
-    """Return the values of all flags, and the origins of those not at their defaults, both by destination.
+    """Return the values of all flags, and by name of the flag the origins of those not at their defaults.
 
     `file` reads the file that --config.file names. Raise ExporterError.
     """
@@ -115,10 +115,4 @@ def resolve(
         if flag not in given and isinstance(value, str):
             value = value_of(action, value)
         setattr(values, action.dest, value)
-    return values, {known[flag].dest: setting.origin for flag, setting in given.items()}
-
-
-def section(values: argparse.Namespace, name: str) -> dict[str, Any]:
-    """Return the values whose destination is `name.FIELD`, by FIELD: the arguments of a room's options."""
-    prefix = f"{name}."
-    return {to.removeprefix(prefix): value for to, value in vars(values).items() if to.startswith(prefix)}
+    return values, {flag: setting.origin for flag, setting in given.items()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.config.argument_types import number
-from exporter.config.resolve import section
+from exporter.config.options import add_flags, flag
 from exporter.events.event_json import NAMES, VALUES
 
 NONE = "none"
@@ -18,9 +18,21 @@ MAX_RECORDED_BYTES = 1 << 16
 class RecordOptions:
     """Bytes of arguments to record, part of the environment to record, and bytes of it."""
 
-    argv_bytes: int
-    env: str
-    env_bytes: int
+    argv_bytes: int = flag(
+        "--record.argv-bytes",
+        f"bytes of arguments to record per execution, at most {MAX_RECORDED_BYTES} (default: none)",
+        0,
+        type=number(0, MAX_RECORDED_BYTES),
+        metavar="N",
+    )
+    env: str = flag("--record.env", "part of the environment to record", NONE, choices=(NONE, NAMES, VALUES))
+    env_bytes: int = flag(
+        "--record.env-bytes",
+        "bytes of the environment to record per execution, unless --record.env=none",
+        8192,
+        type=number(1, MAX_RECORDED_BYTES),
+        metavar="N",
+    )
 
     @property
     def sizes(self) -> dict[str, Any]:
@@ -30,32 +42,4 @@ class RecordOptions:
 
 def add_record_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags to a parser, in a group."""
-    record = parser.add_argument_group("recording", "Arguments and environments hold secrets.")
-    record.add_argument(
-        "--record.argv-bytes",
-        dest="record.argv_bytes",
-        type=number(0, MAX_RECORDED_BYTES),
-        default=0,
-        metavar="N",
-        help=f"bytes of arguments to record per execution, at most {MAX_RECORDED_BYTES} (default: none)",
-    )
-    record.add_argument(
-        "--record.env",
-        dest="record.env",
-        choices=(NONE, NAMES, VALUES),
-        default=NONE,
-        help="part of the environment to record (default %(default)s)",
-    )
-    record.add_argument(
-        "--record.env-bytes",
-        dest="record.env_bytes",
-        type=number(1, MAX_RECORDED_BYTES),
-        default=8192,
-        metavar="N",
-        help="bytes of the environment to record per execution, unless --record.env=none (default %(default)s)",
-    )
-
-
-def record_options(values: argparse.Namespace) -> RecordOptions:
-    """Return the values of the flags."""
-    return RecordOptions(**section(values, "record"))
+    add_flags(parser, "recording", RecordOptions, text="Arguments and environments hold secrets.")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.config.argument_types import number
-from exporter.config.resolve import section
+from exporter.config.options import flag
 from exporter.metrics.textfile import check_path
 
 
@@ -16,41 +15,25 @@ from exporter.metrics.textfile import check_path
 class OutputOptions:
     """Write once or every `interval_seconds`; to standard output or over HTTP without a `textfile`."""
 
-    once: bool
-    textfile: Path | None
-    interval_seconds: int
-
-
-def add_output_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags to a parser, in a group."""
-    output = parser.add_argument_group("instead of serving")
-    output.add_argument(
-        "--once",
-        dest="output.once",
-        action="store_true",
-        help="write the metrics once, to standard output or --textfile, and exit",
+    once: bool = flag(
+        "--once", "write the metrics once, to standard output or --textfile, and exit", False, action="store_true"
     )
-    output.add_argument(
+    textfile: Path | None = flag(
         "--textfile",
-        dest="output.textfile",
-        metavar="FILE",
+        "file for node_exporter's textfile collector, ending in .prom; replaced atomically every --textfile.interval"
+        " and removed at the stop",
         type=Path,
-        help="file for node_exporter's textfile collector, ending in .prom; replaced atomically every"
-        " --textfile.interval and removed at the stop",
+        metavar="FILE",
     )
-    output.add_argument(
+    interval_seconds: int = flag(
         "--textfile.interval",
-        dest="output.interval_seconds",
-        metavar="SECONDS",
+        "seconds between two writes of --textfile",
+        15,
         type=number(1, 86_400),
-        default=15,
-        help="seconds between two writes of --textfile (default %(default)s)",
+        metavar="SECONDS",
     )
 
-
-def output_options(values: argparse.Namespace, origins: Mapping[str, str]) -> OutputOptions:
-    """Return the values of the flags. Raise ExporterError for a path that node_exporter would not read."""
-    options = OutputOptions(**section(values, "output"))
-    if options.textfile:
-        check_path(options.textfile, origins["output.textfile"])
-    return options
+    def check(self, origins: Mapping[str, str]) -> None:
+        """Raise ExporterError for a path that node_exporter would not read, naming its origin."""
+        if self.textfile:
+            check_path(self.textfile, origins["textfile"])

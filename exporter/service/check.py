@@ -24,7 +24,7 @@ from exporter.web.config_reloader import WebFile
 def config_check(options: Options) -> None:
     """Check the files that `options` name; everything else was checked by parsing. Raise ExporterError."""
     checked = WebFile(options.web.config_file), AcceptedFile(options.novelty.accepted_file)
-    files = [str(path) for path in (options.config_file, *(file.path for file in checked)) if path]
+    files = [str(path) for path in (options.service.config_file, *(file.path for file in checked)) if path]
     print(f"the configuration is valid: {', '.join(['flags', 'environment', *files])}")
 
 

@@ -10,24 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter import __version__
-from exporter.collectors.flags import (
-    SeriesOptions,
-    add_collector_flags,
-    add_series_flags,
-    enabled_collectors,
-    series_options,
-)
+from exporter.collectors.flags import SeriesOptions, add_collector_flags, enabled_collectors
 from exporter.config.argument_types import Parser
-from exporter.config.resolve import Formatter, Setting, Settings, resolve, section
-from exporter.events.flags import RecordOptions, add_record_flags, record_options
-from exporter.logs import LogOptions, add_log_flags
-from exporter.metrics.flags import OutputOptions, add_output_flags, output_options
-from exporter.novelty.flags import NoveltyOptions, add_novelty_flags, novelty_options
-from exporter.probe.flags import PinOptions, ProbeOptions, add_probe_flags, pin_options, probe_options
+from exporter.config.options import add_flags, flag, options_of
+from exporter.config.resolve import Formatter, Setting, Settings, resolve
+from exporter.events.flags import RecordOptions, add_record_flags
+from exporter.logs import FORMATS, LEVELS
+from exporter.metrics.flags import OutputOptions
+from exporter.novelty.flags import NoveltyOptions
+from exporter.probe.flags import PinOptions, ProbeOptions
 from exporter.probe.program import ProbeSettings
 from exporter.service import config_file
 from exporter.service.config_file import Config
-from exporter.web.flags import WebOptions, add_web_flags, web_options
+from exporter.web.flags import WebOptions
 
 EPILOG = """\
 A flag that is not given takes its value from the environment variable in [brackets] (true or false for a switch,
@@ -52,9 +47,36 @@ examples:
 
 
 @dataclass(frozen=True)
-class Options:
-    """The options of each room, the collectors that are on, and what to do instead of running."""
+class ServiceOptions:
+    """The configuration file, what to do instead of running, and how to log."""
 
+    config_file: Path | None = flag(
+        "--config.file",
+        "YAML file of flags and path rules, read at the start; see docs/configuration.md",
+        type=Path,
+        metavar="FILE",
+    )
+    config_check: bool = flag(
+        "--config.check",
+        "check flags, environment variables and all configuration files, without privileges, and exit",
+        False,
+        action="store_true",
+    )
+    check: bool = flag(
+        "--check",
+        "compile, load and attach the probe, read it once, print what this kernel lacks, and exit",
+        False,
+        action="store_true",
+    )
+    log_level: str = flag("--log.level", "lowest level to log", "info", choices=tuple(LEVELS))
+    log_format: str = flag("--log.format", "format of log lines", "logfmt", choices=FORMATS)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of each room, and the collectors that are on."""
+
+    service: ServiceOptions
     web: WebOptions
     output: OutputOptions
     series: SeriesOptions
@@ -63,10 +85,6 @@ class Options:
     record: RecordOptions
     probe: ProbeOptions
     pins: PinOptions
-    log: LogOptions
-    config_file: Path | None
-    config_check: bool
-    check: bool
 
     def probe_settings(self, hash_key: bytes = b"") -> ProbeSettings:
         """Return the settings of the probe; `hash_key` is the key of its path hashes, random if empty."""
@@ -84,38 +102,16 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=Formatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--config.file",
-        dest="service.config_file",
-        metavar="FILE",
-        type=Path,
-        help="YAML file of flags and path rules, read at the start; see docs/configuration.md",
-    )
-    parser.add_argument(
-        "--config.check",
-        dest="service.config_check",
-        action="store_true",
-        help="check flags, environment variables and all configuration files, without privileges, and exit",
-    )
-    parser.add_argument(
-        "--check",
-        dest="service.check",
-        action="store_true",
-        help="compile, load and attach the probe, read it once, print what this kernel lacks, and exit",
-    )
-    parser.add_argument(
-        "--version",
-        action="version",
-        version=f"exec_exporter {__version__} (python {platform.python_version()}, linux {platform.release()})",
-    )
-    add_web_flags(parser)
-    add_output_flags(parser)
-    add_series_flags(parser)
+    version = f"exec_exporter {__version__} (python {platform.python_version()}, linux {platform.release()})"
+    parser.add_argument("--version", action="version", version=version)
+    add_flags(parser, "service", ServiceOptions)
+    add_flags(parser, "serving", WebOptions)
+    add_flags(parser, "instead of serving", OutputOptions)
+    add_flags(parser, "series", SeriesOptions)
     add_collector_flags(parser)
-    add_novelty_flags(parser)
+    add_flags(parser, "novel binaries", NoveltyOptions)
     add_record_flags(parser)
-    add_probe_flags(parser)
-    add_log_flags(parser)
+    add_flags(parser, "probe", ProbeOptions, PinOptions)
     return parser
 
 
@@ -129,15 +125,17 @@ def parse(arguments: list[str], environment: Mapping[str, str] = os.environ) -> 
         return config.settings
 
     values, origins = resolve(flags, arguments, environment, file)
+    web, output = options_of(WebOptions, values), options_of(OutputOptions, values)
+    web.check(origins)
+    output.check(origins)
     return Options(
-        web=web_options(values, origins),
-        output=output_options(values, origins),
-        series=series_options(values, config.path_rules),
+        service=options_of(ServiceOptions, values),
+        web=web,
+        output=output,
+        series=options_of(SeriesOptions, values, path_rules=config.path_rules),
         collectors=enabled_collectors(values, origins),
-        novelty=novelty_options(values),
-        record=record_options(values),
-        probe=probe_options(values),
-        pins=pin_options(values),
-        log=LogOptions(**section(values, "log")),
-        **section(values, "service"),
+        novelty=options_of(NoveltyOptions, values),
+        record=options_of(RecordOptions, values),
+        probe=options_of(ProbeOptions, values),
+        pins=options_of(PinOptions, values),
     )

@@ -49,7 +49,7 @@ def test_every_flag_exists(values, tmp_path):
     options = parse(
         [re.sub("=/etc/exec_exporter/[a-z]+/", f"={tmp_path}/", argument) for argument in arguments], environment
     )
-    for file in (options.config_file, options.web.config_file, options.novelty.accepted_file):
+    for file in (options.service.config_file, options.web.config_file, options.novelty.accepted_file):
         assert file is None or file.exists() or values.stem == "passwords"  # its Secret is the user's
 
 

@@ -25,7 +25,11 @@ def parse(arguments=(), environment=None):
 
 
 def comparable(options):
-    return replace(options, config_file=None, series=replace(options.series, path_rules=None))
+    return replace(
+        options,
+        service=replace(options.service, config_file=None),
+        series=replace(options.series, path_rules=None),
+    )
 
 
 def spelt(name, text):
@@ -182,4 +186,4 @@ def test_trace_has_variables_of_its_own():
         trace.parse([], {"EXEC_EXPORTER_TRACE_FORMAT": "xml"})
     environment = {"EXEC_EXPORTER_BPF_RING_BUFFER_PAGES": "1", "EXEC_EXPORTER_TRACE_COUNT": "5"}
     options = trace.parse(["--pid=3"], environment)
-    assert (options.count, options.pid, options.ring_buffer_pages) == (5, 3, 2048)
+    assert (options.count, options.pid, options.probe.ring_buffer_pages) == (5, 3, 2048)

@@ -127,7 +127,8 @@ def test_deep_nesting_is_refused(tmp_path):
 def test_what_says_nothing_changes_nothing(tmp_path, text):
     found, default = read(tmp_path, text), parse([], {})
     assert not found.series.path_rules
-    assert replace(found, config_file=None, series=default.series) == default
+    assert replace(found, service=default.service, series=default.series) == default
+    assert replace(found.service, config_file=None) == default.service
     assert replace(found.series, path_rules=default.series.path_rules) == default.series
 
 

@@ -6,7 +6,11 @@ from exporter.service.options import parse
 
 def test_the_defaults_are_those_of_the_design():
     options = parse([])
-    assert (options.web.listen_addresses, options.web.telemetry_path, options.check) == ((":10042",), "/metrics", False)
+    assert (options.web.listen_addresses, options.web.telemetry_path, options.service.check) == (
+        (":10042",),
+        "/metrics",
+        False,
+    )
 
 
 @pytest.mark.parametrize(

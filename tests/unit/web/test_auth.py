@@ -43,9 +43,9 @@ def test_an_unknown_user_costs_what_a_known_one_does_and_a_right_password_is_rem
     costly = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(9)).decode()
 
     def seconds(user, password):
-        started = time.perf_counter()
+        started = time.process_time()  # of this process, server included: others may be busy
         served.ask(headers=basic(user, password))
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     with serving(web_yml(authority.directory, f'basic_auth_users: {{prometheus: "{costly}"}}')) as served:
         seconds("prometheus", PASSWORD)
