@@ -52,15 +52,13 @@ static __always_inline struct vm_area_struct *find_vma(struct mm_struct *mm, u64
 		return 0;
 #pragma clang loop unroll(disable)
 	for (u64 depth = 0; depth < MAPLE_DEPTH; depth++) {
-		u64 node = entry & ~255ULL, slots, type = MAPLE_TYPE(entry);
-		u64 slot = 0, count = RANGE_PIVOTS;
+		u64 node = entry & ~255ULL, type = MAPLE_TYPE(entry), slot = 0, count = RANGE_PIVOTS;
+		u64 slots = node + __builtin_offsetof(struct maple_range_64, slot);
 		WORDS_T pivots;
 
 		if (type == MAPLE_ARANGE_64) {
 			count = ARANGE_PIVOTS;
 			slots = node + __builtin_offsetof(struct maple_arange_64, slot);
-		} else {
-			slots = node + __builtin_offsetof(struct maple_range_64, slot);
 		}
 		/* in both kinds the pivots follow the parent word; arange_64 has fewer */
 		pivots = READ_WORDS(buffer, RANGE_PIVOTS, node + __builtin_offsetof(struct maple_range_64, pivot));

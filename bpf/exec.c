@@ -19,7 +19,7 @@
 #include "without.h"
 
 #define E2BIG 7	  /* include/uapi/asm-generic/errno-base.h */
-#define ENOMEM 12 /* likewise */
+#define ENOMEM 12 /* the same */
 
 BPF_TABLE("hash", struct exec_key, struct exec_value, execs, EXECS_ENTRIES);
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);

@@ -45,7 +45,7 @@ enum counter {
 	COUNTER_LOST_MAP_FULL,
 	COUNTER_LOST_NO_MEMORY,
 	COUNTER_LOST_MAP_BUSY,
-	COUNTER_LOST_PREEMPTED,	 /* counted by the kernel, if it preempts the probe */
+	COUNTER_LOST_PREEMPTED,	 /* execs while the probe was preempted; counted by the kernel */
 	COUNTER_RECORDS_REFUSED, /* the ring buffer was full */
 	COUNTER_FORKS_PROCESS,
 	COUNTER_FORKS_THREAD,

@@ -11,14 +11,6 @@
 
 #ifdef HAVE_PROGRAM_FILE
 
-static __always_inline bool is_relative(struct linux_binprm *bprm)
-{
-	char first = 0;
-
-	READ_BYTES(&first, 1, READ(bprm, filename));
-	return first != '/';
-}
-
 /* Its dentry is NULL if this kernel does not show it. */
 static __always_inline struct path working_directory(struct task_struct *task)
 {
@@ -69,9 +61,12 @@ static __always_inline void identify_program(struct task_struct *task, struct li
 		subjects[0].path = user_path(program);
 		subjects[0].inode = READ(subjects[0].path.dentry, d_inode);
 	} else {
+		char first = 0;
+
 		key->flags |= KEY_AS_INVOKED;
 		subjects[0].string = READ(bprm, filename);
-		if (is_relative(bprm))
+		READ_BYTES(&first, 1, subjects[0].string);
+		if (first != '/') /* relative */
 			subjects[0].path = working_directory(task);
 	}
 	if (interpreter) {

@@ -69,10 +69,9 @@ static __always_inline void write_files(struct task_struct *task, struct linux_b
 {
 	struct introduction *record = &scratch->introduction;
 	struct path *paths = scratch->paths;
-	struct file *program = READ(bprm, file);
 
 	__builtin_memset(paths, 0, sizeof(scratch->paths));
-	paths[TEXT_PATHNAME] = user_path(program);
+	paths[TEXT_PATHNAME] = user_path(READ(bprm, file));
 	describe_file(READ(paths[TEXT_PATHNAME].dentry, d_inode), &record->program);
 	if (is_script(bprm)) /* the key did not need it */
 		scratch->interpreter = interpreter_file(task, scratch->walk.string);

@@ -10,23 +10,20 @@
 #define MAJOR(dev) ((dev) >> 20)
 #define MINOR(dev) ((dev) & 0xfffff)
 
-/* The file of descriptor 0; NULL: closed, or unknown without HAVE_STDIN. */
+#ifdef HAVE_STDIN
+
+/* The file of descriptor 0; NULL: closed. */
 static __always_inline struct file *stdin_file(struct task_struct *task)
 {
-	struct file *file = 0;
-#ifdef HAVE_STDIN
 	struct files_struct *files = READ(task, files);
 	struct fdtable *fdt = READ(files, fdt);
 	struct file **descriptors = (struct file **)READ(fdt, fd);
 
-	file = (struct file *)READ_WORD(descriptors);
-#endif
-	return file;
+	return (struct file *)READ_WORD(descriptors);
 }
 
 static __always_inline u32 stdin_type(struct file *file)
 {
-#ifdef HAVE_STDIN
 	if (!file)
 		return STDIN_CLOSED;
 
@@ -70,7 +67,6 @@ static __always_inline u32 stdin_type(struct file *file)
 		return STDIN_TTY;
 	}
 	return STDIN_CHARDEV;
-#else
-	return STDIN_UNKNOWN;
-#endif
 }
+
+#endif /* HAVE_STDIN */

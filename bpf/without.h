@@ -22,6 +22,10 @@
 #if !defined(HAVE_PROGRAM_FILE) || !defined(HAVE_ARGUMENTS)
 #define observe_arguments(task, bprm, scratch, settings, now)
 #endif
+#ifndef HAVE_STDIN
+#define stdin_file(task) 0
+#define stdin_type(file) STDIN_UNKNOWN
+#endif
 #ifndef HAVE_PROCESSES
 #define track_exec(program, executed)
 #endif
