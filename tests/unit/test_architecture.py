@@ -26,6 +26,7 @@ def test_the_line_of_rooms_is_the_order_that_imports_follow():
 
 def test_every_room_is_described_by_its_docstring():
     docstrings = {room: ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text())) for room in ROOMS}
+    assert f"{len(ROOMS)} packages" in PAGE
     assert {name.partition("]")[0].strip("["): text for name, text in rows("| room |")} == docstrings
 
 
