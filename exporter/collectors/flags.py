@@ -30,7 +30,6 @@ class SeriesOptions:
         'maximum label sets of all metrics with a path; new ones beyond it are counted as path="other"',
         4000,
         type=number(1, 10_000_000),
-        metavar="N",
     )
     idle_seconds: float = flag(
         "--series.idle",

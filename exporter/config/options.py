@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import field, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 def flag(name: str, text: str, default: Any = None, **how: Any) -> Any:
-    """Return a dataclass field that the flag `name` sets. `text` is its help, `how` goes to add_argument."""
+    """Return a dataclass field that the flag `name` sets. `text` is its help, `how` goes to add_argument.
+
+    A boolean default makes a switch: False one to turn on, True one to turn on or off.
+    """
+    if isinstance(default, bool):
+        how["action"] = argparse.BooleanOptionalAction if default else "store_true"
+    elif "type" in how:
+        how.setdefault("metavar", "FILE" if how["type"] is Path else "N")
     if default and "(default" not in text:
         text += " (default on)" if default is True else " (default %(default)s)"
     return field(default=default, metadata={"flag": name, "help": text, "default": default, **how})

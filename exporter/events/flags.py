@@ -23,7 +23,6 @@ class RecordOptions:
         f"bytes of arguments to record per execution, at most {MAX_RECORDED_BYTES} (default: none)",
         0,
         type=number(0, MAX_RECORDED_BYTES),
-        metavar="N",
     )
     env: str = flag("--record.env", "part of the environment to record", NONE, choices=(NONE, NAMES, VALUES))
     env_bytes: int = flag(
@@ -31,7 +30,6 @@ class RecordOptions:
         "bytes of the environment to record per execution, unless --record.env=none",
         8192,
         type=number(1, MAX_RECORDED_BYTES),
-        metavar="N",
     )
 
     @property

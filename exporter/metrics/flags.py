@@ -15,22 +15,15 @@ from exporter.metrics.textfile import check_path
 class OutputOptions:
     """Write once or every `interval_seconds`; to standard output or over HTTP without a `textfile`."""
 
-    once: bool = flag(
-        "--once", "write the metrics once, to standard output or --textfile, and exit", False, action="store_true"
-    )
+    once: bool = flag("--once", "write the metrics once, to standard output or --textfile, and exit", False)
     textfile: Path | None = flag(
         "--textfile",
         "file for node_exporter's textfile collector, ending in .prom; replaced atomically every --textfile.interval"
         " and removed at the stop",
         type=Path,
-        metavar="FILE",
     )
     interval_seconds: int = flag(
-        "--textfile.interval",
-        "seconds between two writes of --textfile",
-        15,
-        type=number(1, 86_400),
-        metavar="SECONDS",
+        "--textfile.interval", "seconds between two writes of --textfile", 15, type=number(1, 86_400), metavar="SECONDS"
     )
 
     def check(self, origins: Mapping[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +28,6 @@ class NoveltyOptions:
         " ones",
         50_000,
         type=number(100, 10_000_000),
-        metavar="N",
     )
     learning_seconds: float = flag(
         "--learning.duration",
@@ -43,40 +41,31 @@ class NoveltyOptions:
         "--learning.packages",
         "treat programs of packages installed when learning ends as learnt while they match the package's digest",
         True,
-        action=argparse.BooleanOptionalAction,
     )
     content_hash: bool = flag(
         "--content.hash",
         "hash new programs with SHA-256; keeps CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH if granted",
         True,
-        action=argparse.BooleanOptionalAction,
     )
     content_bytes: int = flag(
         "--content.max-bytes",
         "maximum size of a file to hash, in bytes; larger ones have unknown content",
         256 << 20,
         type=number(0, 1 << 40),
-        metavar="N",
     )
     content_rate: int = flag(
         "--content.bytes-per-second",
         "maximum bytes per second to read from files, after a burst of four seconds' worth",
         64 << 20,
         type=number(1 << 10, 1 << 40),
-        metavar="N",
     )
     accepted_file: Path | None = flag(
         "--findings.accepted-file",
         "YAML file of accepted findings, the same on all hosts; reloaded when it changes",
         type=Path,
-        metavar="FILE",
     )
     findings_series: int = flag(
-        "--findings.series",
-        "maximum open findings to expose as metrics, newest first",
-        100,
-        type=number(0, 10_000),
-        metavar="N",
+        "--findings.series", "maximum open findings to expose as metrics, newest first", 100, type=number(0, 10_000)
     )
     rootfs: str = flag(
         "--path.rootfs",

@@ -18,21 +18,18 @@ class ProbeOptions:
         " 1.5 KiB in the exporter once in use",
         32768,
         type=number(1, 1 << 24),
-        metavar="N",
     )
     process_entries: int = flag(
         "--bpf.process-entries",
         "maximum processes to follow; each takes about 80 bytes of kernel memory",
         32768,
         type=number(1, 1 << 22),
-        metavar="N",
     )
     ring_buffer_pages: int = flag(
         "--bpf.ring-buffer-pages",
         "size of the ring buffer for records, in pages; a power of two",
         256,
         type=power_of_two(1 << 16),
-        metavar="N",
     )
 
 
@@ -48,8 +45,5 @@ class PinOptions:
         metavar="DIRECTORY",
     )
     unpin_on_stop: bool = flag(
-        "--bpf.unpin-on-stop",
-        "remove the pins at the stop, like exec_exporter unpin: counting ends",
-        False,
-        action="store_true",
+        "--bpf.unpin-on-stop", "remove the pins at the stop, like exec_exporter unpin: counting ends", False
     )

@@ -35,7 +35,7 @@ class Config:
 
 
 def read(file: Setting, parser: argparse.ArgumentParser) -> Config:
-    """Read and check a file for the flags of `parser`. Raises ExporterError: one line, with line number and key."""
+    """Read and check a file for the flags of `parser`. Raise ExporterError, with the line and the key."""
     path: Path = file.value
     try:
         return _parse(yaml_file.read(path), path, parser)

@@ -35,8 +35,8 @@ signals:
 
 exit status:
   0  stopped by a signal, or --check, --config.check or --once done
-  1  cannot run here: the line on standard error says why and what to do
-  2  wrong usage, including a wrong --config.file or --web.config.file
+  1  failed: one line on standard error says why and what to do
+  2  wrong usage, including an invalid configuration file
 
 examples:
   exec_exporter --web.listen-address=127.0.0.1:10042
@@ -51,22 +51,15 @@ class ServiceOptions:
     """The configuration file, what to do instead of running, and how to log."""
 
     config_file: Path | None = flag(
-        "--config.file",
-        "YAML file of flags and path rules, read at the start; see docs/configuration.md",
-        type=Path,
-        metavar="FILE",
+        "--config.file", "YAML file of flags and path rules, read at the start; see docs/configuration.md", type=Path
     )
     config_check: bool = flag(
         "--config.check",
         "check flags, environment variables and all configuration files, without privileges, and exit",
         False,
-        action="store_true",
     )
     check: bool = flag(
-        "--check",
-        "compile, load and attach the probe, read it once, print what this kernel lacks, and exit",
-        False,
-        action="store_true",
+        "--check", "compile, load and attach the probe, read it once, print what this kernel lacks, and exit", False
     )
     log_level: str = flag("--log.level", "lowest level to log", "info", choices=tuple(LEVELS))
     log_format: str = flag("--log.format", "format of log lines", "logfmt", choices=FORMATS)

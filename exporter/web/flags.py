@@ -30,14 +30,12 @@ class WebOptions:
         "--web.systemd-socket",
         "listen on the sockets that systemd passes (socket activation) instead of addresses",
         False,
-        action="store_true",
     )
     config_file: Path | None = flag(
         "--web.config.file",
         "YAML file in the format of Prometheus' exporter-toolkit: TLS, client certificates, passwords, response"
         " headers, rate limit; reloaded when it or a file that it names changes",
         type=Path,
-        metavar="FILE",
     )
     telemetry_path: str = flag("--web.telemetry-path", "path of the metrics", "/metrics", metavar="PATH")
     max_requests: int = flag(
@@ -45,7 +43,6 @@ class WebOptions:
         "maximum concurrent scrapes; more are answered with status 503; 0: no limit",
         40,
         type=number(0, 100_000),
-        metavar="N",
     )
     idle_seconds: int = flag(
         "--web.idle-timeout",

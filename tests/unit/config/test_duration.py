@@ -12,7 +12,7 @@ def test_durations_are_read(text, expected):
 
 
 @pytest.mark.parametrize("text", ["", "5", "s", "1 h", "-1s", "1x", "1h30", "1.2.3s", "1e3s", "٣s", "1S"])
-def test_what_is_none_is_refused(text):
+def test_invalid_durations_are_refused(text):
     with pytest.raises(ValueError, match="is not a duration"):
         seconds(text, PROMETHEUS)
 

@@ -8,9 +8,9 @@ from exporter.config.resolve import Formatter, resolve
 
 @dataclass(frozen=True)
 class Options:
-    size: int = flag("--map.max-size", "maximum size", 8, type=number(1, 10), metavar="N")
+    size: int = flag("--map.max-size", "maximum size", 8, type=number(1, 10))
     addresses: tuple[str, ...] = flag("--address", "address (default none)", ("a",), action="append")
-    on: bool = flag("--on", "on or off", True, action=argparse.BooleanOptionalAction)
+    on: bool = flag("--on", "on or off", True)
     file: str | None = flag("--file", "a file")
     rules: str = field(default="no flag")
 

@@ -1,4 +1,4 @@
-"""Each flag can be given on the command line, in the environment and in the file, and they rank in that order."""
+"""Every flag can be set on the command line, in the environment and in the file, in this order of precedence."""
 
 import re
 from dataclasses import replace
@@ -39,7 +39,7 @@ def spelt(name, text):
 
 
 def accepted(name, text):
-    """The options with it, or none if the command line does not take it."""
+    """Return the options with this text, None if the flag refuses it."""
     try:
         return comparable(parse([spelt(name, text)]))
     except (ExporterError, KeyError):
@@ -47,7 +47,7 @@ def accepted(name, text):
 
 
 def another(name):
-    """A text that changes the flag, and what the options are then."""
+    """Return a text that changes the flag, and the options with it."""
     if name in SAME_AS_DEFAULT:
         return "true", comparable(parse())
     return next(
@@ -72,12 +72,12 @@ def test_help_shows_the_variable_of_every_flag():
             assert f"[{variable(parser.prog, flag)}]" in shown
 
 
-def test_only_what_makes_no_sense_there_is_refused_in_a_file():
+def test_only_flags_for_the_command_line_are_refused_in_a_file():
     assert set(SERVICE) - set(IN_FILE) == {"check", "once", "config.file", "config.check"}
 
 
 @pytest.mark.parametrize("name", [name for name in SERVICE if name != "config.file"])
-def test_every_flag_has_a_variable_that_does_what_it_does(name):
+def test_every_flag_has_an_equivalent_variable(name):
     origin = variable("exec_exporter", name)
     text, options = another(name)
     assert comparable(parse([], {origin: text})) == options
@@ -89,7 +89,7 @@ def test_every_flag_has_a_variable_that_does_what_it_does(name):
 
 @pytest.mark.parametrize("name", IN_FILE)
 @pytest.mark.parametrize("nested", [True, False])
-def test_every_flag_has_a_key_that_does_what_it_does(tmp_path, name, nested):
+def test_every_flag_has_an_equivalent_key(tmp_path, name, nested):
     def written(value):
         value = f'["{value}"]' if repeatable(IN_FILE[name]) else value
         *sections, key = name.split(".") if nested else [name]
@@ -126,7 +126,7 @@ def test_a_list_replaces_that_of_a_lower_rank(tmp_path):
     )
 
 
-def test_what_is_switched_on_below_can_be_switched_off_above(tmp_path):
+def test_a_switch_of_a_lower_rank_can_be_turned_off(tmp_path):
     path = file(tmp_path, "collector: {preload: true, forks: false}")
     assert parse([path]).collectors == set(SWITCHES) - {"forks"}
     assert parse([path, "--no-collector.preload", "--collector.forks"]).collectors == set(SWITCHES) - {"preload"}
@@ -149,11 +149,11 @@ def test_the_file_can_be_named_by_its_variable(tmp_path):
         parse([], {"EXEC_EXPORTER_CONFIG_FILE": "/no/such"})
 
 
-def test_an_empty_variable_says_nothing():
+def test_empty_variables_are_ignored():
     assert parse([], {"EXEC_EXPORTER_SERIES_LIMIT": ""}).series.limit == 4000
 
 
-def test_variables_that_kubernetes_sets_for_a_service_of_this_name_do_no_harm():
+def test_variables_that_kubernetes_sets_for_a_service_of_this_name_are_ignored():
     parse([], {"EXEC_EXPORTER_PORT": "tcp://10.0.0.1:10042", "EXEC_EXPORTER_SERVICE_HOST": "10.0.0.1"})
 
 
@@ -174,14 +174,14 @@ def test_variables_that_kubernetes_sets_for_a_service_of_this_name_do_no_harm():
         (["--series.limit=0"], {}, "not a number from 1 to"),
     ],
 )
-def test_what_is_wrong_is_named_by_what_gave_it(arguments, environment, words):
+def test_errors_name_the_origin_of_the_value(arguments, environment, words):
     with pytest.raises(ExporterError) as refused:
         parse(arguments, environment)
     assert words in str(refused.value)
     assert refused.value.status == 2
 
 
-def test_trace_has_variables_of_its_own():
+def test_trace_has_its_own_variables():
     with pytest.raises(ExporterError, match=r"^EXEC_EXPORTER_TRACE_FORMAT: 'xml' is none of json, text"):
         trace.parse([], {"EXEC_EXPORTER_TRACE_FORMAT": "xml"})
     environment = {"EXEC_EXPORTER_BPF_RING_BUFFER_PAGES": "1", "EXEC_EXPORTER_TRACE_COUNT": "5"}

@@ -1,4 +1,4 @@
-"""What is wrong with a --config.file is said in one line, with the file, the line, the key and what to do."""
+"""Errors in a --config.file are one line with the file, the line, the key and the remedy."""
 
 import os
 import re
@@ -94,7 +94,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("text", "line", "words"), BAD.values(), ids=BAD)
-def test_what_is_wrong_is_said_in_one_line(tmp_path, text, line, words):
+def test_errors_are_one_line_with_place_and_remedy(tmp_path, text, line, words):
     with pytest.raises(ExporterError) as refused:
         read(tmp_path, text)
     said = str(refused.value)
@@ -112,7 +112,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, text, line, words):
         ("/dev/zero", "longer than 1048576 bytes"),
     ],
 )
-def test_what_is_no_file_is_refused(path, words):
+def test_unreadable_files_are_refused(path, words):
     with pytest.raises(ExporterError, match=f"^--config.file={path}: .*{words}: correct it") as refused:
         parse([f"--config.file={path}"], {})
     assert refused.value.status == 2
@@ -124,7 +124,7 @@ def test_deep_nesting_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "web:\n", "paths:\n", "\ufefflog: {level: info}\n"])
-def test_what_says_nothing_changes_nothing(tmp_path, text):
+def test_empty_files_and_sections_change_nothing(tmp_path, text):
     found, default = read(tmp_path, text), parse([], {})
     assert not found.series.path_rules
     assert replace(found, service=default.service, series=default.series) == default
@@ -132,7 +132,7 @@ def test_what_says_nothing_changes_nothing(tmp_path, text):
     assert replace(found.series, path_rules=default.series.path_rules) == default.series
 
 
-def test_names_of_files_are_relative_to_the_file(tmp_path):
+def test_file_names_are_relative_to_the_configuration_file(tmp_path):
     options = read(tmp_path, "web: {config: {file: web.yml}}\ntextfile: exec.prom\ntextfile.interval: 20\n")
     assert (options.web.config_file, options.output.textfile) == (tmp_path / "web.yml", tmp_path / "exec.prom")
     assert options.output.interval_seconds == 20
@@ -156,7 +156,7 @@ paths:
     assert rules.apply(Labels(f"{store}-zsh-5.9/bin/zsh", "/ld", "tty")) == ("other", "other", "tty")
 
 
-def test_one_value_may_stand_without_its_list(tmp_path):
+def test_a_single_value_needs_no_list(tmp_path):
     rules = read(tmp_path, "paths: {presets: build, include: /a/*}\nweb.listen-address: ':1'").series.path_rules
     assert rules.apply(Labels("/b", "", "tty")).path == "other"
 
@@ -178,12 +178,12 @@ VALUES = st.recursive(
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200) | st.dictionaries(KEYS, VALUES).map(yaml.safe_dump))
-def test_no_file_whatever_is_answered_with_more_than_one_line(tmp_path_factory, content):
+def test_errors_of_any_file_are_one_line(tmp_path_factory, content):
     assert "\n" not in said_of(tmp_path_factory.getbasetemp(), content)
 
 
 def config_check(*arguments, **environment):
-    """The command, without any privilege if the test has one to give up."""
+    """Run the command without privileges."""
     command = [*readable.command(), "--config.check", *arguments]
     if os.geteuid() == 0:
         command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", *command]
@@ -195,13 +195,13 @@ def config_check(*arguments, **environment):
 
 @pytest.fixture
 def readable_directory():
-    """A directory that any user can read."""
+    """Return a directory that any user can read."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
         yield Path(directory)
 
 
-def test_config_check_needs_no_privilege_and_says_one_line(readable_directory):
+def test_config_check_needs_no_privilege_and_prints_one_line(readable_directory):
     web, file = readable_directory / "web.yml", readable_directory / "exec_exporter.yml"
     web.write_text("rate_limit: {burst: 1, interval: 1s}")
     file.write_text("web.config.file: web.yml")
@@ -234,5 +234,5 @@ def test_config_check_reads_the_file_of_accepted_findings(readable_directory):
     assert wrong.count("\n") == 1
 
 
-def test_every_preset_is_made_of_rules_that_are_taken(tmp_path):
+def test_every_preset_consists_of_valid_rules(tmp_path):
     assert read(tmp_path, f"paths: {{presets: [{', '.join(PRESETS)}]}}").series.path_rules

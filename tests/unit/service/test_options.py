@@ -36,7 +36,7 @@ def test_the_defaults_are_those_of_the_design():
         (["--web.listen"], "unrecognized arguments"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_one_line_with_status_2(arguments, words):
+def test_invalid_arguments_are_refused_in_one_line_with_status_2(arguments, words):
     with pytest.raises(ExporterError) as refused:
         parse(arguments)
     assert words in str(refused.value)

@@ -59,7 +59,7 @@ def test_only_reading_is_allowed(served):
     assert int(headers["Content-Length"]) > 100
 
 
-def test_a_reading_that_raises_is_a_500_and_is_logged_once(caplog):
+def test_a_failing_scrape_is_a_500_and_is_logged_once(caplog):
     def fail():
         raise OSError(5, "the map is gone")
 

@@ -31,7 +31,7 @@ def test_users_and_passwords(authority):
                 assert served.ask(path, headers=wrong)[0] == 401, (wrong, path)
 
 
-def test_users_may_have_names_that_yaml_takes_for_something_else(authority):
+def test_user_names_may_look_like_other_types_to_yaml(authority):
     users = f'basic_auth_users: {{123: "{HASH}", yes: "{HASH}", 1.50: "{HASH}", 2026-01-01: "{HASH}"}}'
     with serving(web_yml(authority.directory, users)) as served:
         for name in ("123", "yes", "1.50", "2026-01-01"):
@@ -39,7 +39,7 @@ def test_users_may_have_names_that_yaml_takes_for_something_else(authority):
         assert served.ask(headers=basic("1.5", PASSWORD))[0] == 401
 
 
-def test_an_unknown_user_costs_what_a_known_one_does_and_a_right_password_is_remembered(authority):
+def test_unknown_users_cost_as_much_as_known_ones_and_correct_passwords_are_remembered(authority):
     costly = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(9)).decode()
 
     def seconds(user, password):

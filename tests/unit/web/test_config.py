@@ -1,4 +1,4 @@
-"""The cases of exporter-toolkit's own tests, and more: each good file serves, each bad one is refused in one line."""
+"""The cases of exporter-toolkit's tests and more: good files serve, bad ones are refused in one line."""
 
 import pytest
 

@@ -32,7 +32,7 @@ def certificate(served, client):
         return connection.getpeercert(binary_form=True)
 
 
-def test_a_change_for_the_worse_changes_nothing_and_is_logged_once(authority, tmp_path, caplog):
+def test_a_bad_change_is_logged_once_and_the_last_good_version_stays(authority, tmp_path, caplog):
     for name in ("server.pem", "server.key"):
         shutil.copy(authority.directory / name, tmp_path)
     with serving(web_yml(tmp_path, tls(PAIR))) as served:

@@ -9,7 +9,7 @@ from tests.unit.serving import rows, serving
 
 
 def closed_by_the_server(connection, deadline_seconds=30):
-    """Whether the server ends the connection; reads what it says until then."""
+    """Return True if the server closes the connection; read until then."""
     connection.settimeout(deadline_seconds)
     try:
         while connection.recv(65536):
@@ -48,7 +48,7 @@ def test_a_slow_request_has_one_deadline_in_total():
 
 
 def ended(client):
-    """Sends one more byte; whether the server has ended the connection."""
+    """Send one more byte; return True if the server has closed the connection."""
     try:
         client.sendall(b"X")
         return client.recv(1) == b""
@@ -71,7 +71,7 @@ def test_clients_that_do_not_read_are_disconnected():
 
 
 def gone(client):
-    """Whether the peer has reset the connection: TCP_INFO's state is CLOSE or CLOSE_WAIT."""
+    """Return True if the peer has reset the connection: TCP_INFO's state is CLOSE or CLOSE_WAIT."""
     return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in (7, 8)
 
 
@@ -100,7 +100,7 @@ def test_malformed_requests_are_refused_and_harm_nobody(said):
 
 
 def test_clients_that_do_not_read_hold_no_memory(monkeypatch):
-    """Each takes an answer of its own and reads nothing of it; the oldest are given up, and scrapes go on."""
+    """Each gets a response of its own and reads none of it; the oldest are aborted, and scrapes continue."""
     monkeypatch.setattr("exporter.web.server.MAX_UNSENT_BYTES", 16 << 20)
     with serving(families=lambda: rows(50_000), write_seconds=300) as served:
         size = len(served.ask()[2])
@@ -127,7 +127,7 @@ def waited_until(condition):
         time.sleep(0.05)
 
 
-def test_of_too_many_connections_those_that_do_not_read_are_closed_too(monkeypatch):
+def test_beyond_the_maximum_connections_that_do_not_read_are_closed_too(monkeypatch):
     monkeypatch.setattr("exporter.web.server.MAX_CONNECTIONS", 16)
     monkeypatch.setattr("exporter.web.server.MAX_UNSENT_BYTES", 1 << 30)
     with serving(families=lambda: rows(50_000), write_seconds=300) as served:
@@ -146,7 +146,7 @@ def test_of_too_many_connections_those_that_do_not_read_are_closed_too(monkeypat
                 client.close()
 
 
-def test_of_too_many_connections_the_oldest_that_waits_is_closed(monkeypatch):
+def test_beyond_the_maximum_the_longest_idle_connection_is_closed(monkeypatch):
     monkeypatch.setattr("exporter.web.server.MAX_CONNECTIONS", 10)
     with serving() as served:
         clients = [served.connect() for _ in range(30)]

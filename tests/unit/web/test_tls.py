@@ -7,7 +7,7 @@ from tests.unit.web.web_yml import MUTUAL, PAIR, refused, tls
 
 
 def test_required_certificates_without_a_ca_are_those_of_the_system(authority):
-    """As exporter-toolkit has it: nobody who is not signed by a public authority comes in."""
+    """Like exporter-toolkit: only clients signed by a public authority are accepted."""
     good = authority.directory / "client.pem", authority.directory / "client.key"
     with serving(web_yml(authority.directory, tls(f"{PAIR}, client_auth_type: RequireAndVerifyClientCert"))) as served:
         assert refused(served, authority.client())
