@@ -1,4 +1,4 @@
-"""What somebody has said is all right: findings by id, content, path or package, for ever or until a date."""
+"""Acceptances: findings declared harmless by id, hash, path or package, for ever or until a date."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ HASH = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class AcceptanceSubject:
-    """What of a finding an acceptance looks at. `hash` is the SHA-256 in hex, empty if unknown.
+    """Fields of a finding that acceptances match. `hash` is the SHA-256 in hex, empty if unknown.
 
-    `package` is that of a package whose digest the file has, else empty: a file that differs is not the package's.
+    `package` is empty unless the file has the package's digest: a file that differs is not the package's.
     """
 
     id: str
@@ -28,7 +28,7 @@ class AcceptanceSubject:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """One entry. `expires` is in seconds since the epoch, None for never; `number` is that in the catalogue."""
+    """A rule that accepts findings. `expires` is in seconds since the epoch, None for never; `number` is its row."""
 
     kind: str
     pattern: str
@@ -37,7 +37,7 @@ class Acceptance:
     number: int | None = None
 
     def covers(self, finding: AcceptanceSubject, now: float) -> bool:
-        """Whether it accepts the finding now."""
+        """Return true if it accepts the finding at a time, in seconds since the epoch."""
         if self.expires is not None and self.expires <= now:
             return False
         value = str(getattr(finding, self.kind))
@@ -50,23 +50,24 @@ class Acceptance:
 
 
 def accepted_by(acceptances: list[Acceptance], finding: AcceptanceSubject, now: float) -> Acceptance | None:
-    """The first that accepts the finding."""
-    return next((one for one in acceptances if one.covers(finding, now)), None)
+    """Return the first acceptance of the finding, or None."""
+    return next((acceptance for acceptance in acceptances if acceptance.covers(finding, now)), None)
 
 
 def next_expiry(acceptances: list[Acceptance], now: float) -> float | None:
-    """When the next of them ends, in seconds since the epoch."""
-    return min((one.expires for one in acceptances if one.expires is not None and one.expires > now), default=None)
+    """Return when the next acceptance expires, in seconds since the epoch."""
+    times = (acceptance.expires for acceptance in acceptances)
+    return min((expires for expires in times if expires is not None and expires > now), default=None)
 
 
 def check(kind: str, pattern: str) -> None:
-    """Raises ValueError, in words for who wrote it, where it could accept nothing."""
+    """Raise ValueError, with a message for the author, if the pattern can match nothing."""
     if kind == "id" and not ID.fullmatch(pattern):
         raise ValueError(f"{pattern!r} is not a finding's id: 16 hexadecimal digits")
     if kind == "hash" and not HASH.fullmatch(pattern):
         raise ValueError(f"{pattern!r} is not a SHA-256: 64 hexadecimal digits")
     if kind == "path" and not pattern.startswith(("/", "[", "*")):
-        raise ValueError(f"{pattern!r} is no pattern for a path: it begins with / or *")
+        raise ValueError(f"{pattern!r} is not a pattern for a path: it must start with / or *")
     if not pattern:
         raise ValueError(f"{kind} is empty")
 
@@ -76,9 +77,9 @@ def _end_of(day: date) -> float:
 
 
 def expiry(value: Any) -> float:
-    """Seconds since the epoch of a date, which ends with its day in UTC, or of a time with its zone.
+    """Return a date or time, as text or from YAML, in seconds since the epoch. Raise ValueError.
 
-    Text, or what YAML makes of it. Raises ValueError.
+    A date means the end of its day in UTC; so does a time without a zone mean UTC.
     """
     if isinstance(value, str):
         try:

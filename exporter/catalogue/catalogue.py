@@ -1,6 +1,7 @@
-"""What the catalogue remembers, as rows: programs, the files they were met in, the map's keys, findings, acceptances.
+"""The catalogue: programs, their files, the probe's keys, findings and acceptances, as rows in SQLite.
 
-Methods that change rows belong in a `transaction`. All raise sqlite3.Error.
+A program is a path, as a label value, with a content. Call methods that change rows in a `transaction`. All methods
+raise sqlite3.Error.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from exporter.events.labels import Labels
 from exporter.host.packages import PackageVerdict
 
 FOUND, LEARNT, SEEDED, IMPORTED = "found", "learnt", "seeded", "imported"
-ACCEPTED_FILE = "accepted_file"  # what the service reads beside the acceptances in the catalogue
-FINDINGS = 10_000  # kept at most, accepted and open
-LATEST = 64  # of the programs that a file has been: anybody can make it another one as often as he likes
+ACCEPTED_FILE = "accepted_file"  # name of the value with the path of the exporter's --findings.accepted-file
+FINDINGS = 10_000  # at most, accepted and open
+LATEST = 64  # programs of a file that are compared: anybody can rewrite a file as often as he likes
 _FINDING = "reason, path, interpreter, content, first_seen, last_seen, sightings, manager, package, digest"
 
 
 class Catalogue:
-    """One connection to a catalogue: for one thread at a time."""
+    """A connection to a catalogue. One thread at a time; other processes may use the same file."""
 
     def __init__(self, path: Path, *, create: bool) -> None:
         self.path = path
@@ -35,46 +36,46 @@ class Catalogue:
         self.file = _file(path)
 
     def close(self) -> None:
-        """Writes everything into the one file, and closes it."""
+        """Close the connection, which merges the write-ahead log into the file."""
         self._db.close()
 
     def transaction(self) -> AbstractContextManager[None]:
-        """All of it or nothing."""
+        """Commit everything in the block, or nothing if it raises."""
         return sqlite_file.transaction(self._db)
 
     @property
     def is_there(self) -> bool:
-        """Whether the path still leads to the file that is open."""
+        """True if the path still leads to the open file."""
         return _file(self.path) == self.file
 
     @property
     def version(self) -> int:
-        """Changes when another process has changed the catalogue."""
+        """A number that changes when another process has changed the catalogue."""
         return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
-    # What stands for itself
+    # Single values
 
     def get(self, name: str) -> Any:
-        """A value by its name, or None."""
+        """Return the value of a name, or None."""
         row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
     def set(self, name: str, value: bytes | str | float) -> None:
-        """Keeps a value under a name."""
+        """Store a value under a name."""
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
-    # Programs, and the files in which they were met
+    # Programs, and their files
 
     def program_of(self, identity: Identity) -> int | None:
-        """The program that was met in exactly this file, if there is one."""
+        """Return the program that was executed in exactly this file, or None."""
         query = "SELECT program FROM identities WHERE file = ? AND rest = ?"
         row = self._db.execute(query, (identity.file, identity.rest)).fetchone()
         return row[0] if row else None
 
     def known(self, path: str, content: bytes, size: int | None, identity: Identity) -> Known:
-        """What is known of a path, a content key, a size and a file.
+        """Return what is known of a path, a content key, a size in bytes and a file.
 
-        A program of the baseline whose content could not be read then, and can be now, is known by its size.
+        A program of the baseline whose content could not be read is known by its size.
         """
         one = self._one
         digest = digest_of(content)
@@ -99,7 +100,7 @@ class Catalogue:
         )
 
     def remember(self, path: str, content: bytes, origin: str, now: float, identity: Identity | None = None) -> int:
-        """Keeps a program, and the file in which it was met now; returns its number."""
+        """Add or update a program, with the file in which it was executed; return its number."""
         self._seq += 1
         (program,) = self._db.execute(
             "INSERT INTO programs (path, content, origin, baseline, first_seen, last_seen, seq)"
@@ -113,51 +114,48 @@ class Catalogue:
         return int(program)
 
     def touch(self, programs: Iterable[int], now: float) -> None:
-        """Keeps programs from being forgotten soon: they have been executed again."""
+        """Make programs, by number, the last to be forgotten: they were executed again."""
         self._seq += 1
         rows = [(now, self._seq, program) for program in programs]
         self._db.executemany("UPDATE programs SET last_seen = ?, seq = ? WHERE id = ?", rows)
 
     def programs(self) -> Iterator[tuple[str, bytes, bool]]:
-        """Path, content and whether it is of the baseline, of each."""
+        """Yield path, content key and whether it is in the baseline, of each program."""
         for path, content, baseline in self._db.execute("SELECT path, content, baseline FROM programs ORDER BY id"):
             yield path, content, bool(baseline)
 
     def adopt(self, path: str, content: bytes) -> None:
-        """Makes a program that was found one of the baseline."""
+        """Add a found program to the baseline."""
         self._db.execute("UPDATE programs SET baseline = 1 WHERE path = ? AND content = ?", (path, content))
 
     def count(self, table: str) -> int:
-        """How many rows a table has."""
+        """Return the number of rows of a table."""
         return int(self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - a name of ours
 
     # The keys of the probe's map
 
     def name_key(self, key: bytes, labels: Labels, program: int | None, watched: bool) -> None:
-        """Keeps what a key means. A `watched` one is that of a script that the kernel does not tell by its file."""
+        """Store labels and program of a key. A `watched` key is that of a script not identified by its file."""
         self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?)", (key, *labels, watched, program))
 
     def key(self, key: bytes) -> tuple[int | None, bool] | None:
-        """The program of a key and whether it is watched; None for a key that means nothing yet."""
+        """Return the program of a key and whether it is watched; None for a key that is not stored."""
         row = self._db.execute("SELECT program, watched FROM keys WHERE key = ?", (key,)).fetchone()
         return (row[0], bool(row[1])) if row else None
 
     def meanings(self, limit: int) -> dict[bytes, Labels]:
-        """The labels of the newest keys."""
+        """Return the labels of the newest keys."""
         query = "SELECT key, path, interpreter, stdin_type FROM keys ORDER BY rowid DESC LIMIT ?"
         return {key: Labels(*labels) for key, *labels in self._db.execute(query, (limit,))}
 
     def forget_keys(self) -> None:
-        """Forgets what all keys mean."""
+        """Forget all keys."""
         self._db.execute("DELETE FROM keys")
 
     # Findings
 
     def add_finding(self, finding: Finding, record: str) -> bool:
-        """Keeps a finding with the record of the exec, as JSON; whether it is a new one.
-
-        Of one that is there already it is noted that it was met again.
-        """
+        """Add a finding with the record of the exec as JSON, or another sighting of it; return true if it is new."""
         query = "UPDATE findings SET last_seen = ?, sightings = sightings + 1 WHERE id = ?"
         again = self._db.execute(query, (finding.last_seen, finding.id)).rowcount
         if not again:
@@ -174,7 +172,7 @@ class Catalogue:
         return not again
 
     def findings(self, prefix: str = "") -> Iterator[Finding]:
-        """The findings whose id begins so, the newest first."""
+        """Yield the findings whose id starts with a prefix, the newest first."""
         query = f"SELECT {_FINDING} FROM findings WHERE id >= ? AND id < ? ORDER BY first_seen DESC, id"  # noqa: S608
         for reason, path, interpreter, content, first, last, sightings, *package in self._db.execute(
             query, (prefix, f"{prefix}g")
@@ -183,54 +181,54 @@ class Catalogue:
             yield Finding(Reason(reason), path, interpreter, content, first, last, sightings, verdict)
 
     def record(self, finding: Finding) -> str:
-        """The record of the exec that a finding was found by, as JSON."""
+        """Return the record of the exec that led to a finding, as JSON."""
         return str(self._one("SELECT record FROM findings WHERE id = ?", finding.id) or "{}")
 
     def forget(self, finding: Finding) -> None:
-        """Forgets a finding and its program: it will be found again."""
+        """Forget a finding and its program, which will be found again."""
         self.drop_finding(finding)
         self._db.execute("DELETE FROM programs WHERE path = ? AND content = ?", (finding.path, finding.content))
 
     def drop_finding(self, finding: Finding) -> None:
-        """Forgets a finding, not its program."""
+        """Forget a finding, but not its program."""
         self._db.execute("DELETE FROM findings WHERE id = ?", (finding.id,))
 
     # Totals and acceptances
 
     def totals(self) -> dict[str, int]:
-        """How many new files there have been, by reason."""
+        """Return the number of new files by reason."""
         return dict(self._db.execute("SELECT reason, count FROM totals"))
 
     def add_to_total(self, reason: Reason) -> None:
-        """One more."""
+        """Count a new file."""
         self._db.execute(
             "INSERT INTO totals VALUES (?, 1) ON CONFLICT (reason) DO UPDATE SET count = count + 1", (str(reason),)
         )
 
     def acceptances(self) -> list[Acceptance]:
-        """All of them, the newest last."""
+        """Return all acceptances, the newest last."""
         query = "SELECT kind, pattern, reason, expires, id FROM acceptances ORDER BY id"
         return [Acceptance(*row) for row in self._db.execute(query)]
 
     def accept(self, acceptance: Acceptance, now: float) -> None:
-        """Keeps an acceptance, in the place of an older one for the same."""
+        """Store an acceptance, in place of an older one with the same pattern."""
         self._db.execute(
             "INSERT OR REPLACE INTO acceptances (kind, pattern, reason, expires, created) VALUES (?, ?, ?, ?, ?)",
             (acceptance.kind, acceptance.pattern, acceptance.reason, acceptance.expires, now),
         )
 
     def withdraw(self, acceptance: Acceptance) -> bool:
-        """Takes an acceptance back; whether there was one."""
+        """Delete an acceptance; return false if there was none."""
         query = "DELETE FROM acceptances WHERE kind = ? AND pattern = ?"
         return bool(self._db.execute(query, (acceptance.kind, acceptance.pattern)).rowcount)
 
     # Bounds
 
     def trim(self, max_entries: int) -> int:
-        """Forgets what is more than `max_entries`; returns how many programs and findings that were.
+        """Forget programs beyond `max_entries`, and findings; return how many.
 
-        Programs that were found go before those of the baseline, and those that were not executed for long first: who
-        executes very many new programs makes the catalogue forget them, not what it has learnt.
+        Found programs go before those of the baseline, the longest not executed first: executing very many new programs
+        makes the catalogue forget them, and not the baseline.
         """
         evicted = 0
         surplus = self.count("programs") - max_entries
@@ -266,8 +264,8 @@ def _file(path: Path) -> tuple[int, int] | None:
 class Known:
     """What the catalogue knows of a new file's path and content.
 
-    `program` is whether it has that content at that path, `met` whether it was met in a file (not only imported, or
-    found running), `same_file` whether it was in this very file, under whatever name.
+    `program`: it has that content at that path; `met`: and was executed from a file, rather than imported or seeded;
+    `same_file`: that content was executed from this very file, under whatever name.
     """
 
     program: bool = False

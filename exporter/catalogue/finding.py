@@ -1,4 +1,4 @@
-"""A novel binary that somebody should know about."""
+"""Findings: novel binaries that somebody should know about."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ SHA256_BYTES = 32
 
 
 def content_key(digest: bytes | None, size: int | None) -> bytes:
-    """What stands for a content: its SHA-256, where that is unknown its size, else nothing."""
+    """Return the key of a content in the catalogue: its SHA-256, else its size as 8 bytes, else nothing."""
     if digest is not None:
         return digest
     return b"" if size is None else size.to_bytes(8, "big")
 
 
 def digest_of(content: bytes) -> bytes | None:
-    """The SHA-256 in a content key, if there is one."""
+    """Return the SHA-256 of a content key, None if it has none."""
     return content if len(content) == SHA256_BYTES else None
 
 
 def finding_id(path: str, content: bytes) -> str:
-    """The id of a finding: of a path, as a label value, and a content key."""
+    """Return the id of the finding of a path, as a label value, with a content key."""
     return hashlib.sha256(b"\0".join((b"exec_exporter finding", path.encode(), content))).hexdigest()[: 2 * ID_BYTES]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Times are in seconds since the epoch; `path` and `interpreter` are label values.
+    """A novel binary. Times are in seconds since the epoch; `path` and `interpreter` are label values.
 
-    `content` is a content key (`exporter.identifier`); `sightings` counts the files in which it was met.
+    `content` is a content key; `sightings` counts the files in which it was executed.
     """
 
     reason: Reason
@@ -49,22 +49,22 @@ class Finding:
 
     @property
     def id(self) -> str:
-        """The same on every host."""
+        """Id of the finding, the same on every host."""
         return finding_id(self.path, self.content)
 
     @property
     def hash(self) -> str:
-        """SHA-256 in hex, empty if unknown."""
+        """SHA-256 of the content in hex, empty if unknown."""
         return self.content.hex() if len(self.content) == SHA256_BYTES else ""
 
     @property
     def acceptance_subject(self) -> AcceptanceSubject:
-        """What acceptances look at."""
+        """Fields that acceptances match."""
         package = self.package.package if self.package and self.package.digest == AGREES else ""
         return AcceptanceSubject(self.id, self.hash, self.path, package)
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the finding as `findings --json` prints it."""
         return {
             "id": self.id,
             "reason": str(self.reason),
@@ -79,20 +79,18 @@ class Finding:
 
 
 class Reason(enum.StrEnum):
-    """What a file is that was seen for the first time. The values are label values."""
+    """Reason why a file was new. The values are label values."""
 
     NEW_PATH = "new_path"  # neither path nor content have been executed here before
     CONTENT_CHANGED = "content_changed"  # a known path, with other content
     REINSTALLED = "reinstalled"  # a known path and content in another file, or a package's own update
     RELOCATED = "relocated"  # known content at another path, in another file
-    METADATA_ONLY = "metadata_only"  # a known file: other permissions, or one more name
+    METADATA_ONLY = "metadata_only"  # a known file with other permissions or another name
     MEMFD = "memfd"  # a file in memory, without a path
-    DELETED = "deleted"  # its name was gone when it was executed, or a moment later
+    DELETED = "deleted"  # its name was removed before it was executed, or just after
     UPPER_LAYER = "upper_layer"  # new, and written into a container after its start
     SCRIPT = "script"  # new, and a script
 
 
-QUIET = frozenset({Reason.REINSTALLED, Reason.METADATA_ONLY})  # counted, and no finding
-
-
+QUIET = frozenset({Reason.REINSTALLED, Reason.METADATA_ONLY})  # counted, but no finding
 NEVER_LEARNT = frozenset({Reason.MEMFD, Reason.DELETED})

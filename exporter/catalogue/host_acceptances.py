@@ -1,4 +1,4 @@
-"""The acceptances of a host, for commands: those in its catalogue, and those of the file that the service reads."""
+"""Acceptances of a host, for commands: from its catalogue and from the file that the exporter reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exporter.config.yaml_file import YAMLFileError
 
 
 def acceptances(catalogue: Catalogue) -> list[Acceptance]:
-    """All of them. A file that is wrong is said on standard error: the service keeps what it said before."""
+    """Return all acceptances. Print errors of the file to stderr; the exporter keeps the entries it read before."""
     found = catalogue.acceptances()
     name = catalogue.get(ACCEPTED_FILE)
     if name:

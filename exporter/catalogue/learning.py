@@ -1,4 +1,4 @@
-"""The time in which whatever runs is learnt: so long as the exporter was running, by a clock that nobody can set."""
+"""Learning: for a given time of running, every executed program joins the baseline."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ ELAPSED, OVER, LOST = "learning_seconds", "learning_ended", "lost"
 
 
 class Learning:
-    """Learns until `duration_seconds` have passed, restarts included; time in which nothing was watched is none.
+    """Progress of learning, which lasts until the exporter has run for `duration_seconds`, over all restarts.
 
-    What has passed is kept in the catalogue. `clock` is in seconds and counts on while the machine sleeps.
+    The progress is stored in the catalogue. `clock` is in seconds; it advances while the machine sleeps, and nobody can
+    set it. One thread at a time.
     """
 
     def __init__(
@@ -29,17 +30,13 @@ class Learning:
         self._lost = False
 
     def load(self, catalogue: Catalogue) -> None:
-        """Takes from the catalogue how far it is."""
+        """Load the progress from a catalogue. Raise sqlite3.Error."""
         self._elapsed = float(catalogue.get(ELAPSED) or 0.0)
         self._ended = catalogue.get(OVER)
         self._lost = bool(catalogue.get(LOST))
 
-    def restart(self) -> None:
-        """Lets no time pass that was before now."""
-        self._last = self._clock()
-
     def tick(self, catalogue: Catalogue) -> None:
-        """Lets the time pass. In a transaction."""
+        """Add the time since the last call, in a transaction. Raise sqlite3.Error."""
         now = self._clock()
         passed, self._last = max(0.0, now - self._last), now
         self.load(catalogue)
@@ -53,25 +50,25 @@ class Learning:
 
     @property
     def active(self) -> bool:
-        """Whether it is still learning."""
+        """True until learning has ended."""
         return self._ended is None
 
     @property
     def state(self) -> str:
-        """What exec_exporter_baseline_state says: `lost` is learning because what had been learnt is gone."""
+        """Label value of exec_exporter_baseline_state; `lost` is learning again after the catalogue was lost."""
         if self._ended is not None:
             return "watching"
         return "lost" if self._lost else "learning"
 
     @property
     def end(self) -> float:
-        """When it ended, or will end if the exporter runs on, in seconds since the epoch."""
+        """When learning ended, or will end if the exporter keeps running, in seconds since the epoch."""
         if self._ended is not None:
             return self._ended
         return float(round(self._wall() + max(0.0, self._duration - self._elapsed)))
 
 
 def end(catalogue: Catalogue, now: float) -> None:
-    """Ends learning in a catalogue. In a transaction."""
+    """End learning in a catalogue, in a transaction. Raise sqlite3.Error."""
     catalogue.set(OVER, now)
     catalogue.set(LOST, 0)

@@ -1,4 +1,4 @@
-"""Keeps a catalogue at hand: opens it, starts a new one where it is damaged or gone, does without where it must."""
+"""A catalogue that is replaced if it is damaged or gone, and retried while it cannot be used."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 
 class RecoveringCatalogue:
-    """The catalogue at `path`. `hash_key` is that of the probe: what its keys mean depends on it.
+    """The catalogue at a path. `catalogue` is None while it cannot be used; `errors` counts failures.
 
-    `store` is None while there is none that can be used; `errors` counts what failed.
+    `hash_key` is the key of the probe's path hashes, on which all its keys depend. One thread at a time, but any may
+    read the attributes.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
         self.catalogue: Catalogue | None = None
         self.hash_key = b""
         self.errors = 0
@@ -38,14 +39,14 @@ class RecoveringCatalogue:
         self.hash_key = self.hash_key or os.urandom(HASH_KEY_BYTES)
 
     def open(self, lost: bool = False) -> None:
-        """Opens the catalogue, or makes a new one; one that is made because another is `lost` says so."""
+        """Open the catalogue, or a new one that remembers that the old one was `lost`. Log errors."""
         try:
             try:
                 catalogue = Catalogue(self._path, create=True)
             except Damaged as error:
                 self.errors += 1
                 aside = sqlite_file.set_aside(self._path)
-                log.error("the catalogue is damaged (%s): it is now %s, and a new one learns", error, aside)
+                log.error("the catalogue is damaged (%s): renamed to %s, learning restarts", error, aside)
                 catalogue, lost = Catalogue(self._path, create=True), True
         except (OSError, sqlite3.Error, Unusable, Damaged) as error:
             self._failed(error)
@@ -58,17 +59,15 @@ class RecoveringCatalogue:
             self._failed(error)
             return
         self.catalogue = catalogue
-        if self._said:
-            self._said.clear()
-            log.info("the catalogue %s can be used", self._path)
+        self.succeeded()
 
     def _begin(self, catalogue: Catalogue, lost: bool) -> None:
-        """Makes sure that the keys in the catalogue mean what the probe's keys mean."""
-        kept = catalogue.get(HASH_KEY)
-        if not self.hash_key and isinstance(kept, bytes) and len(kept) == HASH_KEY_BYTES:
-            self.hash_key = kept
+        """Forget the keys in the catalogue unless they are in the format and with the hash key of the probe."""
+        stored = catalogue.get(HASH_KEY)
+        if not self.hash_key and isinstance(stored, bytes) and len(stored) == HASH_KEY_BYTES:
+            self.hash_key = stored
         self.hash_key = self.hash_key or os.urandom(HASH_KEY_BYTES)
-        if kept != self.hash_key or catalogue.get(KEY_FORMAT) != key_format():
+        if stored != self.hash_key or catalogue.get(KEY_FORMAT) != key_format():
             catalogue.forget_keys()
             catalogue.set(HASH_KEY, self.hash_key)
             catalogue.set(KEY_FORMAT, key_format())
@@ -76,30 +75,30 @@ class RecoveringCatalogue:
             catalogue.set(learning.LOST, 1)
 
     def check(self) -> None:
-        """Opens the catalogue where it is not open, and a new one where it has been taken away."""
+        """Open the catalogue if it is not open, and a new one if its file is gone."""
         if self.catalogue and not self.catalogue.is_there:
             self.errors += 1
-            log.error("the catalogue %s was taken away: a new one learns", self._path)
+            log.error("the catalogue %s was deleted or replaced: learning restarts", self._path)
             self.close()
             self.open(lost=True)
         elif not self.catalogue:
             self.open()
 
     def failed(self, error: sqlite3.Error) -> None:
-        """Takes note that an operation failed; a damaged catalogue is set aside."""
+        """Count and log a failed operation; replace a damaged catalogue."""
         self._failed(error)
         if sqlite_file.is_damage(error):
             self.close()
             self.open()
 
     def succeeded(self) -> None:
-        """Takes note that operations work."""
-        if self._said:
-            self._said.clear()
-            log.info("the catalogue %s can be written again", self._path)
+        """Log that the catalogue works again, if it failed before."""
+        if self._logged:
+            self._logged.clear()
+            log.info("the catalogue %s works again", self._path)
 
     def close(self) -> None:
-        """Closes the catalogue."""
+        """Close the catalogue."""
         if self.catalogue:
             try:
                 self.catalogue.close()
@@ -109,12 +108,12 @@ class RecoveringCatalogue:
 
     def _failed(self, error: Exception) -> None:
         self.errors += 1
-        if str(error) not in self._said:
-            self._said.add(str(error))
-            log.error("the catalogue %s fails: %s; executions are counted, novel binaries wait", self._path, error)
+        if str(error) not in self._logged:
+            self._logged.add(str(error))
+            log.error("the catalogue %s fails: %s; novel binaries are detected once it works", self._path, error)
 
 
 def key_format() -> str:
-    """Stands for everything in exec.h that the bytes of a key depend on."""
+    """Return a digest of the declarations in exec.h that determine the bytes of a key."""
     header = _COMMENT.sub("", (BPF_DIRECTORY / "exec.h").read_text("ascii"))
     return hashlib.sha256("".join("".join(_SHAPES.findall(header)).split()).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The SQLite file of the catalogue: opened, created, checked, and set aside where it is damaged."""
+"""The SQLite file of the catalogue: create, open, check, set aside."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ BUSY_SECONDS = 10.0
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 COMPANIONS = ("-wal", "-shm")
 
-# `seq` is a number that only grows: the wall clock may be set back. `content` is a SHA-256, else the size as 8 bytes,
-# else empty. A program of the baseline was learnt or accepted; what was found is forgotten before it.
+# `seq` only grows: the wall clock may be set back. `content` is a SHA-256, else the size as 8 bytes, else empty.
+# Programs of the baseline were seeded, learnt, imported or accepted; found programs are forgotten before them.
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE programs (
@@ -80,20 +80,20 @@ CREATE TABLE totals (reason TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT RO
 
 
 class Unusable(Exception):
-    """The catalogue cannot be used, though it may be in order: its place, its permissions, its version."""
+    """The catalogue cannot be used because of its directory, permissions or version; it may be intact."""
 
 
 class Damaged(Exception):
-    """The file is no catalogue, or not a whole one."""
+    """The file is not a catalogue, or is corrupt."""
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file itself is broken, not only the operation."""
+    """Return true if the file is corrupt, rather than the operation failed."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED
 
 
 def connect(path: Path, *, create: bool) -> sqlite3.Connection:
-    """Opens and checks a catalogue. Raises Unusable, Damaged or, with `create` false, FileNotFoundError."""
+    """Open and check a catalogue. Raise Unusable, Damaged or, with `create` false, FileNotFoundError."""
     try:
         if create:
             _make(path)
@@ -103,7 +103,7 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         raise Unusable(str(error.strerror)) from error
     except FileNotFoundError:
         if create:
-            raise Unusable("its directory cannot be made") from None
+            raise Unusable("its directory cannot be created") from None
         raise
     except OSError as error:
         raise Unusable(str(error.strerror)) from error
@@ -122,14 +122,14 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
 
 
 def _make(path: Path) -> None:
-    """The file, for its owner alone: it may hold arguments. What belongs to it gets the same permissions by SQLite."""
+    """Create the file for its owner only, as it may contain arguments; SQLite gives its companions the same mode."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _prepare(connection: sqlite3.Connection, check: bool) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")  # with WAL: kill -9 costs nothing, power loss the last seconds
+    connection.execute("PRAGMA synchronous=NORMAL")  # with WAL, kill -9 loses nothing, and a power cut the last seconds
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA cache_size=-4096")  # KiB
     if check:
@@ -141,7 +141,7 @@ def _prepare(connection: sqlite3.Connection, check: bool) -> None:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if version > VERSION and application == APPLICATION_ID:
-            raise Unusable(f"it is of version {version}, made by a newer exec_exporter")
+            raise Unusable(f"it has version {version}, of a newer exec_exporter")
         if version == VERSION and application == APPLICATION_ID:
             return
         if tables:
@@ -154,19 +154,19 @@ def _prepare(connection: sqlite3.Connection, check: bool) -> None:
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it or nothing. Raises sqlite3.Error."""
+    """Commit everything in the block, or nothing if it raises. Raise sqlite3.Error."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        with contextlib.suppress(sqlite3.Error):  # what went wrong first is raised
+        with contextlib.suppress(sqlite3.Error):  # the first error is raised
             connection.execute("ROLLBACK")
         raise
 
 
 def set_aside(path: Path) -> Path:
-    """Renames a damaged catalogue, so that a new one can take its place. Raises OSError."""
+    """Rename a damaged catalogue and its companions; return the new path. Raise OSError."""
     stem = f"{path}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
     aside = Path(stem)
     number = 1

@@ -97,7 +97,7 @@ def test_a_full_disk(tmp_path):
             (disk / "fill").unlink()
             until(lambda: len(host.rows(tmp_path / "many-")) == 300)
             assert host.open(second) == {str(second): "new_path"}
-            assert "can be written again" in host.said.decode()
+            assert "works again" in host.said.decode()
     finally:
         unmount(disk)
 

@@ -120,7 +120,7 @@ def test_an_empty_file_accepts_nothing(text):
         ("accepted:\n- {id: 1234567890123456, reason: r}", 2, "not a string"),
         ("accepted:\n- {id: abc, reason: r}", 2, "16 hexadecimal"),
         ("accepted:\n- {hash: abc, reason: r}", 2, "64 hexadecimal"),
-        ("accepted:\n- {path: opt, reason: r}", 2, "begins with /"),
+        ("accepted:\n- {path: opt, reason: r}", 2, "must start with /"),
         ('accepted:\n- {package: "", reason: r}', 2, "empty"),
         ("accepted:\n- {path: /x, reason: r, expires: soon}", 2, "neither a date"),
         ("accepted:\n- path: /x\n  path: /y", 3, "given twice"),
