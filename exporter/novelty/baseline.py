@@ -68,19 +68,15 @@ class Baseline:
                     self._add(catalogue, content, now)
                 catalogue.set(SEEDED_AT, now)
         self._packages = None
-        self.load(catalogue)
+        self._learning.load(catalogue)
 
     def _add(self, catalogue: Catalogue, content: Content, now: float) -> None:
         """Add a running program, unless its content should be known and is not, or it is setuid and replaceable."""
         if (content.digest is not None or not self._reader.reads) and not gives_rights_away(content):
             catalogue.remember(content.executed.path, content_key(content.digest, content.size), SEEDED, now)
 
-    def load(self, catalogue: Catalogue) -> None:
-        """Load the progress of learning, which another process may have changed. Raise sqlite3.Error."""
-        self._learning.load(catalogue)
-
     def tick(self, catalogue: Catalogue) -> None:
-        """Advance learning; trust the packages installed when it ends. Raise sqlite3.Error."""
+        """Advance learning, unless another process ended it; then trust the installed packages. Raise sqlite3.Error."""
         if self.learning:
             with catalogue.transaction():
                 self._learning.tick(catalogue)

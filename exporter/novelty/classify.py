@@ -1,4 +1,4 @@
-"""Why a file that has not been seen before is or is not something new. Pure: what is known comes in as an argument."""
+"""The reason why a file is new, by what it is like and what the catalogue knows. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from exporter.catalogue.finding import Reason
 
 @dataclass(frozen=True)
 class Seen:
-    """What a new file is like.
+    """Properties of a new file.
 
-    `vouched`: the package database says that this path has this content; `installed`: that package was there when
-    learning ended.
+    `gone`: its name was removed after the execution; `vouched`: it has the digest that its package records;
+    `installed`: this package was installed when learning ended.
     """
 
     memfd: bool = False
@@ -27,7 +27,7 @@ class Seen:
 
 
 def classify(seen: Seen, known: Known) -> Reason | None:
-    """The reason to report it, or None if there is nothing to say. Decides on the first that applies."""
+    """Return the first reason that applies, or None if the file is as good as known."""
     if known.program:
         return _another_file(seen, known)
     if seen.memfd:
@@ -44,7 +44,7 @@ def classify(seen: Seen, known: Known) -> Reason | None:
 
 
 def _another_file(seen: Seen, known: Known) -> Reason | None:
-    """A program that is known, in a file that is not. Files in memory are new each time."""
+    """Return the reason for a known program in an unknown file. Files in memory are always unknown."""
     if seen.memfd or seen.deleted or not known.met:
         return None
     return Reason.METADATA_ONLY if known.same_file else Reason.REINSTALLED

@@ -278,14 +278,11 @@ class Detector:
         if catalogue is not self._catalogue:
             self.begin(catalogue)
         was_learning = self._baseline.learning
-        changed = catalogue.version != self._version
-        if changed:
-            self._baseline.load(catalogue)
         self._baseline.tick(catalogue)
         if self._is_time(RECHECK_SECONDS):
             self._again |= self._introductions.take_used()
             self._outdated, self._evicted = self._outdated or self._evicted, False
-        if self._accepted.reload() or changed or self._open.expired or self._outdated:
+        if self._accepted.reload() or catalogue.version != self._version or self._open.expired or self._outdated:
             self._refresh(catalogue)
         elif was_learning:
             self._show(catalogue)

@@ -1,4 +1,4 @@
-"""Which findings are open: those that no acceptance covers now."""
+"""Open findings: those that no acceptance covers now."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ Row = tuple[str, str, str, str]
 
 
 class OpenFindings:
-    """Keeps the newest `limit` of them as rows of (id, reason, path, interpreter), and counts all."""
+    """The newest `limit` open findings as rows of (id, reason, path, interpreter), and the number of all.
+
+    One thread at a time; `rows` is replaced and never changed.
+    """
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.time) -> None:
         self._limit, self._clock = limit, clock
@@ -25,22 +28,22 @@ class OpenFindings:
 
     @property
     def expired(self) -> bool:
-        """Whether an acceptance has ended since the last `refresh`."""
+        """True if an acceptance has expired since the last `refresh`."""
         return self._expiry is not None and self._expiry <= self._clock()
 
     def is_accepted(self, finding: Finding) -> bool:
-        """Whether an acceptance covers the finding now."""
+        """Return true if an acceptance covers the finding now."""
         return acceptance.accepted_by(self._acceptances, finding.acceptance_subject, self._clock()) is not None
 
     def add(self, findings: Iterable[Finding]) -> None:
-        """Adds new findings that are not accepted, the newest last."""
+        """Add new findings that are not accepted, the newest last."""
         fresh = {_row(finding): finding.first_seen for finding in findings}
         self.count += len(fresh)
         newest = dict(reversed(fresh.items())) | dict(self.rows)
         self.rows = dict(list(newest.items())[: self._limit])
 
     def refresh(self, catalogue: Catalogue, shared: list[Acceptance]) -> None:
-        """Looks through all findings. `shared` are the acceptances that are not in the catalogue."""
+        """Read all findings and acceptances; `shared` acceptances are not in the catalogue. Raise sqlite3.Error."""
         self._acceptances = catalogue.acceptances() + shared
         self._expiry = acceptance.next_expiry(self._acceptances, self._clock())
         rows: dict[Row, float] = {}

@@ -1,4 +1,4 @@
-"""What is running already when learning begins: it has been executed here before, if not while anybody watched."""
+"""Programs that run already when learning starts: they were executed here before."""
 
 from __future__ import annotations
 
@@ -20,10 +20,7 @@ NOWHERE = Identity(0, (0, 0), 0, 0, 0)
 
 
 def programs_at_start(proc: Path = Path("/proc")) -> Iterator[ExecutedFile]:
-    """The programs and ELF interpreters of all processes that can be seen, each file once.
-
-    Files that have no name any more are left out.
-    """
+    """Yield the programs and ELF interpreters of all visible processes, each file once, without deleted files."""
     seen = set()
     for pid in psutil.pids():
         for name, status, runs in _files(proc / str(pid)):
@@ -37,7 +34,7 @@ def programs_at_start(proc: Path = Path("/proc")) -> Iterator[ExecutedFile]:
 
 
 def _files(process: Path) -> Iterator[tuple[bytes, os.stat_result, bool]]:
-    """Name and status of the program of a process and of its ELF interpreter; whether it is the program."""
+    """Yield name, status and whether it is the program, of the program of a process and of its ELF interpreter."""
     try:
         link = process / "exe"
         yield os.readlink(os.fsencode(link)), link.stat(), True  # noqa: PTH115 - bytes
@@ -48,5 +45,8 @@ def _files(process: Path) -> Iterator[tuple[bytes, os.stat_result, bool]]:
                 status = (process / "root" / os.fsdecode(mapped[2]).lstrip("/")).stat()
                 if status.st_ino == int(mapped[1]):
                     yield mapped[2], status, False
-    except (OSError, struct.error):  # a kernel thread, ended, not ours to see, or of another word size
+    except (
+        OSError,
+        struct.error,
+    ):  # a kernel thread, a process that has ended, is not ours to see, or of another word size
         return

@@ -114,3 +114,18 @@ def test_learning_goes_on_where_the_last_process_ended(tmp_path):
     host.step(TICK_SECONDS)
     assert (host.baseline.learning, host.baseline.state) == (False, "watching")
     assert host.baseline.learning_end == host.now
+
+
+def test_a_new_catalogue_learns_again_and_trusts_the_packages_of_then(tmp_path):
+    host = Host(tmp_path, learning=60.0)
+    host.step()
+    host.step(60.0)
+    host.catalogue.close()
+    host.path.unlink()
+    host.catalogue = Catalogue(host.path, create=True)
+    host.step()
+    assert host.baseline.state == "learning"
+    late = packaged(host, "late")
+    host.step(60.0)
+    execute(host, late)
+    assert host.found() == {}
