@@ -97,16 +97,11 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
     try:
         if create:
             _make(path)
-        elif not path.exists():
-            raise FileNotFoundError(path)
-    except PermissionError as error:
-        raise Unusable(str(error.strerror)) from error
-    except FileNotFoundError:
-        if create:
-            raise Unusable("its directory cannot be created") from None
-        raise
+        exists = path.exists()
     except OSError as error:
         raise Unusable(str(error.strerror)) from error
+    if not exists:
+        raise FileNotFoundError(path)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, check=create)

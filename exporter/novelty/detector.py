@@ -18,7 +18,7 @@ from exporter.catalogue.finding import Finding
 from exporter.events.decode import DecodeError, Decoder, ExecKey, Introduction
 from exporter.events.labels import Labels, labels_of
 from exporter.novelty.baseline import Baseline
-from exporter.novelty.executed_file import ExecutedFile, executed_file_of_key, executed_files
+from exporter.novelty.executed_file import executed_files
 from exporter.novelty.file_content import HOST, Content, Reader
 from exporter.novelty.judge import Policy, judge
 from exporter.novelty.open_findings import OpenFindings
@@ -64,9 +64,6 @@ class Clock(NamedTuple):
     wall: Callable[[], float] = time.time
 
 
-CLOCK = Clock()
-
-
 @dataclass(frozen=True)
 class Sighting:
     """A key and the files that it means, on the delay line until `due` on the monotonic clock.
@@ -101,7 +98,7 @@ class Detector:
         baseline: Baseline,
         accepted: AcceptedFile,
         bounds: Bounds,
-        clock: Clock = CLOCK,
+        clock: Clock = Clock(),  # noqa: B008 - immutable
     ) -> None:
         self._introductions, self._as_json, self._reader, self._baseline = introductions, as_json, reader, baseline
         self._accepted, self._bounds, self._clock = accepted, bounds, clock
@@ -173,36 +170,25 @@ class Detector:
         self, catalogue: Catalogue, raw: bytes, introduction: Introduction | None = None, number: int = 0
     ) -> bool:
         """Look at the files of a key and put them on the delay line; return false if that fails."""
+        decoder = self._introductions.decoder
         try:
-            key, files, labels, record = self._files(raw, introduction)
+            key, identities = decoder.key(raw), decoder.identities(raw)
+            labels = labels_of(key, introduction) if introduction else self._introductions.labels(raw)
+            record = self._as_json(key, introduction) if introduction else dict(labels._asdict())
             contents = tuple(
                 self._reader.look(executed, lambda identity: catalogue.program_of(identity) is not None)
-                for executed in files
+                for executed in executed_files(key, introduction, identities, labels)
             )
         except sqlite3.Error:
             raise
         except Exception:  # the others must not wait for it
             log.exception("the files of a key cannot be looked at")
             return False
-        if files or introduction:
-            watched = key.has("as_invoked") and bool(files) and HOST in contents[0].named_in
+        if contents or introduction:
+            watched = key.has("as_invoked") and bool(contents) and HOST in contents[0].named_in
             due = self._clock.monotonic() + (0.0 if self._baseline.learning else SETTLE_SECONDS)
             self._delayed.append(Sighting(raw, labels, contents, record, watched, self._clock.wall(), due, number))
         return True
-
-    def _files(
-        self, raw: bytes, introduction: Introduction | None
-    ) -> tuple[ExecKey, tuple[ExecutedFile, ...], Labels, dict[str, Any]]:
-        """Return the decoded key, its files, labels and record. Raise DecodeError."""
-        source = self._introductions
-        key, identities = source.decoder.key(raw), source.decoder.identities(raw)
-        if introduction:
-            labels = labels_of(key, introduction)
-            files = executed_files(key, introduction, identities, labels)
-            return key, files, labels, self._as_json(key, introduction)
-        labels = source.labels(raw)
-        executed = executed_file_of_key(key, identities, labels)
-        return key, (executed,) if executed else (), labels, dict(labels._asdict())
 
     # Judge them
 

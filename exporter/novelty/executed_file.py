@@ -54,9 +54,14 @@ class ExecutedFile:
 
 
 def executed_files(
-    key: ExecKey, introduction: Introduction, identities: tuple[Identity, Identity], labels: Labels
+    key: ExecKey, introduction: Introduction | None, identities: tuple[Identity, Identity], labels: Labels
 ) -> tuple[ExecutedFile, ...]:
-    """Return the program and its interpreter as far as the kernel showed their files, the program first."""
+    """Return the program and its interpreter as far as the kernel showed their files, the program first.
+
+    Without an introduction, labels and key show the program at most.
+    """
+    if introduction is None:
+        return _executed_files_of_key(key, identities, labels)
     process = Process(introduction.pid, introduction.start_time, introduction.time, introduction.ppid)
     image, loader = introduction.pathname, introduction.interpreter_pathname
     if image is None:
@@ -81,13 +86,14 @@ def executed_files(
     return replace(script, script=True, upper_layer=key.has("upper_layer")), replace(below, runs=True)
 
 
-def executed_file_of_key(key: ExecKey, identities: tuple[Identity, Identity], labels: Labels) -> ExecutedFile | None:
-    """Return the program of a key without an introduction, from labels and key; None if they show no file."""
+def _executed_files_of_key(
+    key: ExecKey, identities: tuple[Identity, Identity], labels: Labels
+) -> tuple[ExecutedFile, ...]:
     identity, below = identities
     as_invoked = key.has("as_invoked")
     if not labels.path.startswith(("/", "[")) or not (identity.inode or as_invoked):
-        return None
-    return ExecutedFile(
+        return ()
+    program = ExecutedFile(
         path=labels.path,
         interpreter=labels.interpreter,
         name=unescape(labels.path) if labels.path.startswith("/") else None,
@@ -100,6 +106,7 @@ def executed_file_of_key(key: ExecKey, identities: tuple[Identity, Identity], la
         upper_layer=key.has("upper_layer"),
         interpreter_file=(unescape(labels.interpreter), _facts_of_key(below)) if as_invoked else None,
     )
+    return (program,)
 
 
 def _executed(

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +27,6 @@ class Limits:
 
     file_bytes: int = 256 << 20
     bytes_per_second: int = 64 << 20
-
-
-class Rate(Protocol):
-    """Whatever limits how fast files are read."""
-
-    def take(self, count: int) -> None:
-        """Wait until `count` bytes may be read."""
-        ...
 
 
 class Throttle:
@@ -69,7 +61,7 @@ class Digests(NamedTuple):
 class Hasher:
     """Hash files within the limits. One thread at a time."""
 
-    def __init__(self, limits: Limits, throttle: Rate | None = None) -> None:
+    def __init__(self, limits: Limits, throttle: Throttle | None = None) -> None:
         self._file_bytes, self._throttle = limits.file_bytes, throttle or Throttle(limits.bytes_per_second)
 
     def digests(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from exporter.events.decode import Decoder, ExecKey, File, Identity, KernelPath
 from exporter.events.labels import Labels, labels_of
-from exporter.novelty.executed_file import executed_file_of_key, executed_files
+from exporter.novelty.executed_file import executed_files
 from exporter.probe.exec_header import enum
 from tests.unit.layouts import LAYOUTS, key, record
 
@@ -15,14 +15,14 @@ FILE = File((8, 1), 1, 3, 0o100755, 10, 1, 2, None, None)
 LOADER = replace(FILE, inode=5)
 
 
-def subjects(flags=(), **fields):
+def files(flags=(), **fields):
     one = ExecKey("null", sum(FLAGS[f"KEY_{flag.upper()}"] for flag in flags))
     introduction = replace(NOTHING, **{"pid": 9, "ppid": 8, "start_time": 7, "time": 6, **fields})
     return executed_files(one, introduction, IDS, labels_of(one, introduction))
 
 
 def test_a_dynamic_program_and_its_elf_interpreter():
-    program, loader = subjects(
+    program, loader = files(
         pathname=KernelPath(b"/bin/true"), program=FILE, interpreter_pathname=KernelPath(b"/ld.so"), interpreter=LOADER
     )
     assert (program.path, program.interpreter, program.identity, program.runs) == ("/bin/true", "/ld.so", IDS[0], True)
@@ -32,12 +32,12 @@ def test_a_dynamic_program_and_its_elf_interpreter():
 
 
 def test_a_static_program_is_alone():
-    (program,) = subjects(pathname=KernelPath(b"/bin/static"), program=FILE)
+    (program,) = files(pathname=KernelPath(b"/bin/static"), program=FILE)
     assert program.name == b"/bin/static"
 
 
 def test_a_script_that_a_hook_saw():
-    script, interpreter = subjects(
+    script, interpreter = files(
         ["script"],
         script_path=KernelPath(b"/x.sh"),
         script=FILE,
@@ -55,7 +55,7 @@ def test_a_script_that_a_hook_saw():
 
 
 def test_a_script_as_invoked_has_no_facts_but_a_witness():
-    script, _ = subjects(
+    script, _ = files(
         ["script", "as_invoked"], cmdpath=b"/x.sh", pathname=KernelPath(b"/bin/dash"), program=LOADER, interp=b"/bin/sh"
     )
     assert (script.name, script.facts) == (b"/x.sh", None)
@@ -63,35 +63,36 @@ def test_a_script_as_invoked_has_no_facts_but_a_witness():
 
 
 def test_files_without_a_path():
-    (memfd,) = subjects(["memfd"], pathname=KernelPath(b"memfd:x", orphan=True, disconnected=True), program=FILE)
+    (memfd,) = files(["memfd"], pathname=KernelPath(b"memfd:x", orphan=True, disconnected=True), program=FILE)
     assert (memfd.path, memfd.name, memfd.memfd, memfd.deleted) == ("[memfd]", None, True, False)
-    (deleted,) = subjects(["deleted"], pathname=KernelPath(b"/opt/x", deleted=True), program=FILE)
+    (deleted,) = files(["deleted"], pathname=KernelPath(b"/opt/x", deleted=True), program=FILE)
     assert (deleted.path, deleted.name, deleted.deleted) == ("[deleted]", b"/opt/x", True)
-    (cut,) = subjects(["truncated"], pathname=KernelPath(b"y/z", cut=True), program=FILE)
+    (cut,) = files(["truncated"], pathname=KernelPath(b"y/z", cut=True), program=FILE)
     assert cut.name is None
 
 
 def test_a_name_is_not_taken_from_a_label_that_was_escaped():
-    (program,) = subjects(pathname=KernelPath(b"/a\\b\xff"), program=FILE)
+    (program,) = files(pathname=KernelPath(b"/a\\b\xff"), program=FILE)
     assert program.name == b"/a\\b\xff"
 
 
 def test_setuid():
-    (program,) = subjects(pathname=KernelPath(b"/x"), program=replace(FILE, mode=0o104755))
+    (program,) = files(pathname=KernelPath(b"/x"), program=replace(FILE, mode=0o104755))
     assert program.setuid
-    assert not subjects(pathname=KernelPath(b"/x"), program=FILE)[0].setuid
+    assert not files(pathname=KernelPath(b"/x"), program=FILE)[0].setuid
 
 
 def test_nothing_is_known_of_what_the_kernel_does_not_show():
-    assert subjects() == ()
+    assert files() == ()
 
 
 def test_what_is_left_of_a_key():
     plain = ExecKey("null", 0)
-    found = executed_file_of_key(plain, IDS, Labels("/opt/x\\\\y", "/ld.so", "null"))
+    (found,) = executed_files(plain, None, IDS, Labels("/opt/x\\\\y", "/ld.so", "null"))
     assert (found.name, found.facts.inode, found.facts.ctime, found.facts.size) == (b"/opt/x\\y", 1, 3, None)
-    assert executed_file_of_key(plain, IDS, Labels("unknown", "unknown", "null")) is None
+    assert executed_files(plain, None, IDS, Labels("unknown", "unknown", "null")) == ()
     nowhere = IDS[0]._replace(inode=0), IDS[1]
-    assert executed_file_of_key(plain, nowhere, Labels("/opt/x", "", "null")) is None
+    assert executed_files(plain, None, nowhere, Labels("/opt/x", "", "null")) == ()
     invoked = ExecKey("null", FLAGS["KEY_AS_INVOKED"] | FLAGS["KEY_SCRIPT"])
-    assert executed_file_of_key(invoked, nowhere, Labels("/x.sh", "/bin/sh", "null")).interpreter_file[0] == b"/bin/sh"
+    (script,) = executed_files(invoked, None, nowhere, Labels("/x.sh", "/bin/sh", "null"))
+    assert script.interpreter_file[0] == b"/bin/sh"
