@@ -85,7 +85,8 @@ class Catalogue:
             program = one(unread, path, content_key(None, size))
         return Known(
             program=program is not None,
-            met=program is not None and one("SELECT 1 FROM identities WHERE program = ? LIMIT 1", program) is not None,
+            executed=program is not None
+            and one("SELECT 1 FROM identities WHERE program = ? LIMIT 1", program) is not None,
             path=one("SELECT 1 FROM programs WHERE path = ? LIMIT 1", path) is not None,
             content=digest is not None and one("SELECT 1 FROM programs WHERE content = ? LIMIT 1", digest) is not None,
             same_file=identity.inode != 0
@@ -264,12 +265,12 @@ def _file(path: Path) -> tuple[int, int] | None:
 class Known:
     """What the catalogue knows of a new file's path and content.
 
-    `program`: it has that content at that path; `met`: and was executed from a file, rather than imported or seeded;
+    `program`: it has that content at that path; `executed`: and was executed from a file, rather than imported or seeded;
     `same_file`: that content was executed from this very file, under whatever name.
     """
 
     program: bool = False
-    met: bool = False
+    executed: bool = False
     path: bool = False
     content: bool = False
     same_file: bool = False

@@ -140,7 +140,7 @@ def _prepare(connection: sqlite3.Connection, check: bool) -> None:
         if version == VERSION and application == APPLICATION_ID:
             return
         if tables:
-            raise Damaged("it is a database of something else")
+            raise Damaged("a database of another application")
         for statement in SCHEMA.split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")

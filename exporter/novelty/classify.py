@@ -45,7 +45,7 @@ def classify(seen: Seen, known: Known) -> Reason | None:
 
 def _another_file(seen: Seen, known: Known) -> Reason | None:
     """Return the reason for a known program in an unknown file. Files in memory are always unknown."""
-    if seen.memfd or seen.deleted or not known.met:
+    if seen.memfd or seen.deleted or not known.executed:
         return None
     return Reason.METADATA_ONLY if known.same_file else Reason.REINSTALLED
 

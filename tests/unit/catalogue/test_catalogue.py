@@ -30,7 +30,7 @@ def test_what_is_known_of_a_program(catalogue):
     with catalogue.transaction():
         catalogue.remember("/a", A, LEARNT, 1.0, FILE)
     other = FILE._replace(inode=11)
-    everything = Known(program=True, met=True, path=True, content=True, same_file=True)
+    everything = Known(program=True, executed=True, path=True, content=True, same_file=True)
     assert catalogue.known("/a", A, 5, FILE) == everything
     assert catalogue.known("/a", A, 5, other) == replace(everything, same_file=False)
     assert catalogue.known("/b", A, 5, FILE._replace(ctime=2)) == Known(content=True, same_file=True)

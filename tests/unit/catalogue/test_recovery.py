@@ -73,7 +73,7 @@ def test_a_database_of_something_else_is_not_written_into(tmp_path):
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE precious (x)")
     db.close()
-    with pytest.raises(Damaged, match="something else"):
+    with pytest.raises(Damaged, match="another application"):
         Catalogue(path, create=False)
     RecoveringCatalogue(path).close()
     (aside,) = tmp_path.glob("*.damaged-*")
