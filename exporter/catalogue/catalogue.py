@@ -265,8 +265,8 @@ def _file(path: Path) -> tuple[int, int] | None:
 class Known:
     """What the catalogue knows of a new file's path and content.
 
-    `program`: it has that content at that path; `executed`: and was executed from a file, rather than imported or seeded;
-    `same_file`: that content was executed from this very file, under whatever name.
+    `program`: it has that content at that path; `executed`: from a file, rather than imported or seeded; `same_file`:
+    that content was executed from this very file, under whatever name.
     """
 
     program: bool = False
