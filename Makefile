@@ -10,11 +10,14 @@ PYTEST := $(SUDO) $(VENV)/bin/python -m pytest
 TOOLS := $(SUDO) $(VENV)/bin/python -m tests.tools
 CLANG_FORMAT := $(VENV)/bin/clang-format --style=file
 
-.PHONY: help run test bench test-guests test-kernels test-debian13 unit lint ruff ruff-format mypy clang-format format docs dashboards clean install uninstall
+.PHONY: help run \
+    test test-all test-tools unit test-guests test-kernels test-debian13 bench test-cluster \
+    lint ruff ruff-format mypy clang-format format docs dashboards clean \
+    image install uninstall
 .DEFAULT_GOAL := help
 
 help:
-	@awk '/^##@ / { print "\n" substr($$0, 5) ":" } /^## / { text = substr($$0, 4) } \
+	@awk 'BEGIN { print "make TARGET [ARGS=...]" } /^##@ / { print "\n" substr($$0, 5) ":" } /^## / { text = substr($$0, 4) } \
 	    text && /^[a-z][a-z0-9-]*:/ { sub(/:.*/, ""); printf "  make %-14s %s\n", $$0, text; text = "" }' Makefile
 
 ##@ Run
@@ -52,12 +55,10 @@ test-debian13: $(VENV)/test-ready
 	$(TOOLS) ports
 	$(SUDO) $(VENV)/bin/python -m tests.vm.debian13
 
-## the tables of docs/performance.md; 15 minutes, or 4 with ARGS=--quick, or some sections with ARGS='storm scrape'
+## the tables of docs/performance.md; 15 minutes, or 4 with ARGS=--quick
 bench: $(VENV)/test-ready
 	$(TOOLS) bench
 	$(SUDO) $(VENV)/bin/python -m tests.bench $(ARGS)
-
-.PHONY: test-all test-tools test-cluster image
 
 ## the chart on a real Kubernetes, compiled at the first run, which takes 15 minutes more
 test-cluster: $(VENV)/test-ready
@@ -71,7 +72,7 @@ test-tools: $(VENV)/test-ready
 	@$(TOOLS) kernel vm image prometheus prometheus-alertmanager alertmanager-templates
 
 ##@ Develop
-## ruff, mypy and clang-format; change nothing
+## check with ruff, mypy and clang-format
 lint: ruff ruff-format mypy clang-format
 
 ruff: $(VENV)/test-ready
@@ -92,7 +93,7 @@ format: $(VENV)/test-ready
 	$(VENV)/bin/ruff format --quiet .
 	$(CLANG_FORMAT) -i bpf/*.c bpf/*.h
 
-## generate the tables of docs/ and of the chart's README, and the plain manifest
+## generate the tables of docs/ and the chart's README, and the plain manifest
 docs: $(VENV)/test-ready
 	$(TOOLS) helm
 	$(VENV)/bin/python -m exporter.metrics.markdown
@@ -143,7 +144,7 @@ uninstall:
 	$(SUDO) rm -rf $(APP) /usr/local/bin/exec_exporter $(UNIT) $(MOUNT) /etc/sysusers.d/exec_exporter.conf /etc/tmpfiles.d/exec_exporter.conf
 	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl daemon-reload; fi
 
-# BCC is the distribution's, and only its own Python sees it.
+# BCC comes from the distribution, and only the distribution's Python can import it.
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'from bcc import BPF; import ensurepip' 2> /dev/null || { \
 	    echo "installing BCC and venv from the distribution"; \
