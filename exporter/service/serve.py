@@ -1,4 +1,4 @@
-"""The exporter as it runs: count and expose until a signal."""
+"""Count and expose until a signal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def serve(options: Options) -> None:
     """Run until SIGTERM or SIGINT, with --once until the metrics are written. Raise ExporterError."""
     stop, output = _stop_at_signals(), options.output
     with ExitStack() as stack:  # closes in reverse order
-        # At the start: what needs no privilege, the probe, nothing but reading any more.
+        # At the start: check the options, listen, load the probe; then drop all privileges but reading.
         http = None if output.once or output.textfile else stack.enter_context(closing(HTTP(options.web)))
         preflight.check()
         novelty = stack.enter_context(closing(NoveltySetup(options)))
