@@ -1,4 +1,4 @@
-"""What collectors ask of the probe."""
+"""The part of the probe that collectors read."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from exporter.probe.hooks import Hook
 
 
 class ProbeReader(Protocol):
-    """A probe. Maps go by the names that they have in bpf/exec.c: execs, processes, exits."""
+    """A probe. Its maps have their names in bpf/exec.c: execs, processes, exits. Methods raise OSError."""
 
-    attached: bool
     bcc_version: str
     missing: tuple[Feature, ...]
     structs: dict[str, type[ctypes.Structure]]
@@ -22,38 +21,43 @@ class ProbeReader(Protocol):
     failure_hook: Hook
 
     @property
+    def attached(self) -> bool:
+        """True while executions are counted."""
+        ...
+
+    @property
     def pinned(self) -> bool:
-        """Whether counting goes on when this process ends."""
+        """True if counting continues when this process ends."""
         ...
 
     def map_id(self, name: str) -> int:
-        """The kernel's id of a map, which no other has before the next boot."""
+        """Return the kernel's id of a map, which no other map gets before the next boot."""
         ...
 
     def entries(self, name: str) -> Iterable[tuple[bytes, bytes]]:
-        """Raw keys and values of a map. Raises OSError."""
+        """Return the raw keys and values of a map."""
         ...
 
     def take(self, name: str, key: bytes) -> bytes | None:
-        """Removes an entry of a map and returns its value; None: there is none. Raises OSError."""
+        """Remove an entry of a map and return its value; None if there is none."""
         ...
 
     def capacity(self, name: str) -> int:
-        """Entries that a map can have."""
+        """Return how many entries a map can have."""
         ...
 
     def counters(self) -> dict[str, int]:
-        """The probe's counters by name."""
+        """Return the counters by their names in exec.h."""
         ...
 
     def histograms(self) -> list[list[bytes]]:
-        """The raw histograms of each CPU, by format."""
+        """Return the raw histograms by format, each of several parts that are to be added."""
         ...
 
     def failures(self) -> dict[int, int]:
-        """Failed executions by errno; 0 for those that have no number there."""
+        """Return the failed executions by errno; 0 for an errno out of range."""
         ...
 
     def run_seconds(self) -> dict[str, float]:
-        """Time spent in each program, in seconds; those that are not attached are not there."""
+        """Return the time spent in each program that is attached, in seconds."""
         ...

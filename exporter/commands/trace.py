@@ -29,8 +29,7 @@ from exporter.events.event_json import as_json
 from exporter.events.flags import RecordOptions, add_record_flags
 from exporter.kernel import preflight
 from exporter.probe.flags import ProbeOptions
-from exporter.probe.probe import Tracer
-from exporter.probe.program import ProbeSettings
+from exporter.probe.program import LoadedProbe, ProbeSettings, load_tracer
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def run(arguments: list[str]) -> None:
     options = parse(arguments)
     wanted = _filter(options)
     preflight.check()
-    with closing(Tracer(options.settings)) as tracer:
+    with closing(load_tracer(options.settings)) as tracer:
         stopped: list[int] = []
 
         def stop(received: int, _frame: object) -> None:
@@ -105,7 +104,7 @@ def run(arguments: list[str]) -> None:
     print(f"{counters['COUNTER_PROBE_RUNS']} executions seen, {printed} printed, {lost} lost", file=sys.stderr)
 
 
-def _records(tracer: Tracer, options: TraceOptions, stopped: list[int]) -> Iterator[dict[str, Any]]:
+def _records(tracer: LoadedProbe, options: TraceOptions, stopped: list[int]) -> Iterator[dict[str, Any]]:
     """Yield a record per execution until `stopped` is not empty; then those that are still in the ring buffer."""
     decoder = Decoder(tracer.layouts)
     not_recorded = not_asked(options.record.argv_bytes, options.record.env)

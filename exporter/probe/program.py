@@ -1,4 +1,4 @@
-"""A program on `sched_process_exec`: compiled, loaded, attached; and the ring buffer that it fills with records."""
+"""A program on `sched_process_exec`, compiled, loaded and attached, and the ring buffer that it fills."""
 
 from __future__ import annotations
 
@@ -38,12 +38,11 @@ TYPED = bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_RAW_TP
 class ProbeSettings(ProbeOptions):
     """Sizes and features of the probe.
 
-    `hash_key` is 16 secret bytes, without which names cannot be made to collide; made anew if empty.
-    `argv_bytes` and `env_bytes` of each record's arguments and environment are recorded: they hold secrets.
-    `collect` names what is counted beside executions; the rest is neither compiled nor attached.
-    `without` names features that are left out, as on a kernel that lacks them; `script_hooks` and `failure_hooks` are
-    tried in turn.
-    `typed_loads` are used where the kernel has them; without them a program counts the same and costs more.
+    `hash_key` is 16 secret bytes, without which nobody can construct colliding names; generated if empty. Of arguments
+    and environment, `argv_bytes` and `env_bytes` are recorded: they may hold secrets. `collect` names what is counted
+    besides executions; the rest is neither compiled nor attached. `without` names features to leave out, as on a kernel
+    that lacks them. `script_hooks` and `failure_hooks` are tried in turn. `typed_loads` are faster, and used if the
+    kernel has them.
     """
 
     hash_key: bytes = b""
@@ -58,10 +57,7 @@ class ProbeSettings(ProbeOptions):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A source that is compiled and loaded, with the key of its path hashes, and what it collects.
-
-    `digest` says what it was made from.
-    """
+    """A source that is compiled and loaded; `digest` is that of everything it was made from."""
 
     compiled: Compiled
     bpf: BPFObject
@@ -71,48 +67,44 @@ class Loaded:
 
 
 class LoadedProbe:
-    """A BPF program on `sched_process_exec`, with a ring buffer of records.
+    """A BPF program on `sched_process_exec`, and its ring buffer of records.
 
-    With `attachments` what is attached stays so when this process ends.
+    With `attachments`, what is attached stays so when this process ends. One thread at a time may read records;
+    `interrupt` is for all threads and for signal handlers.
     """
 
     def __init__(self, loaded: Loaded, attachments: Attachments | None = None) -> None:
-        self.loaded, self._attachments = loaded, attachments
-        self._compiled, self._object = loaded.compiled, loaded.bpf
-        self.program_type = TYPED_TRACEPOINT if self._compiled.typed else RAW_TRACEPOINT
-        self.bcc_version = self._compiled.bcc_version
-        self.missing: tuple[Feature, ...] = self._compiled.kernel.missing
-        self._maps = self._object.maps
+        self.loaded, self.attachments = loaded, attachments
+        compiled, self.bpf, self.maps = loaded.compiled, loaded.bpf, loaded.bpf.maps
+        self.typed_loads = compiled.typed
+        self.program_type = TYPED_TRACEPOINT if compiled.typed else RAW_TRACEPOINT
+        self.bcc_version = compiled.bcc_version
+        self.missing: tuple[Feature, ...] = compiled.kernel.missing
         self._links: dict[str, int] = {}
         self._records: list[bytes] = []
-        self._ring = RingBuffer(self._maps["records"].fd, self._records.append)
+        self._ring = RingBuffer(self.maps["records"].fd, self._records.append)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll = select.epoll()
         self._poll.register(self._wake, select.EPOLLIN)
-        self._poll.register(self._maps["records"].fd, select.EPOLLIN)
-        counters = self._compiled.vocabulary["counter"]
+        self._poll.register(self.maps["records"].fd, select.EPOLLIN)
+        counters = compiled.vocabulary["counter"]
         self._counters = {number: name for name, number in counters.items() if name != "COUNTERS"}
-        introduction = layout(_member(self._compiled.maps["scratch"].value, "introduction"))
+        introduction = layout(_member(compiled.maps["scratch"].value, "introduction"))
         self.layouts = Layouts(dict(introduction._fields_)["key"], introduction)
         self.attached = False
 
-    @property
-    def typed_loads(self) -> bool:
-        """Whether the kernel's memory is read with typed loads."""
-        return self.program_type == TYPED_TRACEPOINT
-
     def attach(self) -> None:
-        """Starts counting. Raises ExporterError where the kernel has no raw tracepoints."""
-        typed = ProgramKind(*TYPED, self._compiled.kernel.tracepoint or 0)
-        self._attach(TRACEPOINT, PROGRAM, typed if self.typed_loads else RAW)
+        """Start to count. Raise ExporterError if the kernel has no raw tracepoints."""
+        typed = ProgramKind(*TYPED, self.loaded.compiled.kernel.tracepoint or 0)
+        self.attach_program(TRACEPOINT, PROGRAM, typed if self.typed_loads else RAW)
         self.attached = True
 
-    def _attach(self, tracepoint: str, name: str, kind: ProgramKind = RAW) -> None:
-        """Attaches a program, loaded as that kind, to a raw tracepoint."""
-        program = self._object.programs[name]
+    def attach_program(self, tracepoint: str, name: str, kind: ProgramKind = RAW) -> None:
+        """Attach a program, loaded as that kind, to a raw tracepoint. Raise ExporterError."""
+        program = self.bpf.programs[name]
         try:
-            if self._attachments:
-                self._attachments.attach(tracepoint, name, program, kind)
+            if self.attachments:
+                self.attachments.attach(tracepoint, name, program, kind)
             else:
                 self._links[name] = bpf_syscall.attach(program, b"" if kind.btf_id else tracepoint.encode("ascii"))
         except OSError as error:
@@ -122,59 +114,59 @@ class LoadedProbe:
             ) from error
 
     def detach(self) -> None:
-        """Stops counting, unless what is attached is pinned; what has been counted can still be read."""
+        """Stop counting, unless what is attached is pinned; maps and records can still be read."""
         for link in self._links.values():
             os.close(link)
         self._links = {}
         self.attached = False
 
+    @property
+    def is_open(self) -> bool:
+        """True until `close` is called."""
+        return not self._poll.closed
+
     def close(self) -> None:
-        """Stops counting and gives everything back to the kernel; may be called again."""
-        if not self._poll.closed:
+        """Stop counting and close everything; may be called again."""
+        if self.is_open:
             self._poll.close()
             os.close(self._wake)
             self.detach()
             self._ring.close()
-            self._object.close()
-            if self._attachments:
-                self._attachments.close()
+            self.bpf.close()
+            if self.attachments:
+                self.attachments.close()
 
-    def _counted(self) -> dict[str, int]:
-        """The program's counters, summed over CPUs, by their names in exec.h."""
-        table = self._maps["counters"]
+    def own_counters(self) -> dict[str, int]:
+        """Return the program's counters, summed over CPUs, by their names in exec.h."""
+        table = self.maps["counters"]
         return {name: _sum(table.at(number)) for number, name in self._counters.items()}
 
     def counters(self) -> dict[str, int]:
-        """The counters by name, and with them executions that the kernel did not show.
+        """Return the counters by name, and with them executions that the kernel did not show.
 
         Since 7.0 (a46023d5616e "tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with SRCU-fast") a task can
         be preempted while it runs the program, and the kernel skips it for what executes meanwhile on that CPU.
         """
-        counters = self._counted()
-        skipped = self._statistic(PROGRAM, "recursion_misses")
+        counters = self.own_counters()
+        skipped = self.statistic(PROGRAM, "recursion_misses")
         counters["COUNTER_LOST_PREEMPTED"] += skipped
         counters["COUNTER_PROBE_RUNS"] += skipped
         return counters
 
-    def _statistic(self, program: str, name: str) -> int:
-        """What the kernel says of a program that is loaded; 0 where it has no such statistic."""
-        attached = self._attachments.dispatchers if self._attachments else {}
-        descriptor = attached.get(program, self._object.programs[program])
-        return statistic(descriptor, name)
-
-    def _run_seconds(self, program: str) -> float:
-        """Time spent in a program that is loaded, in seconds."""
-        return self._statistic(program, "run_time_ns") / 1e9
+    def statistic(self, program: str, name: str) -> int:
+        """Return a statistic that the kernel has of a loaded program; 0 if it has no such statistic."""
+        attached = self.attachments.dispatchers if self.attachments else {}
+        return statistic(attached.get(program, self.bpf.programs[program]), name)
 
     def introductions(self) -> list[bytes]:
-        """The records that came since the last call. One caller at a time."""
+        """Return the records that came since the last call."""
         self._ring.consume()
         records = self._records.copy()
         self._records.clear()
         return records
 
     def wait(self, timeout_seconds: float) -> bool:
-        """Waits until a record comes, `interrupt` is called or the time is over; whether one came."""
+        """Wait for a record, until `interrupt` is called or time is over; return True if one came."""
         ready = [fd for fd, _ in self._poll.poll(timeout_seconds)]
         if self._wake in ready:
             with contextlib.suppress(BlockingIOError):
@@ -182,12 +174,12 @@ class LoadedProbe:
         return any(fd != self._wake for fd in ready)
 
     def interrupt(self) -> None:
-        """Ends a `wait`: in another thread, or from a signal handler."""
+        """End a `wait`."""
         os.eventfd_write(self._wake, 1)
 
 
 def _member(description: Description, name: str) -> Description:
-    """What describes a member of a struct."""
+    """Return the description of a member of a struct."""
     return next(member[1] for member in description[1] if member[0] == name)
 
 
@@ -196,10 +188,9 @@ def _sum(values: list[bytes]) -> int:
 
 
 def load(source: str, settings: ProbeSettings, before: Loaded | None = None) -> Loaded:
-    """Compiles a source and loads its program: with typed loads, if the kernel takes them. Raises ExporterError.
+    """Compile a source and load its program, with typed loads if the kernel accepts them. Raise ExporterError.
 
-    It gets those maps of the one `before` it that are the same in both, and its key of path hashes if the settings have
-    none.
+    It shares the maps of the probe `before` that are the same in both, and uses its hash key if the settings have none.
     """
     key = settings.hash_key or (before.hash_key if before else os.urandom(16))
     functions = script_hook.FUNCTION, script_hook.LSM_FUNCTION, *failure_hook.functions()
@@ -213,23 +204,28 @@ def load(source: str, settings: ProbeSettings, before: Loaded | None = None) -> 
             bpf.load(PROGRAM, ProgramKind(*TYPED, kernel.tracepoint or 0) if compiled.typed else RAW)
         except OSError as error:
             bpf.close()
-            said = "\n".join((*getattr(error, "__notes__", ()), str(error)))
+            reason = "\n".join((*getattr(error, "__notes__", ()), str(error)))
             if not compiled.typed:
-                raise not_loaded(said) from error
-            log.debug("typed loads: %s", said)
+                raise not_loaded(reason) from error
+            log.debug("typed loads: %s", reason)
         else:
             return Loaded(compiled, bpf, key, collect=settings.collect)
-    raise AssertionError  # never: mypy asks
+    raise AssertionError  # unreachable; required by mypy
+
+
+def load_tracer(settings: ProbeSettings) -> LoadedProbe:
+    """Return the probe of `exec_exporter trace`, which records every execution and counts nothing."""
+    return LoadedProbe(load("trace.c", settings))
 
 
 # Collectors that exec.c is compiled with or without.
 COLLECTED = "arguments", "preload", "processes", "traits"
-# What a program keeps for itself alone, or is told anew.
+# Maps that only one probe uses, or whose contents every exporter sets.
 OWN = frozenset({"scratch", "settings", "misc_interpreters", "script_hook"})
 
 
 def _shared(compiled: Compiled, before: Loaded) -> dict[str, Map]:
-    """The maps of the one before, by new descriptors, that have the same size and layout, and mean the same."""
+    """Return those maps of the probe before, by new descriptors, whose sizes, layouts and meaning are the same."""
     if compiled.vocabulary != before.compiled.vocabulary:
         return {}
     old = before.compiled.maps
@@ -245,7 +241,7 @@ def _shared(compiled: Compiled, before: Loaded) -> dict[str, Map]:
 
 
 def definitions(settings: ProbeSettings, hash_key: bytes) -> dict[str, object]:
-    """What a source is compiled with."""
+    """Return the macros to compile a source with."""
     return {
         "EXECS_ENTRIES": settings.map_entries,
         "PROCESSES_ENTRIES": settings.process_entries,

@@ -17,7 +17,7 @@ from exporter.kernel.bpf_syscall import attach
 from exporter.kernel.dispatcher import create_slot, load_dispatcher
 from exporter.kernel.dispatcher import fill as fill_slot
 from exporter.probe.probe import Probe
-from exporter.probe.program import PROGRAM, RAW, TRACEPOINT, ProbeSettings
+from exporter.probe.program import PROGRAM, TRACEPOINT, ProbeSettings
 from tests.bench.measure import Progress, bpf_statistics, pinned, run_statistics, spread, table, undisturbed
 from tests.kernel.own_programs import compiled
 from tests.kernel.programs import dynamic_elf, execute, script, static_elf
@@ -77,43 +77,54 @@ def baselines(stack):
         )
 
 
-class KeptProbe(Probe):
-    """The probe attached as by default, by programs that could outlive this process: but nothing is pinned."""
+class Dispatchers:
+    """Attachments as the service makes them by default, which could outlive this process: but nothing is pinned."""
 
-    def __init__(self, settings):
-        super().__init__(settings)
-        self.dispatchers, self._slots = {}, []
+    def __init__(self):
+        self.dispatchers, self._slots, self._links = {}, [], []
 
-    def _attach(self, tracepoint, name, kind=RAW):
+    def attach(self, tracepoint, name, program, kind):
         if name not in self.dispatchers:
             self._slots.append(create_slot())
-            fill_slot(self._slots[-1], self._object.programs[name])
+            fill_slot(self._slots[-1], program)
             self.dispatchers[name] = load_dispatcher(self._slots[-1], kind, f"call_{name}")
-        self._links[name] = attach(self.dispatchers[name], b"" if kind.btf_id else tracepoint.encode())
+        self._links.append(attach(self.dispatchers[name], b"" if kind.btf_id else tracepoint.encode()))
+
+    def release(self):
+        while self._links:
+            os.close(self._links.pop())
+
+    def nothing(self, *_):
+        """No hook is pinned, and no program stays attached."""
+
+    hook = keep_hook = drop_hook = detach = nothing
 
     def close(self):
-        super().close()
+        self.release()
         for descriptor in (*self.dispatchers.values(), *(slot.fd for slot in self._slots)):
             os.close(descriptor)
 
 
-class DirectProbe(Probe):
-    """The probe attached as where nothing can be pinned: it has no dispatchers."""
+def probe_programs(stack, name, settings, *, direct=False):
+    """The probe, at work as in the service, and its programs: that on exec by the name, those beside it by theirs.
 
-    @property
-    def dispatchers(self):
-        return self._object.programs
+    `direct`: attached as where nothing can be pinned, without dispatchers.
+    """
+    attachments = None if direct else Dispatchers()
+    probe = stack.enter_context(closing(Probe(settings, attachments=attachments)))
 
+    def detach():
+        probe.detach()
+        if attachments:
+            attachments.release()
 
-def probe_programs(stack, name, settings, kind=KeptProbe):
-    """The probe, at work as in the service, and its programs: that on exec by the name, those beside it by theirs."""
-    probe = stack.enter_context(closing(kind(settings)))
     probe.refresh_settings()
     probe.attach()
     Pipeline(probe, SeriesOptions())  # knows what runs, so that each fork finds its parent
-    probe.detach()
-    programs = {f"{name}: {program}": probe.dispatchers[program] for _, program in probe._beside}
-    return probe, Attached({name: probe.dispatchers[PROGRAM], **programs}, probe.attach, probe.detach)
+    detach()
+    loaded = attachments.dispatchers if attachments else probe.program.bpf.programs
+    programs = {f"{name}: {program}": loaded[program] for _, program in probe.beside}
+    return probe, Attached({name: loaded[PROGRAM], **programs}, probe.attach, detach)
 
 
 def timed(stack, probes, workloads, blocks, executions, what):
@@ -161,7 +172,7 @@ def per_exec(directory, quick):
     }
     with ExitStack() as stack:
         probes = [probe_programs(stack, name, settings)[1] for name, settings in PROBES.items()]
-        probes.append(probe_programs(stack, DIRECT, ProbeSettings(), DirectProbe)[1])
+        probes.append(probe_programs(stack, DIRECT, ProbeSettings(), direct=True)[1])
         found, ratios = timed(stack, probes, workloads, *((8, 50) if quick else (42, 100)), "ns per exec")
     rows = []
     for name in dict.fromkeys(name for name, _ in found):

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.collectors.flags import SeriesOptions
-from exporter.probe.probe import Tracer
-from exporter.probe.program import ProbeSettings
+from exporter.probe.program import ProbeSettings, load_tracer
 from tests.alone import alone
 from tests.kernel.running import running
 from tests.kernel.scale import EMULATED
@@ -74,7 +73,7 @@ def exporter(compiled):
 @pytest.fixture(scope="session")
 def tracer(typed_loads):
     settings = ProbeSettings(ring_buffer_pages=2048, argv_bytes=RECORDED, env_bytes=RECORDED, typed_loads=typed_loads)
-    with closing(Tracer(settings)) as tracer:
+    with closing(load_tracer(settings)) as tracer:
         yield tracer
 
 

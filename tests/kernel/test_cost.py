@@ -91,7 +91,7 @@ def calls(code):
 
 def test_the_program_does_no_more_than_it_did(typed_loads):
     with running(typed_loads=typed_loads) as exporter:
-        program = exporter.probe._object
+        program = exporter.probe.program.bpf
         code = program.code("on_exec")
         machine_bytes, _ = loaded_bytes(program.programs["on_exec"])
     found = {"instructions": len(code) // 8, **calls(code)}
