@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import subprocess
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_there_is_a_runbook_for_each_alert_and_none_besides():
 
 
 @each_runbook
-def test_a_runbook_has_the_same_sections_and_three_commands_to_begin_with(name):
+def test_a_runbook_has_the_same_sections_and_three_valid_commands(name):
     title, *sections = re.split(r"^#+ ", RUNBOOKS[name], flags=re.MULTILINE)[1:]
     assert f"{title.strip()}.md" == name.rpartition("/")[2]
     assert [section.split("\n")[0] for section in sections] == [
@@ -63,7 +64,9 @@ def test_a_runbook_has_the_same_sections_and_three_commands_to_begin_with(name):
         "False positives",
         "Resolution",
     ]
-    assert len(re.findall(r"^ {4}\S", sections[2], re.MULTILINE)) == 3
+    commands = re.findall(r"^ {4}(\S.*)", sections[2], re.MULTILINE)
+    assert len(commands) == 3
+    subprocess.run(["bash", "-n", "-c", "\n".join(commands)], check=True)
 
 
 @each_document
