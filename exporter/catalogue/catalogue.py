@@ -139,12 +139,12 @@ class Catalogue:
         """Store labels and program of a key. A `watched` key is that of a script not identified by its file."""
         self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?)", (key, *labels, watched, program))
 
-    def key(self, key: bytes) -> tuple[int | None, bool] | None:
+    def program_of_key(self, key: bytes) -> tuple[int | None, bool] | None:
         """Return the program of a key and whether it is watched; None for a key that is not stored."""
         row = self._db.execute("SELECT program, watched FROM keys WHERE key = ?", (key,)).fetchone()
         return (row[0], bool(row[1])) if row else None
 
-    def meanings(self, limit: int) -> dict[bytes, Labels]:
+    def labels(self, limit: int) -> dict[bytes, Labels]:
         """Return the labels of the newest keys."""
         query = "SELECT key, path, interpreter, stdin_type FROM keys ORDER BY rowid DESC LIMIT ?"
         return {key: Labels(*labels) for key, *labels in self._db.execute(query, (limit,))}

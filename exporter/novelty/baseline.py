@@ -30,29 +30,14 @@ class Baseline:
         trust_packages: bool,
         at_start: Callable[[], Iterable[ExecutedFile]] = programs_at_start,
     ) -> None:
-        self._learning, self._reader, self._trust_packages = learning, reader, trust_packages
+        self.learning, self._reader, self._trust_packages = learning, reader, trust_packages
         self._at_start = at_start
         self._packages: frozenset[str] | None = None
 
     @property
-    def learning(self) -> bool:
-        """True while executed programs are learnt."""
-        return self._learning.active
-
-    @property
-    def state(self) -> str:
-        """Value of the label of exec_exporter_baseline_state."""
-        return self._learning.state
-
-    @property
-    def learning_end(self) -> float:
-        """When learning ended, or will end if the exporter keeps running, in seconds since the epoch."""
-        return self._learning.end
-
-    @property
     def policy(self) -> Policy:
         """Settings for every judgement until the next `tick`."""
-        return Policy(self.learning, self._packages or frozenset(), self._reader.is_gone)
+        return Policy(self.learning.active, self._packages or frozenset(), self._reader.is_gone)
 
     @staticmethod
     def is_seeded(catalogue: Catalogue) -> bool:
@@ -68,7 +53,7 @@ class Baseline:
                     self._add(catalogue, content, now)
                 catalogue.set(SEEDED_AT, now)
         self._packages = None
-        self._learning.load(catalogue)
+        self.learning.load(catalogue)
 
     def _add(self, catalogue: Catalogue, content: Content, now: float) -> None:
         """Add a running program, unless its content should be known and is not, or it is setuid and replaceable."""
@@ -77,10 +62,10 @@ class Baseline:
 
     def tick(self, catalogue: Catalogue) -> None:
         """Advance learning, unless another process ended it; then trust the installed packages. Raise sqlite3.Error."""
-        if self.learning:
+        if self.learning.active:
             with catalogue.transaction():
-                self._learning.tick(catalogue)
-        if not self.learning and self._packages is None:
+                self.learning.tick(catalogue)
+        if not self.learning.active and self._packages is None:
             self._packages = self._trusted(catalogue)
 
     def _trusted(self, catalogue: Catalogue) -> frozenset[str]:

@@ -112,7 +112,7 @@ class Detector:
         self._evictions, self._evicted = 0, False
         self._next = dict.fromkeys((TICK_SECONDS, RECHECK_SECONDS, TOUCH_SECONDS), 0.0)
         self.taken = 0
-        self.snapshot = NoveltySnapshot(baseline.state, baseline.learning_end)
+        self.snapshot = NoveltySnapshot(baseline.learning.state, baseline.learning.end)
 
     @property
     def committed(self) -> int:
@@ -159,7 +159,7 @@ class Detector:
     def look_again(self, catalogue: Catalogue) -> None:
         """Look at keys without a record: those that were used and are new or watched. Raise sqlite3.Error."""
         for raw in list(itertools.islice(self._again, self._free)):
-            program, look = catalogue.key(raw) or (None, True)
+            program, look = catalogue.program_of_key(raw) or (None, True)
             if look:
                 self._look(catalogue, raw)
             elif program is not None:
@@ -186,7 +186,7 @@ class Detector:
             return False
         if contents or introduction:
             watched = key.has("as_invoked") and bool(contents) and HOST in contents[0].named_in
-            due = self._clock.monotonic() + (0.0 if self._baseline.learning else SETTLE_SECONDS)
+            due = self._clock.monotonic() + (0.0 if self._baseline.learning.active else SETTLE_SECONDS)
             self._delayed.append(Sighting(raw, labels, contents, record, watched, self._clock.wall(), due, number))
         return True
 
@@ -239,8 +239,8 @@ class Detector:
 
     def _show(self, catalogue: Catalogue) -> None:
         self.snapshot = NoveltySnapshot(
-            state=self._baseline.state,
-            learning_end=self._baseline.learning_end,
+            state=self._baseline.learning.state,
+            learning_end=self._baseline.learning.end,
             totals=catalogue.totals(),
             open=self._open.rows,
             open_findings=self._open.count,
@@ -263,7 +263,7 @@ class Detector:
             return
         if catalogue is not self._catalogue:
             self.begin(catalogue)
-        was_learning = self._baseline.learning
+        was_learning = self._baseline.learning.active
         self._baseline.tick(catalogue)
         if self._is_time(RECHECK_SECONDS):
             self._again |= self._introductions.take_used()

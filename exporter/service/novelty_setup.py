@@ -59,7 +59,7 @@ class NoveltySetup:
     def labels(self) -> Mapping[bytes, Labels]:
         """Return the labels of the keys in the catalogue, the newest."""
         catalogue = self._recovering and self._recovering.catalogue
-        return catalogue.meanings(self._map_entries) if catalogue else {}
+        return catalogue.labels(self._map_entries) if catalogue else {}
 
     def start(self, queue: RecordQueue, introductions: Introductions, missing: Iterable[Feature]) -> None:
         """Start to detect, if enabled. `missing` are the features that this kernel lacks."""

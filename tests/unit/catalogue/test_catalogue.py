@@ -103,10 +103,10 @@ def test_keys_mean_the_same_after_a_restart(tmp_path):
         catalogue.name_key(b"older", labels, None, watched=True)
     catalogue.close()
     catalogue = Catalogue(tmp_path / "catalogue.db", create=True)
-    assert catalogue.meanings(10) == {b"key": labels, b"older": labels}
-    assert list(catalogue.meanings(1)) == [b"older"], "the newest"
-    assert catalogue.key(b"older") == (None, True)
-    assert catalogue.key(b"other") is None
+    assert catalogue.labels(10) == {b"key": labels, b"older": labels}
+    assert list(catalogue.labels(1)) == [b"older"], "the newest"
+    assert catalogue.program_of_key(b"older") == (None, True)
+    assert catalogue.program_of_key(b"other") is None
     catalogue.close()
 
 
@@ -134,7 +134,7 @@ def test_a_finding_that_is_forgotten_is_new_again(catalogue):
         catalogue.forget(finding(1))
     assert list(catalogue.findings()) == []
     assert catalogue.program_of(FILE) is None
-    assert catalogue.key(b"key") is None, "else its next execution is not looked at"
+    assert catalogue.program_of_key(b"key") is None, "else its next execution is not looked at"
     assert catalogue.known("/tmp/1", A, 5, FILE) == Known()
 
 

@@ -125,7 +125,7 @@ def test_keys_of_another_layout_mean_nothing(tmp_path):
         recovering.catalogue.set("key_format", "another")
     recovering.close()
     recovering.open()
-    assert recovering.catalogue.meanings(10) == {}
+    assert recovering.catalogue.labels(10) == {}
     recovering.close()
 
 

@@ -109,11 +109,11 @@ def test_learning_goes_on_where_the_last_process_ended(tmp_path):
     host.start()
     host.step()
     host.step(19.0)
-    assert (host.baseline.learning, host.baseline.state) == (True, "learning")
-    assert host.baseline.learning_end == host.now + 1.0
+    assert (host.baseline.learning.active, host.baseline.learning.state) == (True, "learning")
+    assert host.baseline.learning.end == host.now + 1.0
     host.step(TICK_SECONDS)
-    assert (host.baseline.learning, host.baseline.state) == (False, "watching")
-    assert host.baseline.learning_end == host.now
+    assert (host.baseline.learning.active, host.baseline.learning.state) == (False, "watching")
+    assert host.baseline.learning.end == host.now
 
 
 def test_a_new_catalogue_learns_again_and_trusts_the_packages_of_then(tmp_path):
@@ -124,7 +124,7 @@ def test_a_new_catalogue_learns_again_and_trusts_the_packages_of_then(tmp_path):
     host.path.unlink()
     host.catalogue = Catalogue(host.path, create=True)
     host.step()
-    assert host.baseline.state == "learning"
+    assert host.baseline.learning.state == "learning"
     late = packaged(host, "late")
     host.step(60.0)
     execute(host, late)
