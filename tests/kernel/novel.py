@@ -53,7 +53,7 @@ class Host:
     """A service that watches. `catalogue` is its file."""
 
     def __init__(self, service, catalogue, directory):
-        self.service, self.names, self._directory = service, catalogue, directory
+        self.service, self.catalogue, self._directory = service, catalogue, directory
         self.said = service.said.encode()  # on standard error; nobody reading it would hold the service up
         threading.Thread(target=self._listen, args=(os.dup(service.process.stderr.fileno()),), daemon=True).start()
 
@@ -84,7 +84,7 @@ class Host:
 
     def rows(self, below=""):
         """All findings as the catalogue's file has them: reason, content and record by path. Asked of SQLite itself."""
-        with closing(sqlite3.connect(f"file:{self.names}?mode=ro", uri=True)) as db:
+        with closing(sqlite3.connect(f"file:{self.catalogue}?mode=ro", uri=True)) as db:
             found = db.execute("SELECT path, reason, content, record FROM findings").fetchall()
         return [
             (path, reason, bytes(content).hex(), json.loads(record))
@@ -94,7 +94,7 @@ class Host:
 
     def programs(self):
         """The paths of all programs in the catalogue's file."""
-        with closing(sqlite3.connect(f"file:{self.names}?mode=ro", uri=True)) as db:
+        with closing(sqlite3.connect(f"file:{self.catalogue}?mode=ro", uri=True)) as db:
             return {path for (path,) in db.execute("SELECT path FROM programs")}
 
     def catch_up(self):
@@ -112,7 +112,7 @@ class Host:
 
     def command(self, *arguments, status=0):
         """Runs `exec_exporter` with the service's catalogue; returns what it printed, or said if it fails."""
-        command = [*COMMAND, *arguments, f"--catalogue.path={self.names}"]
+        command = [*COMMAND, *arguments, f"--catalogue.path={self.catalogue}"]
         result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert result.returncode == status, result.stderr
         return result.stderr if status else result.stdout

@@ -96,7 +96,7 @@ def test_hostile_names_reach_no_terminal(host, tmp_path):
         (["findings", "accept", "--path", "/x", "--reason", "r", "--expires", "2001-01-01"], 2, "is in the past"),
         (["findings", "accept", "--path", "/x"], 2, "--reason"),
         (["findings", "forget"], 2, "nothing to forget"),
-        (["findings", "forget", "--path", "/never"], 1, "nothing was accepted as path /never"),
+        (["findings", "forget", "--path", "/never"], 1, "there is no acceptance path /never"),
         (["catalogue", "import", "/dev/null"], 2, "line 1: the trailer is missing"),
         (["catalogue", "import", "/nowhere"], 1, "No such file"),
     ],
@@ -114,7 +114,7 @@ def test_no_catalogue_is_one_line(tmp_path):
     (tmp_path / "none.db").write_text("x" * 2000)
     status, said = refused("findings", "list", f"--catalogue.path={tmp_path}/none.db")
     assert (status, len(said.splitlines())) == (1, 1)
-    assert "is no catalogue" in said
+    assert "is not a catalogue" in said
 
 
 def test_a_pipe_that_closes_early_is_no_error(host):
