@@ -1,4 +1,4 @@
-"""What the probe counts by numbers alone: forks, failed executions, and the histograms by format."""
+"""--collector.arguments: histograms by format of the program."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WORD = 1 << 64
 
 
 class FormatHistograms:
-    """The histograms by format. The kernel's sums may go round: their differences are added up here."""
+    """Histograms by format. The kernel's sums may wrap around: here their differences are added up."""
 
     def __init__(self, source: ProbeReader) -> None:
         self._source = source
@@ -32,7 +32,7 @@ class FormatHistograms:
         self._sums: Counter[tuple[str, int]] = Counter()
 
     def collect(self) -> Iterator[RowFamily]:
-        """All of them."""
+        """Yield all histograms."""
         raw = dict(zip(FORMATS, self._source.histograms(), strict=True))
         words = {name: list(map(sum, zip(*map(self._numbers, cpus), strict=True))) for name, cpus in raw.items()}
         for number, (metric, unit) in enumerate(HISTOGRAMS):

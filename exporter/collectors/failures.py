@@ -1,4 +1,4 @@
-"""The collector `failures`: failed executions, by error."""
+"""--collector.failures: failed executions by error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exporter.metrics.family import RowFamily
 
 
 def failures(source: ProbeReader) -> Iterator[RowFamily]:
-    """Failed executions. Raises HookError where nothing sees them."""
+    """Yield failed executions by error. Raise HookError if no hook counts them."""
     if not source.failure_hook.kind:
         raise HookError(f"failed executions cannot be seen here: {'; '.join(source.failure_hook.refused)}")
     counts = Counter(dict.fromkeys((*exec_errors.ERRORS, exec_errors.OTHER), 0))

@@ -1,4 +1,4 @@
-"""The collector `forks`: processes and threads started."""
+"""--collector.forks: processes and threads started."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from exporter.metrics.family import RowFamily
 
 
 def forks(source: ProbeReader) -> Iterator[RowFamily]:
-    """Processes and threads started."""
+    """Yield processes and threads started."""
     counters = source.counters()
     counts = {(task,): counters[f"COUNTER_FORKS_{task.upper()}"] for task in definitions.FORKS.values["task"]}
     yield RowFamily(definitions.FORKS, counts)

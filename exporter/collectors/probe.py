@@ -1,4 +1,4 @@
-"""How the probe is doing."""
+"""--collector.probe: counters and state of the probe."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from exporter.probe.exec_header import LOSS_CAUSES
 
 
 class ProbeCollector:
-    """The probe's counters and state. Asked after the executions: runs are never fewer than what they led to."""
+    """Counters and state of the probe. Runs after the executions: its runs are never fewer than these."""
 
     def __init__(self, source: ProbeReader, names: Names, executions: Executions, processes: Processes | None) -> None:
         self._source, self._names = source, names
         self._executions, self._processes = executions, processes
 
     def collect(self) -> Iterator[RowFamily]:
-        """The counters, how full the maps are, what this kernel shows, and the versions of what runs."""
+        """Yield the counters, the fill of the maps, what this kernel offers, and versions."""
         counters = self._source.counters()
         lost = {(cause,): counters[f"COUNTER_LOST_{cause.upper()}"] for cause in LOSS_CAUSES}
         yield RowFamily(definitions.LOST, lost)

@@ -1,4 +1,4 @@
-"""How often each trait was seen, and where last."""
+"""Executions by trait, and where each was seen last."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ NEWEST = 100
 
 
 class TraitTotals:
-    """Executions by trait, and the label sets that had one most recently."""
+    """Executions by trait, and the newest label sets with a trait."""
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(TRAITS, 0)
         self._last: TrackedDict[tuple[str, ...], float] = TrackedDict()
 
     def add(self, traits: tuple[str, ...], labels: Labels, executions: int, time_ns: int) -> None:
-        """Adds executions with these traits, the last of them at `time_ns` since the epoch."""
+        """Add executions with these traits, the last of them at `time_ns` since the epoch."""
         for trait in traits:
             self.counts[trait] += executions
             self._last[trait, *labels] = time_ns / 1e9
@@ -26,16 +26,16 @@ class TraitTotals:
                 del self._last[seen]
 
     def last_seen(self) -> dict[tuple[str, ...], float]:
-        """When each trait was last seen at each label set, in seconds since the epoch; the newest NEWEST."""
+        """Return the time of the last execution by trait and label set, in seconds since the epoch; the newest NEWEST."""
         newest = sorted(self._last.items(), key=lambda item: item[1])[-NEWEST:]
         return dict(newest)
 
     def changes(self, *, whole: bool) -> Changes:
-        """What has changed since the last call, or everything, for `restore`."""
+        """Return what `restore` needs: what has changed since the last call, or everything."""
         return {"traits": [*self.counts.items()], "last": [*self._last.changes(whole=whole)]}
 
     def restore(self, tables: Tables) -> None:
-        """Goes on from what was saved."""
+        """Continue from saved tables."""
         self.counts.update({trait: count for trait, count in tables["traits"].items() if trait in self.counts})
         for (trait, *labels), time in tables["last"].items():
             if trait in self.counts:

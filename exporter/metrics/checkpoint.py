@@ -1,10 +1,10 @@
-"""What was counted under which labels, in a map that outlives the process: tables, and what has changed in them since.
+"""The counts of all series, in a map that outlives the process: a snapshot of tables, and changes since.
 
-The kernel's maps only grow, so whatever was added to them after a save can be told from them again. It has to be saved
-before anything is shown that could not be told so: a new series, a count under a name that may change.
+The kernel's maps only grow, so the next process can derive from them whatever was added after a save. What it could not
+derive must be saved before it is shown: a new series, a count under labels that may change.
 
-Each part of the exporter has tables of its own. A save writes the rows that have changed; now and then it writes all of
-them, and what was written before goes.
+Each part of the exporter has its own tables. A save writes the rows that have changed; now and then it writes a new
+snapshot, and removes all before it.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from exporter.metrics.tracked_dict import Changes, Tables
 
 log = logging.getLogger(__name__)
 
-PARTS = 16384  # 64 MiB: room for all tables at their greatest, as much in changes, and all of them once more
-LEAST_PARTS = 64  # of changes, before everything is written again
+PARTS = 16384  # 64 MiB: room for the largest tables, as much in changes, and the tables again
+LEAST_PARTS = 64  # of changes before the next snapshot
 LEVEL = 1
 
 
 class Checkpoint:
-    """The tables of each part as they were last saved. What cannot be saved is said once, until it can be again."""
+    """Saved tables of each part. A failed save is logged once until it works again. One thread at a time."""
 
     def __init__(self, blobs: BlobMap) -> None:
         self._blobs = blobs
-        self._first = self._next = 1  # those from the first on are all there is to read, of which the first is whole
+        self._first = self._next = 1  # entries from the first on are valid; the first is a snapshot
         self._whole_parts = self._changed_parts = 0
-        self._whole = True  # whether everything is to be written
+        self._whole = True  # the next save writes a snapshot
         self._failing = False
 
     @classmethod
     def create(cls) -> Checkpoint:
-        """A new one. Raises OSError."""
+        """Create an empty checkpoint. Raise OSError."""
         return cls(BlobMap.create("checkpoint", PARTS))
 
     @property
     def fd(self) -> int:
-        """The map's descriptor."""
+        """File descriptor of the map."""
         return self._blobs.map.fd
 
     def load(self) -> dict[str, Tables] | None:
-        """The tables of each part; None: there are none.
+        """Return the tables of each part; None if nothing was saved.
 
-        Raises OSError, and ValueError or LookupError for what is not whole, or nobody has saved.
+        Raise OSError, and ValueError or LookupError if they are damaged or of another version.
         """
         found = {number: _saved(data) for number, data in self._blobs.read().items()}
         if not found:
@@ -56,7 +56,7 @@ class Checkpoint:
         self._first = max(number for number, saved in found.items() if saved["whole"])
         self._next = max(found) + 1
         self._whole = True
-        for number in found:  # whoever wrote the last whole one did not come to removing what was before it
+        for number in found:  # a process was killed between writing a snapshot and removing what was before it
             if number < self._first:
                 self._blobs.remove(number)
         tables: dict[str, Tables] = {}
@@ -65,9 +65,9 @@ class Checkpoint:
         return tables
 
     def save(self, changed: Callable[[bool], Mapping[str, Changes]]) -> bool:
-        """Writes what has changed since it was last asked, of every part; all rows if asked with True.
+        """Write what `changed(whole)` returns for each part: all rows if `whole`, else those changed since its last call.
 
-        Whether it could: if not, everything is written the next time.
+        Return False if it could not be written: the next save writes a snapshot.
         """
         whole = self._whole or self._changed_parts > max(self._whole_parts, LEAST_PARTS)
         text = json.dumps({"whole": whole, "parts": changed(whole)}, separators=(",", ":"))
@@ -76,26 +76,26 @@ class Checkpoint:
             parts = self._blobs.put(self._next, zlib.compress(text.encode("ascii"), LEVEL))
             self._next += 1
             if whole:
-                self._begin_anew(parts)
+                self._remove_before(parts)
             else:
                 self._changed_parts += parts
         except OSError as error:
             if not self._failing:
-                log.error("what was counted cannot be kept for the next start: %s", error.strerror)
+                log.error("counts cannot be saved for the next start: %s", error.strerror)
             self._failing = True
             return False
         self._whole = self._failing = False
         return True
 
-    def _begin_anew(self, parts: int) -> None:
-        """Nothing before what was written last is needed."""
+    def _remove_before(self, parts: int) -> None:
+        """Remove everything before the snapshot that was just written; it has so many parts."""
         first, self._first = self._first, self._next - 1
         self._whole_parts, self._changed_parts = parts, 0
         for number in range(first, self._first):
             self._blobs.remove(number)
 
     def close(self) -> None:
-        """Closes the map."""
+        """Close the map."""
         self._blobs.close()
 
 
@@ -103,9 +103,9 @@ def _saved(data: bytes) -> dict[str, Any]:
     try:
         saved = json.loads(zlib.decompress(data))
     except zlib.error as error:
-        raise ValueError("what is in the checkpoint cannot be read") from error
+        raise ValueError("the checkpoint cannot be read") from error
     if not isinstance(saved, dict) or not saved.keys() >= {"whole", "parts"}:
-        raise ValueError("what is in the checkpoint is of another version")
+        raise ValueError("the checkpoint is of another version")
     return saved
 
 
@@ -121,5 +121,5 @@ def _apply(tables: dict[str, Tables], parts: Mapping[str, Mapping[str, list[Any]
 
 
 def _key(key: Any) -> Hashable:
-    """As it was before JSON made a list of it."""
+    """Convert a key back from JSON, which has no tuples."""
     return tuple(key) if isinstance(key, list) else key

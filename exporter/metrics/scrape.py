@@ -1,4 +1,4 @@
-"""The collectors of a scrape. One that fails costs nothing but its own metrics."""
+"""The collectors of a scrape. A collector that fails costs its own metrics only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class Scrape(Collector):
-    """Runs the collectors one after the other, one scrape at a time, and says how each did."""
+    """Run the collectors one after the other, one scrape at a time; expose their duration and success."""
 
     def __init__(self, collectors: dict[str, Callable[[], Iterable[AnyFamily]]]) -> None:
         self._collectors = collectors
@@ -26,15 +26,15 @@ class Scrape(Collector):
 
     @property
     def failing(self) -> tuple[str, ...]:
-        """The collectors that failed when they were last run."""
+        """Collectors that failed in the last scrape."""
         return tuple(sorted(self._failing))
 
     def describe(self) -> Iterable[Exposed]:
-        """Empty families: registering must not read the kernel."""
+        """Return empty families: registering must not read the kernel."""
         return [RowFamily(metric, {}) for metric in definitions.METRICS]  # type: ignore[misc] # it has what is asked of a family
 
     def collect(self) -> Iterator[AnyFamily]:  # type: ignore[override] # a RowFamily has what is asked of a family
-        """All families. Of a collector that fails there are none."""
+        """Yield the families of all collectors; those of a collector that fails are missing."""
         success, duration = definitions.COLLECTOR_SUCCESS.family(), definitions.COLLECTOR_DURATION.family()
         with self._lock:
             for name, collector in self._collectors.items():

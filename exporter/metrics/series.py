@@ -1,4 +1,4 @@
-"""Series that only grow, and no more of them than there may be."""
+"""Bounded sets of series: totals that never decrease, and levels."""
 
 from __future__ import annotations
 
@@ -13,35 +13,34 @@ L = TypeVar("L")
 
 
 class Limit:
-    """How many label sets all metrics with a path may have together."""
+    """Maximum number of label sets of all metrics with a path together."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.used = 0
 
     def take(self, number: int) -> bool:
-        """Takes room for so many label sets, if there is that much."""
+        """Reserve room for label sets, and return True, if there is room for all of them."""
         if self.used + number > self.most:
             return False
         self.used += number
         return True
 
     def use(self, number: int) -> None:
-        """Takes room, whether there is any or not: for what was there already."""
+        """Reserve room for label sets that exist already, even beyond the limit."""
         self.used += number
 
     def give_back(self, number: int) -> None:
-        """Gives room back."""
+        """Release room."""
         self.used -= number
 
 
 class Totals(Generic[L]):
-    """Sums of numbers by label set: `rows` has a list of `width` numbers for each.
+    """Sums by label set: `rows` has a list of `width` numbers for each. A row takes the room of `sets` label sets.
 
-    A label set that comes when there is no room is added to `other(labels)`, which always has room: `folded` is what
-    was added there of the first number. A label set that exists stays what it is until nothing was added to it for a
-    while; `expired` is what those had of the first number that are gone. So the first numbers of all rows and
-    `expired` are together what was ever added, and no row ever goes down. A row takes the room of `sets` label sets.
+    New label sets without room are added to `other(labels)`, which always has room; `folded` is the sum of their first
+    numbers. Existing label sets are never folded. They expire when idle; `expired` is the sum of the first numbers of
+    expired rows. So the first numbers of all rows and `expired` are together what was ever added, and no row decreases.
     """
 
     def __init__(self, limit: Limit, other: Callable[[L], L], width: int = 1, sets: int = 1) -> None:
@@ -50,10 +49,10 @@ class Totals(Generic[L]):
         self.rows: dict[L, list[int]] = {}
         self.folded = 0
         self.expired = 0
-        self.changed_rows = False  # whether there are other rows than when this was last set to false
+        self.changed_rows = False  # set when a row is added or expires; callers reset it
 
     def add(self, labels: L, numbers: Sequence[int], now: float) -> None:
-        """Adds to a label set. `now` is in seconds of any clock."""
+        """Add numbers to a label set. `now` is in any unit, the same as for `expire`."""
         row = self.rows.get(labels)
         if row is None:
             row, labels = self._new(labels, numbers[0])
@@ -70,7 +69,7 @@ class Totals(Generic[L]):
         return self.rows.setdefault(labels, [0] * self._width), labels
 
     def changes(self, *, whole: bool) -> Changes:
-        """What has changed since the last call, or everything, for `restore`. Label sets are strings or tuples."""
+        """Return what `restore` needs: what has changed since the last call, or everything."""
         changed = self._changed.changes(whole=whole)
         return {
             "rows": [(labels, None if now is None else (self.rows[labels], now)) for labels, now in changed],
@@ -78,7 +77,7 @@ class Totals(Generic[L]):
         }
 
     def restore(self, tables: Tables, labels_of: Callable[[Any], L]) -> None:
-        """Goes on from what was saved; `labels_of` makes label sets of what came back of them."""
+        """Continue from saved tables; `labels_of` converts saved label sets, strings or lists."""
         self.folded, self.expired = tables["sums"]["folded"], tables["sums"]["expired"]
         for saved, (row, changed) in tables["rows"].items():
             labels = labels_of(saved)
@@ -87,7 +86,7 @@ class Totals(Generic[L]):
                 self._limit.use(self._sets)
 
     def expire(self, before: float) -> None:
-        """Ends the series that nothing was added to since then. What is added to them later starts new ones at 0."""
+        """Remove rows that nothing was added to since then. If something is added later, they restart from 0."""
         for labels in [labels for labels, changed in self._changed.items() if changed < before]:
             if labels == self._other(labels):
                 continue
@@ -98,7 +97,7 @@ class Totals(Generic[L]):
 
 
 class Levels(Generic[L]):
-    """Numbers by label set that go up and down: `rows` has those of now, and 0 for what was there a while ago."""
+    """Numbers that go up and down: `rows` has the present ones, and 0 for label sets seen a while ago."""
 
     def __init__(self, limit: Limit, other: L) -> None:
         self._limit, self._other = limit, other
@@ -106,7 +105,7 @@ class Levels(Generic[L]):
         self.rows: dict[L, int] = {}
 
     def set(self, numbers: Mapping[L, int], now: float) -> None:
-        """Takes the numbers of now; label sets for which there is no room are added up."""
+        """Set the present numbers; new label sets without room are added to `other`."""
         rows = dict.fromkeys(self._seen, 0)
         for labels, number in numbers.items():
             if labels not in rows and labels != self._other and not self._limit.take(1):
@@ -116,18 +115,18 @@ class Levels(Generic[L]):
         self.rows = rows
 
     def changes(self, *, whole: bool) -> Changes:
-        """The label sets that take room, or those of which that has changed since the last call, for `restore`."""
+        """Return what `restore` needs: the label sets that have changed since the last call, or all."""
         return {"running": [*self._seen.changes(whole=whole)]}
 
     def restore(self, tables: Tables) -> None:
-        """Takes room for label sets that were saved, of which there is none until numbers come."""
+        """Reserve room for saved label sets; their numbers are 0 until they are set."""
         for labels, seen in tables["running"].items():
             self._seen[labels] = seen
             if labels != self._other:
                 self._limit.use(1)
 
     def expire(self, before: float) -> None:
-        """Ends the series of what has not been there since then."""
+        """Remove label sets that were not seen since then."""
         for labels in [labels for labels, seen in self._seen.items() if seen < before and labels != self._other]:
             del self._seen[labels]
             self.rows.pop(labels, None)

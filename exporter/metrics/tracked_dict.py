@@ -1,20 +1,20 @@
-"""Tables that are kept beyond the process, and what has changed in them since they were last saved."""
+"""Dictionaries that track which keys have changed since they were last saved."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from typing import Any, TypeVar
 
-Row = tuple[Hashable, Any]  # a key, a number, a string or a tuple of them, and what it has; None: nothing any more
+Row = tuple[Hashable, Any]  # a key (number, string or a tuple of them) and its value; None: it was deleted
 Changes = dict[str, list[Row]]  # by table
-Tables = dict[str, dict[Any, Any]]  # by name, as they come back: tuples among the values are lists
+Tables = dict[str, dict[Any, Any]]  # by name, as loaded: tuples among the values have become lists
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
 class TrackedDict(dict[K, V]):
-    """A dictionary that knows which keys were set or deleted since `changes` was last asked for."""
+    """A dictionary that tracks which keys were set or deleted since the last call of `changes`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,6 +29,6 @@ class TrackedDict(dict[K, V]):
         self._changed.add(key)
 
     def changes(self, *, whole: bool) -> list[tuple[K, V | None]]:
-        """What has become of the keys that have changed, or of all that there are."""
+        """Return the changed keys, or with `whole` all keys, and their values; None for deleted ones."""
         changed, self._changed = self._changed, set()
         return [(key, self.get(key)) for key in (self if whole else changed)]

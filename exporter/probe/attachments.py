@@ -1,4 +1,4 @@
-"""What stays attached while generations come and go: dispatchers and their slots, and hooks; all of it pinned."""
+"""Attachments that outlive generations of the probe: dispatchers with their slots, and hooks, all pinned."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ log = logging.getLogger(__name__)
 
 
 class Attachments:
-    """That part of the pins. `dispatchers` has the descriptor of each that is attached, by the program it calls."""
+    """Pinned attachments. `dispatchers` has the descriptor of each attached dispatcher by the program it calls."""
 
     def __init__(self, pins: Pins) -> None:
         self._pins = pins
         self.dispatchers: dict[str, int] = {}
 
     def attach(self, tracepoint: str, name: str, program: int, kind: ProgramKind) -> None:
-        """Has a program called at a tracepoint from now on, in place of the one that was. Raises OSError.
+        """Attach a program, loaded as `kind`, to a tracepoint in place of the present one. Raise OSError.
 
-        `kind` is what it was loaded as. Where another kind was attached before, there is a gap of some microseconds.
+        If a program of another kind was attached, there is a gap of some microseconds.
         """
         if f"link_{name}" in self._pins.names():
             slot = Map.of(self._pins.get(f"slot_{name}"))
@@ -55,7 +55,7 @@ class Attachments:
             os.close(slot.fd)
 
     def detach(self, name: str) -> None:
-        """Ends that a program is called. Raises OSError."""
+        """Detach a program. Raise OSError."""
         for kind in ("link", "dispatcher", "slot"):
             self._pins.remove(f"{kind}_{name}")
         if name in self.dispatchers:
@@ -67,14 +67,14 @@ class Attachments:
         self.dispatchers[name] = dispatcher
 
     def hook(self, purpose: str) -> Hook | None:
-        """The hook that is pinned for a purpose, scripts or failures. Raises OSError."""
+        """Return the pinned hook for a purpose, scripts or failures. Raise OSError."""
         names = [name for name in self._pins.names() if name.startswith(f"hook_{purpose}_")]
         if not names:
             return None
         return Hook(names[0].split("_")[2], links=[self._pins.get(name) for name in names])
 
     def keep_hook(self, purpose: str, hook: Hook) -> None:
-        """Pins a hook. Before Linux 5.15 what attaches by a perf event cannot be pinned: it ends with the process."""
+        """Pin a hook. Before Linux 5.15 perf events cannot be pinned: these hooks end with the process."""
         try:
             for number, link in enumerate(hook.links):
                 self._pins.pin(f"hook_{purpose}_{hook.kind}_{number}", link)
@@ -83,13 +83,13 @@ class Attachments:
             self.drop_hook(purpose)
 
     def drop_hook(self, purpose: str) -> None:
-        """Removes the pins of a hook. Raises OSError."""
+        """Remove the pins of a hook. Raise OSError."""
         for name in self._pins.names():
             if name.startswith(f"hook_{purpose}_"):
                 self._pins.remove(name)
 
     def close(self) -> None:
-        """Closes descriptors; what is attached stays so."""
+        """Close descriptors; what is attached stays attached."""
         for descriptor in self.dispatchers.values():
             os.close(descriptor)
         self.dispatchers = {}

@@ -1,4 +1,4 @@
-"""What a source of bpf/ has become in the kernel: its maps, and those of its programs that are loaded."""
+"""A compiled source of bpf/ in the kernel: its maps and its loaded programs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from exporter.kernel.instructions import INSTRUCTION, PSEUDO_MAP_FD, WIDE, instr
 
 
 class BPFObject:
-    """Maps and programs of a compiled source: maps that are not given are made, programs are loaded when asked for.
+    """Maps and programs of a compiled source; missing maps are created, programs are loaded on demand.
 
-    Whoever gives maps and programs gives their descriptors away. Raises OSError.
+    Takes ownership of the descriptors of given maps and programs. Raise OSError.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class BPFObject:
             raise
 
     def code(self, name: str) -> bytes:
-        """The instructions of a program, as the kernel takes them. Raises FileNotFoundError where there is none."""
+        """Return the instructions of a program for the kernel. Raise FileNotFoundError if there is none."""
         if name not in self._compiled.programs:
             raise FileNotFoundError(errno.ENOENT, f"the kernel's type information does not allow {name}")
         code = bytearray(self._compiled.programs[name])
@@ -46,13 +46,13 @@ class BPFObject:
         return bytes(code)
 
     def load(self, name: str, kind: ProgramKind) -> int:
-        """Loads a program, once; returns its descriptor. Raises OSError, with what the verifier said as a note."""
+        """Load a program, once; return its descriptor. Raise OSError, with the verifier's log as a note."""
         if name not in self.programs:
             self.programs[name] = bpf_syscall.load(self.code(name), kind, name)
         return self.programs[name]
 
     def close(self) -> None:
-        """Closes all descriptors; what is attached or pinned keeps what it needs."""
+        """Close all descriptors; attached and pinned programs keep what they need."""
         for descriptor in (*self.programs.values(), *(one.fd for one in self.maps.values())):
             os.close(descriptor)
         self.programs, self.maps = {}, {}

@@ -1,4 +1,4 @@
-"""An execve that fails on purpose, to see whether a hook fires."""
+"""An execve that fails on purpose, to test if a hook fires."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from exporter.kernel.symbols import HookError
 
-# No binfmt handler takes it, and as it prints the kernel looks for no module that would.
+# No binfmt handler accepts it, and as it is printable the kernel does not try to load a module for it.
 CANARY = b"canary of exec_exporter\n"
 
 
 def canary() -> None:
-    """Starts an exec that fails for its format, behind the hook. Raises HookError where even that is not possible."""
+    """Start an exec that fails for its format, after the hook. Raise HookError if not even that is possible."""
     with contextlib.ExitStack() as stack:
         for make in (_in_memory, _in_a_file):
             try:

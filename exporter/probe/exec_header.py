@@ -1,4 +1,4 @@
-"""The vocabulary that the probe and the exporter share, read from the one place where it is written: bpf/exec.h."""
+"""Enums and bounds that probe and exporter share, read from bpf/exec.h."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 
 def parse_enums(header: str) -> dict[str, dict[str, int]]:
-    """The numbers of each enum's names, by enum, in a C header."""
+    """Return the numbers of each enum's names, by enum, in a C header."""
     enums: dict[str, dict[str, int]] = {}
     for enum, body in _ENUM.findall(_COMMENT.sub("", header)):
         names = enums.setdefault(enum, {})
@@ -32,19 +32,19 @@ def parse_enums(header: str) -> dict[str, dict[str, int]]:
 
 
 def parse_bounds(header: str) -> dict[str, tuple[int, ...]]:
-    """The upper bounds of each histogram's buckets, by its name in lower case, in a C header."""
+    """Return the upper bounds of each histogram's buckets, by its name in lower case, in a C header."""
     bounds = _BOUNDS.findall(_COMMENT.sub("", header).replace("\\\n", ""))
     return {name.lower(): tuple(map(int, _BOUND.findall(text))) for name, text in bounds}
 
 
 @cache
 def enums() -> dict[str, dict[str, int]]:
-    """The names and numbers of each of exec.h's enums."""
+    """Return the names and numbers of exec.h's enums."""
     return parse_enums(_header())
 
 
 def vocabulary() -> dict[str, dict[str, int]]:
-    """Them, and likewise the bounds of each histogram: what numbers in maps mean."""
+    """Return the enums, and likewise the bounds of each histogram: the meaning of numbers in maps."""
     found = parse_bounds(_header())
     return {
         **enums(),
@@ -53,13 +53,13 @@ def vocabulary() -> dict[str, dict[str, int]]:
 
 
 def enum(name: str) -> dict[str, int]:
-    """The names and numbers of one of them."""
+    """Return the names and numbers of an enum."""
     return enums()[name]
 
 
 @cache
 def bounds(name: str) -> tuple[int, ...]:
-    """The bounds of one of exec.h's histograms, in the unit that the probe counts in."""
+    """Return the bounds of a histogram in exec.h, in the unit that the probe counts in."""
     return parse_bounds(_header())[name]
 
 
@@ -69,7 +69,7 @@ def _header() -> str:
 
 
 def _values(enum_name: str, prefix: str) -> tuple[str, ...]:
-    """An enum's names as label values, in the order of their numbers; the last of them only counts the others."""
+    """Return an enum's names as label values, by number, without the last one, which is their count."""
     return tuple(name.removeprefix(prefix).lower() for name in list(enum(enum_name))[:-1])
 
 

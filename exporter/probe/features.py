@@ -1,4 +1,4 @@
-"""What the probe can do on a kernel, and which struct members each feature needs."""
+"""Features of the probe, and the struct members of the kernel that each needs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from exporter.compiler.kernel_types import Feature, Members
 
 
 def _members(text: str) -> tuple[str, ...]:
-    """'a.x a.y' as ('a.x', 'a.y'); 'a.{x,y}' likewise."""
+    """Split 'a.x a.y' into ('a.x', 'a.y'); 'a.{x,y}' likewise."""
     found: list[str] = []
     for word in text.split():
         struct_name, _, names = word.partition(".")

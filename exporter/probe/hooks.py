@@ -1,4 +1,4 @@
-"""A hook beside the tracepoint: the first candidate that attaches and fires."""
+"""Hooks besides the tracepoint: the first candidate that attaches and fires."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import dataclass
 
 from exporter.kernel.symbols import HookError
 
-# What attaches a hook: it gives the descriptors that keep it attached, or raises HookError or OSError.
+# Attaches a hook and returns the descriptors that keep it attached. Raises HookError or OSError.
 Attach = Callable[[], Sequence[int]]
 
 
 @dataclass(frozen=True)
 class Hook:
-    """The hook that was chosen: its kind, empty if there is none, why others were not, and what keeps it attached."""
+    """A hook: its kind, empty for none, why other kinds were refused, and the descriptors that keep it attached."""
 
     kind: str = ""
     refused: tuple[str, ...] = ()
     links: Sequence[int] = ()
 
     def detach(self) -> None:
-        """Closes the descriptors that keep it attached."""
+        """Close the descriptors that keep it attached."""
         for link in self.links:
             os.close(link)
 
 
 def choose(candidates: Iterable[tuple[str, Attach]], fires: Callable[[], bool]) -> Hook:
-    """The first of the candidates, by kind, that attaches and then fires."""
+    """Return the first candidate that attaches and then fires."""
     refused: list[str] = []
     for kind, attach in candidates:
         try:
@@ -46,7 +46,7 @@ def choose(candidates: Iterable[tuple[str, Attach]], fires: Callable[[], bool]) 
 
 
 def attach_all(attaches: Iterable[Callable[[], int]]) -> list[int]:
-    """The descriptors of all of them or, where one cannot be attached, none."""
+    """Attach all and return their descriptors; if one fails, attach none. Raise HookError, OSError."""
     links: list[int] = []
     try:
         for attach in attaches:
