@@ -146,12 +146,13 @@ class Pipeline:
             self._save()
 
     def flush(self) -> None:
-        """Update, save, and acknowledge all records. Raise OSError."""
-        self.drain()
+        """Update and save. Raise OSError.
+
+        Records stay in the queue: during a hand-over some introduce keys that are in the newer probe's map alone.
+        """
         with self._lock:
             self._update()
             self._save()
-        self.acknowledge()
 
     def acknowledge(self) -> None:
         """Acknowledge the records whose names are saved; save first if there are others. Raise OSError."""

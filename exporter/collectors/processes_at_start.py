@@ -54,7 +54,7 @@ def _key(pid: int) -> bytes:
 
 
 def seed(put: Put, remove: Remove) -> dict[int, str]:
-    """Number the programs that run; return their paths by number.
+    """Assign numbers to the programs that run; return their paths by number.
 
     `put(pid, program)` returns False for a process that the probe knows by now. The probe is attached: it sees what is
     started meanwhile, but not the child of a process that is not put in yet. So repeat until there are no new ones.

@@ -26,7 +26,7 @@ class TraitTotals:
                 del self._last[seen]
 
     def last_seen(self) -> dict[tuple[str, ...], float]:
-        """Return the time of the last execution by trait and label set, in seconds since the epoch; the newest NEWEST."""
+        """Return the newest NEWEST times by trait and label set, in seconds since the epoch."""
         newest = sorted(self._last.items(), key=lambda item: item[1])[-NEWEST:]
         return dict(newest)
 

@@ -65,7 +65,7 @@ class Checkpoint:
         return tables
 
     def save(self, changed: Callable[[bool], Mapping[str, Changes]]) -> bool:
-        """Write what `changed(whole)` returns for each part: all rows if `whole`, else those changed since its last call.
+        """Write what `changed(whole)` returns for each part: all rows, or those changed since its last call.
 
         Return False if it could not be written: the next save writes a snapshot.
         """

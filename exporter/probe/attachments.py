@@ -96,7 +96,7 @@ class Attachments:
 
 
 def cost_of(directory: Path) -> str:
-    """What each run of what is attached takes, as far as the kernel counts that. Raises OSError."""
+    """Return the mean run time of each attached program, if the kernel counts it, as text. Raise OSError."""
     costs = []
     for path in sorted(directory.glob("dispatcher_*")):
         dispatcher = bpf_syscall.pinned(os.fsencode(path))
@@ -104,4 +104,4 @@ def cost_of(directory: Path) -> str:
         os.close(dispatcher)
         if runs:
             costs.append(f"{path.name.removeprefix('dispatcher_on_')} {spent / runs:.0f} ns")
-    return f"each run takes {', '.join(costs)}" if costs else "what it costs is told while kernel.bpf_stats_enabled=1"
+    return f"each run takes {', '.join(costs)}" if costs else "its cost is counted while kernel.bpf_stats_enabled=1"

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from exporter.compiler.compile import Compiled
-from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_map import Map
 
 log = logging.getLogger(__name__)
@@ -22,14 +21,13 @@ WORD = 1 << 64
 class CarriedTotals:
     """Sums of the maps `counters`, `failures` and `histograms` of all generations before.
 
-    Which generation a saved state is of, its map ids say: the kernel gives each id once until the next boot.
+    `ids` are the kernel's ids of the present maps; by them a saved state is known to be of these or of other maps.
     """
 
-    def __init__(self, compiled: Compiled, maps: Mapping[str, Map]) -> None:
-        self._compiled = compiled
-        self._ids = {name: bpf_syscall.object_id(maps[name].fd) for name in (*NUMBERS, "histograms")}
+    def __init__(self, compiled: Compiled, ids: Mapping[str, int], histograms: Map) -> None:
+        self._compiled, self._ids = compiled, ids
         self.numbers: dict[str, Counter[str]] = {name: Counter() for name in NUMBERS}
-        self.histograms = [bytes(maps["histograms"].value_size)] * maps["histograms"].max_entries
+        self.histograms = [bytes(histograms.value_size)] * histograms.max_entries
 
     def state(self, numbers: Mapping[str, Counter[str]], histograms: Iterable[Iterable[bytes]]) -> dict[str, Any]:
         """Return what `restore` needs; `numbers` and `histograms` are those of the present maps, the latter by CPU."""

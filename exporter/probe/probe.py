@@ -21,7 +21,7 @@ from exporter.kernel.map_reader import read_entries
 from exporter.probe import failure_hook, script_hook
 from exporter.probe.attachments import Attachments
 from exporter.probe.canary import canary
-from exporter.probe.carried_totals import CarriedTotals
+from exporter.probe.carried_totals import NUMBERS, CarriedTotals
 from exporter.probe.exec_header import Layouts
 from exporter.probe.hooks import Attach, Hook, choose
 from exporter.probe.program import PROGRAM, RAW, Loaded, LoadedProbe, ProbeSettings, load
@@ -69,8 +69,8 @@ class Probe:
                 raise not_loaded("\n".join((*getattr(error, "__notes__", ()), str(error)))) from error
         self.script_hook = Hook()
         self.failure_hook = Hook()
-        self._ids = {name: bpf_syscall.object_id(self._maps[name].fd) for name in (*self.maps, "records")}
-        self._carried = CarriedTotals(self.loaded.compiled, self._maps)
+        self._ids = {name: bpf_syscall.object_id(self._maps[name].fd) for name in (*self.structs, *NUMBERS, "records")}
+        self._carried = CarriedTotals(self.loaded.compiled, self._ids, self._maps["histograms"])
 
     @property
     def attached(self) -> bool:

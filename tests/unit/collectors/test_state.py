@@ -138,17 +138,36 @@ def test_a_record_stays_until_its_name_is_saved_and_novelty_is_done_with_it():
     host.pipeline.acknowledge()
     assert host.records.numbers() == []
     host.maps.execute(2)
+    host.pipeline.drain()
     host.pipeline.flush()
+    host.pipeline.acknowledge()
     assert host.records.numbers() == [2]
     host.queue.acknowledge("novelty", 2)
     assert host.records.numbers() == []
+
+
+def test_who_takes_over_gets_the_names_of_its_keys_from_the_queue_of_the_one_before():
+    older = Host()
+    older.maps.execute(1)
+    older.scrape()
+    newer = Host()
+    newer.maps.ids["execs"] += 10
+    newer.maps.execute(2)
+    newer.maps.records, older.maps.records = [], newer.maps.records  # both fill the same ring buffer
+    older.pipeline.flush()
+    older.queue.acknowledge("novelty", older.queue.last)
+    newer.blobs, newer.records = older.blobs, older.records
+    newer.start()
+    assert newer.paths() == {"/program-1": 1, "/program-2": 1}
 
 
 def test_a_checkpoint_that_cannot_be_written_keeps_the_records():
     host = Host()
     host.maps.execute(1)
     host.blobs.full = True
+    host.pipeline.drain()
     host.pipeline.flush()
+    host.pipeline.acknowledge()
     host.queue.acknowledge("novelty", 1)
     assert host.records.numbers() == [1]
     host.start()

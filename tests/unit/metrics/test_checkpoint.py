@@ -136,5 +136,5 @@ def test_a_gap_is_damage(blobs, part):
 @pytest.mark.parametrize("data", [b"no zlib", *map(zlib.compress, (b"{", b"[]", b'{"parts":{}}'))])
 def test_what_nobody_has_saved_is_damage(blobs, data):
     blobs[1] = data
-    with pytest.raises(ValueError, match=r"in the checkpoint|Expecting"):
+    with pytest.raises(ValueError, match=r"the checkpoint|Expecting"):
         Checkpoint(blobs).load()
