@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from exporter.collectors.reader import ProbeReader
 from exporter.compiler.ctypes_layout import u64_reader
 from exporter.metrics import definitions
 from exporter.metrics.definitions import MS_PER_SECOND
 from exporter.metrics.family import HistogramRows, RowFamily
 from exporter.probe.exec_header import FORMATS
+from exporter.probe.probe import Probe
 
 # In the order of exec.h's enum, and the unit that each sum is in.
 HISTOGRAMS = (
@@ -25,15 +25,15 @@ WORD = 1 << 64
 class FormatHistograms:
     """Histograms by format. The kernel's sums may wrap around: here their differences are added up."""
 
-    def __init__(self, source: ProbeReader) -> None:
-        self._source = source
-        self._numbers = u64_reader(source.structs["histograms"], "sums", "buckets")
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._numbers = u64_reader(probe.structs["histograms"], "sums", "buckets")
         self._before: Counter[tuple[str, int]] = Counter()
         self._sums: Counter[tuple[str, int]] = Counter()
 
     def collect(self) -> Iterator[RowFamily]:
         """Yield all histograms."""
-        raw = dict(zip(FORMATS, self._source.histograms(), strict=True))
+        raw = dict(zip(FORMATS, self._probe.histograms(), strict=True))
         words = {name: list(map(sum, zip(*map(self._numbers, cpus), strict=True))) for name, cpus in raw.items()}
         for number, (metric, unit) in enumerate(HISTOGRAMS):
             rows = {}

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-from exporter.collectors.reader import ProbeReader
 from exporter.collectors.traits import TraitTotals
 from exporter.compiler.ctypes_layout import u64_reader
 from exporter.events.decode import DecodeError, Decoder
@@ -17,6 +16,7 @@ from exporter.metrics import definitions
 from exporter.metrics.family import AnyFamily, RowFamily
 from exporter.metrics.series import OTHER, Limit, Totals
 from exporter.metrics.tracked_dict import Changes, Tables, TrackedDict
+from exporter.probe.probe import Probe
 
 NS_PER_SECOND = 1_000_000_000
 AT_REST_NS = NS_PER_SECOND // 4  # since its last execution, until a key may be removed: another one takes microseconds
@@ -69,15 +69,15 @@ class Executions:
 
     def __init__(
         self,
-        source: ProbeReader,
+        probe: Probe,
         names: Names,
         decoder: Decoder,
         limit: Limit,
         rules: Callable[[Labels], Labels] = no_rules,
         clock: Clock = Clock(),  # noqa: B008 - immutable
     ) -> None:
-        self._source, self._names, self._decoder, self._rules, self._clock = source, names, decoder, rules, clock
-        self._numbers = u64_reader(source.structs["execs"], "executions", "introduced", "last", "program", "began")
+        self._probe, self._names, self._decoder, self._rules, self._clock = probe, names, decoder, rules, clock
+        self._numbers = u64_reader(probe.structs["execs"], "executions", "introduced", "last", "program", "began")
         self._entries: dict[bytes, _Entry] = {}
         self._meanings: dict[bytes, _Meaning] = {}
         self._keys: TrackedDict[int, bytes] = TrackedDict()  # by program
@@ -92,7 +92,7 @@ class Executions:
     def read(self) -> list[tuple[bytes, bytes]]:
         """Return the entries of the map that have changed since they were last added. Raise OSError."""
         known = self._entries
-        return [(key, value) for key, value in self._source.entries("execs") if known.get(key, _NOTHING)[0] != value]
+        return [(key, value) for key, value in self._probe.entries("execs") if known.get(key, _NOTHING)[0] != value]
 
     def add(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
         """Count entries that were read; their introductions must have been named by now."""
@@ -147,7 +147,7 @@ class Executions:
         self._new = set()
         self._renamable = self.totals.changed_rows = False
         return {
-            "map": [("execs", self._source.map_id("execs"))],
+            "map": [("execs", self._probe.map_id("execs"))],
             "counted": [(program, self._counted(key)) for program, key in changed],
             "names": [(program, self._name(self._keys.get(program))) for program in (self._keys if whole else renamed)],
             "paths": [*self._paths.changes(whole=whole)],
@@ -167,10 +167,10 @@ class Executions:
         self.traits.restore(tables)
         for program, path in tables["paths"].items():
             self._paths[program] = path
-        if tables["map"]["execs"] != self._source.map_id("execs"):
+        if tables["map"]["execs"] != self._probe.map_id("execs"):
             return
         counted, names, known = tables["counted"], tables["names"], {}
-        for key, value in self._source.entries("execs"):
+        for key, value in self._probe.entries("execs"):
             program = _Entry(value, *self._numbers(value)).program
             if program in counted:
                 executions, began = counted[program]
@@ -188,7 +188,7 @@ class Executions:
     def filling(self) -> bool:
         """True if the map needs room, by what it had when it was last read and what was introduced since."""
         expected = len(self._entries) + self._names.introduced - self._introduced
-        return expected > self._source.capacity("execs") * FILLING
+        return expected > self._probe.capacity("execs") * FILLING
 
     def now(self) -> int:
         """Return the time since boot in ns."""
@@ -206,7 +206,7 @@ class Executions:
         """Return the keys to remove: idle ones, and with `room` the oldest until the map is half empty."""
         entries = self._entries
         chosen = {key for key, entry in entries.items() if entry.last < idle_since}
-        surplus = len(entries) - self._source.capacity("execs") // 2
+        surplus = len(entries) - self._probe.capacity("execs") // 2
         if room and surplus > 0:
             at_rest = self.now() - AT_REST_NS
             oldest = sorted(entries, key=lambda key: entries[key].last)
@@ -216,7 +216,7 @@ class Executions:
     def evict(self, keys: Iterable[bytes]) -> None:
         """Remove keys from the map; their counts stay. Raise OSError."""
         for key in keys:
-            value = self._source.take("execs", key)
+            value = self._probe.take("execs", key)
             if value is not None and value != self._entries[key].value:
                 self._count(key, value)
             del self._keys[self._entries[key].program]

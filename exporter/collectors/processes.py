@@ -6,7 +6,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from exporter.collectors.reader import ProbeReader
 from exporter.compiler.ctypes_layout import u64_reader
 from exporter.events.labels import UNKNOWN
 from exporter.host.procfs import is_dead
@@ -16,6 +15,7 @@ from exporter.metrics.family import AnyFamily, HistogramRows, RowFamily
 from exporter.metrics.series import OTHER, Levels, Limit, Totals
 from exporter.metrics.tracked_dict import Changes, Row, Tables, TrackedDict
 from exporter.probe.exec_header import OUTCOMES
+from exporter.probe.probe import Probe
 
 WORD = 1 << 64
 NO_PROGRAM = 0  # of a process whose execution was lost
@@ -33,18 +33,18 @@ class Processes:
 
     def __init__(
         self,
-        source: ProbeReader,
+        probe: Probe,
         path: Callable[[int], str | None],
         limit: Limit,
         seeds: Mapping[int, str],
         is_dead: Callable[[int], bool] = is_dead,
     ) -> None:
-        self._source, self._known_path, self._is_dead = source, path, is_dead
+        self._probe, self._known_path, self._is_dead = probe, path, is_dead
         self._seeds: TrackedDict[int, str] = TrackedDict()
         for program, seed in {NO_PROGRAM: UNKNOWN, **seeds}.items():
             self._seeds[program] = seed
-        self._program = u64_reader(source.structs["processes"], "program")
-        self._numbers = u64_reader(source.structs["exits"], "began", "exits", "lifetime_us", "lifetimes")
+        self._program = u64_reader(probe.structs["processes"], "program")
+        self._numbers = u64_reader(probe.structs["exits"], "began", "exits", "lifetime_us", "lifetimes")
         self._values: TrackedDict[bytes, bytes] = TrackedDict()  # of the map of exits, as last read
         self._counted: dict[int, tuple[int, ...]] = {}  # by program, what the process before has counted
         self._lost = 0
@@ -55,8 +55,8 @@ class Processes:
 
     def read(self) -> list[tuple[bytes, bytes]]:
         """Read both maps; return the exit statistics that have changed since they were last added. Raise OSError."""
-        self._programs = Counter(self._program(value) for _, value in self._source.entries("processes"))
-        return [(key, value) for key, value in self._source.entries("exits") if self._values.get(key) != value]
+        self._programs = Counter(self._program(value) for _, value in self._probe.entries("processes"))
+        return [(key, value) for key, value in self._probe.entries("exits") if self._values.get(key) != value]
 
     def lack_names(self, exits: Iterable[tuple[bytes, bytes]]) -> bool:
         """Return True if a program that was read has no path yet: it was executed after the executions were read."""
@@ -98,7 +98,7 @@ class Processes:
         counted: list[Row] = [(_number(key), value and self._numbers(value)) for key, value in values]
         self.totals.changed_rows = False
         return {
-            "map": [("exits", self._source.map_id("exits"))],
+            "map": [("exits", self._probe.map_id("exits"))],
             "counted": [*counted, *self._counted.items()] if whole else counted,
             "seeds": [*self._seeds.changes(whole=whole)],
             **self.totals.changes(whole=whole),
@@ -112,7 +112,7 @@ class Processes:
         for program, path in tables["seeds"].items():
             if program not in self._seeds:
                 self._seeds[program] = path
-        if tables["map"]["exits"] == self._source.map_id("exits"):
+        if tables["map"]["exits"] == self._probe.map_id("exits"):
             self._counted = {program: tuple(numbers) for program, numbers in tables["counted"].items()}
 
     @property
@@ -127,11 +127,11 @@ class Processes:
 
     def forget_dead(self) -> None:
         """Remove processes from the map whose exit the probe has missed: since Linux 7.0 it may. Raise OSError."""
-        lost = self._source.counters()["COUNTER_EXITS_LOST"]
+        lost = self._probe.counters()["COUNTER_EXITS_LOST"]
         if lost != self._lost:
-            for key in [key for key, _ in self._source.entries("processes")]:
+            for key in [key for key, _ in self._probe.entries("processes")]:
                 if self._is_dead(_number(key)):
-                    self._source.take("processes", key)
+                    self._probe.take("processes", key)
         self._lost = lost
 
     def evictable(self, keep: Collection[int]) -> list[bytes]:
@@ -141,7 +141,7 @@ class Processes:
     def evict(self, keys: Iterable[bytes], now: int) -> None:
         """Remove programs from the map of exits; their counts stay. Raise OSError."""
         for key in keys:
-            value = self._source.take("exits", key)
+            value = self._probe.take("exits", key)
             if value is not None and value != self._values[key]:
                 self._count(key, value, now)
             del self._values[key]
