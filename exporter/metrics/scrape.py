@@ -31,9 +31,9 @@ class Scrape(Collector):
 
     def describe(self) -> Iterable[Exposed]:
         """Return empty families: registering must not read the kernel."""
-        return [RowFamily(metric, {}) for metric in definitions.METRICS]  # type: ignore[misc] # it has what is asked of a family
+        return [RowFamily(metric, {}) for metric in definitions.METRICS]  # type: ignore[misc] # it has a family's interface
 
-    def collect(self) -> Iterator[AnyFamily]:  # type: ignore[override] # a RowFamily has what is asked of a family
+    def collect(self) -> Iterator[AnyFamily]:  # type: ignore[override] # a RowFamily has a family's interface
         """Yield the families of all collectors; those of a collector that fails are missing."""
         success, duration = definitions.COLLECTOR_SUCCESS.family(), definitions.COLLECTOR_DURATION.family()
         with self._lock:

@@ -35,7 +35,7 @@ class Attachments:
                 self._use(name, self._pins.get(f"dispatcher_{name}"))
                 return
             except OSError as error:
-                log.debug("%s cannot take the place of what is attached: %s", name, error)
+                log.debug("%s cannot replace the attached program: %s", name, error)
             finally:
                 os.close(slot.fd)
         self.detach(name)

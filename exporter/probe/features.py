@@ -41,7 +41,7 @@ FEATURES = (
     ),
     Feature(
         "ctime",
-        "a file that is changed in place is taken for the file it was",
+        "a file that is changed in place counts as the same file",
         (
             Members(_members("inode.{i_ctime_sec,i_ctime_nsec}"), "CTIME_SPLIT"),
             Members(_members("inode.__i_ctime timespec64.{tv_sec,tv_nsec}"), "CTIME_PRIVATE"),
@@ -82,12 +82,12 @@ FEATURES = (
     ),
     Feature(
         "parent",
-        "executions by the kernel itself are not told apart",
+        "executions started by the kernel are not distinguished",
         (Members(_members("task_struct.{real_parent,flags,tgid}")),),
     ),
     Feature(
         "arguments",
-        "argv, env and their numbers and sizes are unknown",
+        "argv, env, their counts and sizes are unknown",
         (Members(_members("linux_binprm.{argc,envc} task_struct.mm mm_struct.{arg_start,arg_end,env_start,env_end}")),),
     ),
     Feature(
@@ -114,7 +114,7 @@ FEATURES = (
     ),
     Feature(
         "kprobe_argument",
-        "neither scripts nor failed executions can be caught by a kprobe",
+        "kprobes can hook neither scripts nor failed executions",
         (
             Members(_members("pt_regs.{di,ax}"), "ARGUMENT_DI"),  # x86_64
             Members(("pt_regs.regs",), "ARGUMENT_REGS"),  # arm64
@@ -133,12 +133,12 @@ FEATURES = (
     ),
     Feature(
         "backing_file",
-        "before Linux 6.5 nothing; from there on the interpreter's path inside a container is that of its layer",
+        "since Linux 6.5 the interpreter's path in a container is that in the image layer; before, nothing changes",
         (Members(_members("backing_file.{file,user_path}")),),
     ),
     Feature(
         "overlay_backing",
-        "every start of a container makes its programs look new",
+        "programs look new at every start of their container",
         (
             Members((*_OVERLAY, *_members("ovl_inode.oe ovl_entry.{__numlower,__lowerstack}")), "OVERLAY_ENTRY"),
             Members((*_OVERLAY, "ovl_inode.lowerpath"), "OVERLAY_LOWERPATH"),

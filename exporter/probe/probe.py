@@ -222,7 +222,7 @@ class Probe:
         return {name: count + self._carried.numbers["counters"][name] for name, count in counters.items()}
 
     def state(self) -> dict[str, Any]:
-        """Return what is counted by numbers alone, for `restore`."""
+        """Return counters, failures and histograms, for `restore`."""
         numbers = {"counters": Counter(self.program.own_counters()), "failures": self._failures()}
         return self._carried.state(numbers, self._histograms())
 
