@@ -1,46 +1,29 @@
-"""BTF, the kernel's own description of its types: bytes in, structs out. The format: Documentation/bpf/btf.rst."""
+"""BTF, the kernel's own description of its types, read through libbpf. The format: Documentation/bpf/btf.rst."""
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import os
 import struct
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+import weakref
+from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
-MAGIC = 0xEB9F
-HEADER = struct.Struct("<HBBIIIII")
-TYPE = struct.Struct("<III")
+from exporter.kernel.libbpf import libbpf
+
+TYPE = struct.Struct("<III")  # of a type, of the array after it, and of each member after it
 
 INT, PTR, ARRAY, STRUCT, UNION, ENUM, TYPEDEF, VOLATILE, CONST, RESTRICT = 1, 2, 3, 4, 5, 6, 8, 9, 10, 11
-FUNC, FUNC_PROTO, VAR, DATASEC, DECL_TAG, TYPE_TAG, ENUM64 = 12, 13, 14, 15, 17, 18, 19
+FUNC, TYPE_TAG, ENUM64 = 12, 18, 19
 MODIFIERS = frozenset({TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG})
 
-# Bytes after the 12 of each type: (fixed, per member).
-TRAILERS = {
-    INT: (4, 0),
-    ARRAY: (12, 0),
-    STRUCT: (0, 12),
-    UNION: (0, 12),
-    ENUM: (0, 8),
-    FUNC_PROTO: (0, 8),
-    VAR: (4, 0),
-    DATASEC: (0, 12),
-    DECL_TAG: (4, 0),
-    ENUM64: (0, 12),
-}
+DAMAGED = frozenset({errno.EIO, errno.EPROTO, errno.EINVAL})  # libbpf's errors about the content of a file
 
 
 class BTFError(ValueError):
-    """The bytes are not BTF, or incomplete or damaged BTF."""
-
-
-@contextmanager
-def _damage_is_an_error() -> Iterator[None]:
-    """Raise BTFError for offsets outside of the data and for endless recursion."""
-    try:
-        yield
-    except (struct.error, IndexError, RecursionError) as error:
-        raise BTFError(f"BTF is damaged: {error}") from error
+    """The file is not BTF, or incomplete or damaged BTF."""
 
 
 @dataclass(frozen=True)
@@ -69,115 +52,48 @@ class Type:
 class BTF:
     """The types of a kernel or, with `base`, of one of its modules, whose ids and strings continue the kernel's.
 
-    Immutable. Raise BTFError for damaged bytes.
+    Immutable. Raise OSError where the file cannot be read, BTFError for damaged BTF.
     """
 
-    def __init__(self, data: bytes, base: BTF | None = None) -> None:
-        with _damage_is_an_error():
-            magic, _, _, header_size, types_at, types_size, strings_at, strings_size = HEADER.unpack_from(data)
-            if magic != MAGIC:
-                raise BTFError(f"not BTF: it starts with {magic:#x}, not {MAGIC:#x}")
-            types_at += header_size
-            strings_at += header_size
-            if max(types_at + types_size, strings_at + strings_size) > len(data):
-                raise BTFError(f"BTF is cut short: {len(data)} bytes")
-            self._data = data
-            self._base = base
-            self._strings = data[strings_at : strings_at + strings_size]
-            self._first_id = base.end_id if base else 1
-            self._first_string = base.end_string if base else 0
-            self._offsets: list[int] = []
-            self._aggregates: dict[str, int] = {}
-            self._index(types_at, types_at + types_size)
-
-    @property
-    def end_id(self) -> int:
-        """The id of a module's first type."""
-        return self._first_id + len(self._offsets)
+    def __init__(self, path: Path, base: BTF | None = None) -> None:
+        self._base = base  # libbpf reads it as long as this object lives
+        self._btf: int | None = libbpf().btf__parse_raw_split(bytes(path), base._btf if base else None)
+        if not self._btf:
+            number = ctypes.get_errno()
+            if number in DAMAGED:
+                raise BTFError(f"{path} is not BTF, or damaged ({os.strerror(number)})")
+            raise OSError(number, os.strerror(number), str(path))
+        weakref.finalize(self, libbpf().btf__free, self._btf)
 
     @property
     def module_id(self) -> int:
         """The first id of a module's types; those below are the kernel's."""
-        return self._base.module_id if self._base else self.end_id
-
-    @property
-    def end_string(self) -> int:
-        """The offset of a module's first string."""
-        return self._first_string + len(self._strings)
-
-    def _index(self, at: int, end: int) -> None:
-        """Store the position of each type, and the ids of named structs and unions."""
-        unpack, offsets, trailers = TYPE.unpack_from, self._offsets, TRAILERS
-        while at < end:
-            name, info, _ = unpack(self._data, at)
-            kind = info >> 24 & 31
-            offsets.append(at)
-            if name and kind in (STRUCT, UNION):
-                self._aggregates.setdefault(self._string(name), self._first_id + len(offsets) - 1)
-            fixed, each = trailers.get(kind, (0, 0))
-            at += 12 + fixed + each * (info & 0xFFFF)
-
-    def _string(self, offset: int) -> str:
-        if self._base and offset < self._first_string:
-            return self._base._string(offset)
-        start = offset - self._first_string
-        end = self._strings.find(0, start)
-        if end < 0:
-            raise BTFError(f"BTF is damaged: it has no string at {offset}")
-        return self._strings[start:end].decode("ascii", "replace")
-
-    def _at(self, type_id: int) -> tuple[BTF, int]:
-        if self._base and type_id < self._first_id:
-            return self._base._at(type_id)
-        if not 0 < type_id < self.end_id:
-            raise BTFError(f"BTF is damaged: it has no type {type_id}")
-        return self, self._offsets[type_id - self._first_id]
-
-    def resolve(self, type_id: int) -> Type:
-        """Return the type behind typedefs and qualifiers; id 0 is void. Raise BTFError."""
-        with _damage_is_an_error():
-            return self._resolve(type_id)
-
-    def _resolve(self, type_id: int) -> Type:
-        if type_id == 0:
-            return Type(0, "void", 0)
-        owner, at = self._at(type_id)
-        name, info, size = TYPE.unpack_from(owner._data, at)
-        kind = info >> 24 & 31
-        if kind in MODIFIERS:
-            return self._resolve(size)
-        text = owner._string(name) if name else ""
-        if kind == PTR:
-            return Type(kind, text, 8, element=size)
-        if kind == ARRAY:
-            element, _, count = TYPE.unpack_from(owner._data, at + 12)
-            return Type(kind, text, self._resolve(element).size * count, element, count)
-        return Type(kind, text, size)
+        return int(libbpf().btf__type_cnt((self._base or self)._btf))
 
     def find(self, name: str) -> int | None:
         """Return the id of a struct or union, or None."""
-        found = self._aggregates.get(name)
-        return found if found is not None or self._base is None else self._base.find(name)
-
-    def functions(self, names: Collection[str]) -> dict[str, int]:
-        """Return the ids of those of the named functions that exist."""
-        return self._ids(FUNC, names)
+        return self._find(name, STRUCT) or self._find(name, UNION)
 
     def typedef(self, name: str) -> int | None:
         """Return the id of a typedef, or None."""
-        return self._ids(TYPEDEF, (name,)).get(name)
+        return self._find(name, TYPEDEF)
 
-    def _ids(self, kind: int, names: Collection[str]) -> dict[str, int]:
-        found = dict(self._base._ids(kind, names)) if self._base else {}
-        wanted = {name.encode("ascii"): name for name in names if name not in found}
-        for index, at in enumerate(self._offsets if wanted else ()):
-            at_name, info, _ = TYPE.unpack_from(self._data, at)
-            if info >> 24 & 31 == kind and at_name >= self._first_string:
-                start = at_name - self._first_string
-                name = wanted.get(self._strings[start : self._strings.find(0, start)])
-                if name is not None:
-                    found[name] = self._first_id + index
-        return found
+    def functions(self, names: Collection[str]) -> dict[str, int]:
+        """Return the ids of those of the named functions that exist."""
+        return {name: type_id for name in names if (type_id := self._find(name, FUNC))}
+
+    def _find(self, name: str, kind: int) -> int | None:
+        type_id = int(libbpf().btf__find_by_name_kind(self._btf, name.encode("ascii"), kind))
+        return type_id if type_id > 0 else None
+
+    def resolve(self, type_id: int) -> Type:
+        """Return the type behind typedefs and qualifiers; id 0 is void. Raise BTFError."""
+        type_id, kind, (name, _, target), after = self._unqualified(type_id)
+        size = max(0, libbpf().btf__resolve_size(self._btf, type_id))  # negative for void and functions
+        if kind == ARRAY:
+            element, _, count = TYPE.unpack(ctypes.string_at(after, TYPE.size))
+            return Type(kind, "", size, element, count)
+        return Type(kind, self._string(name), size, element=target if kind == PTR else 0)
 
     def member(self, struct_name: str, member_name: str) -> Member | None:
         """Return a member of a named struct or of its anonymous members, or None. Raise BTFError.
@@ -185,30 +101,38 @@ class BTF:
         Bit fields are found only if they lie in one byte.
         """
         type_id = self.find(struct_name)
-        with _damage_is_an_error():
+        try:
             return None if type_id is None else self._member(type_id, member_name, 0)
+        except RecursionError as error:
+            raise BTFError(f"BTF is damaged: struct {struct_name} contains itself") from error
 
     def _member(self, type_id: int, wanted: str, base_offset: int) -> Member | None:
-        owner, at = self._at(type_id)
-        _, info, _ = TYPE.unpack_from(owner._data, at)
-        has_bitfields = info >> 31
-        for index in range(info & 0xFFFF):
-            name, member_type, offset = TYPE.unpack_from(owner._data, at + 12 + 12 * index)
-            bitfield = offset >> 24 if has_bitfields else 0
-            at_bit = (offset & 0xFFFFFF if has_bitfields else offset) % 8
-            offset = base_offset + (offset & 0xFFFFFF if has_bitfields else offset) // 8
-            if name:
-                if at_bit + bitfield <= 8 and owner._string(name) == wanted:
-                    return Member(offset, member_type, ((1 << bitfield) - 1) << at_bit)
-                continue
-            inner = self._resolve(member_type)
-            if inner.kind in (STRUCT, UNION) and not bitfield:
-                found = self._member(self._unqualified(member_type), wanted, offset)
-                if found:
-                    return found
+        _, kind, (_, info, _), after = self._unqualified(type_id)
+        count = info & 0xFFFF if kind in (STRUCT, UNION) else 0
+        for name, member_type, bits in TYPE.iter_unpack(ctypes.string_at(after, TYPE.size * count)):
+            width, at = divmod(bits, 1 << 24) if info >> 31 else (0, bits)  # the top bit: it has bit fields
+            offset, at_bit = base_offset + at // 8, at % 8
+            if name and at_bit + width <= 8 and self._string(name) == wanted:
+                return Member(offset, member_type, ((1 << width) - 1) << at_bit)
+            found = None if name or width else self._member(member_type, wanted, offset)
+            if found:
+                return found
         return None
 
-    def _unqualified(self, type_id: int) -> int:
-        owner, at = self._at(type_id)
-        _, info, target = TYPE.unpack_from(owner._data, at)
-        return self._unqualified(target) if (info >> 24 & 31) in MODIFIERS else type_id
+    def _unqualified(self, type_id: int) -> tuple[int, int, tuple[int, int, int], int]:
+        """Return the id behind modifiers, its kind, its name, info and target, and the address of what follows them."""
+        for _ in range(64):
+            address = libbpf().btf__type_by_id(self._btf, type_id)
+            if not address:
+                raise BTFError(f"BTF is damaged: it has no type {type_id}")
+            name, info, target = TYPE.unpack(ctypes.string_at(address, TYPE.size))
+            if (kind := info >> 24 & 31) not in MODIFIERS:
+                return type_id, kind, (name, info, target), address + TYPE.size
+            type_id = target
+        raise BTFError(f"BTF is damaged: type {type_id} refers to itself")
+
+    def _string(self, offset: int) -> str:
+        text: bytes | None = libbpf().btf__name_by_offset(self._btf, offset)
+        if text is None:
+            raise BTFError(f"BTF is damaged: it has no string at {offset}")
+        return text.decode("ascii", "replace")

@@ -46,10 +46,10 @@ def running_kernel(needs: KernelNeeds) -> tuple[str, KernelFacts]:
     """Return C declarations of the types that the features need, and the facts. Raise ExporterError."""
     path = BTF_DIRECTORY / "vmlinux"
     try:
-        btf = BTF(path.read_bytes())
+        btf = BTF(path)
         overlay = BTF_DIRECTORY / "overlay"
         if overlay.exists():
-            btf = BTF(overlay.read_bytes(), btf)
+            btf = BTF(overlay, btf)
         types = kernel_types(btf, needs.features, needs.without)
     except OSError as error:
         raise ExporterError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import CFUNCTYPE, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import CFUNCTYPE, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cache
 from typing import Any
 
@@ -34,6 +34,18 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "bpf_obj_get_info_by_fd": (c_int, c_void_p, c_void_p),
     "ring_buffer__consume": (c_void_p,),
 }
+# Other functions: the type of the result, then those of the parameters; libbpf/src/libbpf.h and btf.h.
+OTHER_FUNCTIONS: dict[str, tuple[Any, ...]] = {
+    "ring_buffer__new": (c_void_p, c_int, Sample, c_void_p, c_void_p),
+    "ring_buffer__free": (None, c_void_p),
+    "btf__parse_raw_split": (c_void_p, c_char_p, c_void_p),
+    "btf__free": (None, c_void_p),
+    "btf__type_cnt": (c_uint32, c_void_p),
+    "btf__type_by_id": (c_void_p, c_void_p, c_uint32),
+    "btf__name_by_offset": (c_char_p, c_void_p, c_uint32),
+    "btf__resolve_size": (c_int64, c_void_p, c_uint32),
+    "btf__find_by_name_kind": (c_int, c_void_p, c_char_p, c_uint32),
+}
 
 
 @cache
@@ -49,11 +61,12 @@ def libbpf(*, hold_gil: bool = False) -> ctypes.CDLL:
         raise ExporterError(
             f"libbpf is not installed ({NAME})", "install libbpf1 (Debian, Ubuntu) or libbpf (Fedora)"
         ) from error
-    for name, parameters in FUNCTIONS.items():
+    for name, arguments in FUNCTIONS.items():
         function = getattr(lib, name)
-        function.argtypes, function.errcheck = parameters, _raise_error
-    lib.ring_buffer__new.restype, lib.ring_buffer__new.argtypes = c_void_p, (c_int, Sample, c_void_p, c_void_p)
-    lib.ring_buffer__free.restype, lib.ring_buffer__free.argtypes = None, (c_void_p,)
+        function.argtypes, function.errcheck = arguments, _raise_error
+    for name, (result, *parameters) in OTHER_FUNCTIONS.items():
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, parameters
     lib.libbpf_set_print(None)  # silence: errors are raised, and logged by their callers
     return lib
 

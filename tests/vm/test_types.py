@@ -25,9 +25,9 @@ def kernel(request, kernels):
 
 
 def types_of(kernel):
-    btf = BTF((kernel.directory / "btf/vmlinux").read_bytes())
+    btf = BTF(kernel.directory / "btf/vmlinux")
     overlay = kernel.directory / "btf/overlay"
-    return kernel_types(BTF(overlay.read_bytes(), btf) if overlay.exists() else btf, FEATURES)
+    return kernel_types(BTF(overlay, btf) if overlay.exists() else btf, FEATURES)
 
 
 def test_features_that_are_missing_are_those_that_are_known_to_be(kernel):

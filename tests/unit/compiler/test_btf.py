@@ -6,9 +6,15 @@ from exporter.compiler.btf import ARRAY, BTF, PTR, STRUCT, BTFError
 from tests.unit.btf_builder import Builder, example
 
 
-@pytest.fixture(scope="module")
-def btf():
-    return BTF(example().data())
+def in_a_file(directory, data, base=None):
+    path = directory / "btf"
+    path.write_bytes(data)
+    return BTF(path, base)
+
+
+@pytest.fixture
+def btf(tmp_path):
+    return in_a_file(tmp_path, example().data())
 
 
 @pytest.mark.parametrize(
@@ -53,30 +59,36 @@ def test_types_are_seen_through_their_qualifiers(btf):
     assert (tail.kind, tail.name, tail.size) == (STRUCT, "inner", 16)
 
 
-def test_a_modules_types_continue_the_kernels(btf):
+def test_a_modules_types_continue_the_kernels(tmp_path, btf):
     kernel = example()
     module = Builder(first_id=kernel.next_id, first_string=len(kernel.strings))
     module.aggregate(STRUCT, "of_module", 24, [("mine", btf.find("inner"), 64)])
-    both = BTF(module.data(), btf)
+    both = in_a_file(tmp_path, module.data(), btf)
     assert both.member("of_module", "mine").offset == 8
     assert both.resolve(both.member("of_module", "mine").type_id).name == "inner"
     assert both.member("inner", "y").offset == 8
 
 
 @pytest.mark.parametrize("data", [b"", b"\x9f\xeb", b"not BTF at all, but long enough to have a header"])
-def test_what_is_not_btf_is_an_error(data):
-    with pytest.raises(BTFError):
-        BTF(data)
+def test_what_is_not_btf_is_an_error(tmp_path, data):
+    with pytest.raises(BTFError, match="not BTF"):
+        in_a_file(tmp_path, data)
+
+
+def test_a_file_that_is_missing_is_another_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        BTF(tmp_path / "missing")
 
 
 @given(st.data())
 @settings(max_examples=1000)
-def test_damaged_btf_never_does_worse_than_an_error(data):
+def test_damaged_btf_never_does_worse_than_an_error(tmp_path_factory, data):
     good = bytearray(example().data())
     for _ in range(data.draw(st.integers(1, 8))):
         good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
     try:
-        btf = BTF(bytes(good[: data.draw(st.integers(0, len(good)))]))
+        length = data.draw(st.integers(0, len(good)))
+        btf = in_a_file(tmp_path_factory.getbasetemp(), good[:length])
         for struct_name in ("inner", "outer"):
             for member in ("x", "tail", "p", "missing"):
                 found = btf.member(struct_name, member)

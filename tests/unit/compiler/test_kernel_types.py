@@ -8,9 +8,10 @@ from exporter.probe.features import FEATURES
 from tests.unit.btf_builder import example
 
 
-@pytest.fixture(scope="module")
-def btf():
-    return BTF(example().data())
+@pytest.fixture
+def btf(tmp_path):
+    (tmp_path / "vmlinux").write_bytes(example().data())
+    return BTF(tmp_path / "vmlinux")
 
 
 def test_members_are_declared_at_their_offsets(btf):
