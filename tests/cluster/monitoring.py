@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from tests.cluster.compile import BIN
 from tests.cluster.node import API, CERTIFICATE, STATE, TOKEN, apply, get
-from tests.cluster.processes import run, until
+from tests.cluster.processes import awaited, run
 
 DIRECTORY = STATE / "prometheus"
 RULES = DIRECTORY / "rules"
@@ -42,19 +42,19 @@ class Monitoring:
         RULES.mkdir(parents=True)
         start = self._services.start
         start("kubectl-proxy", BIN / "kubectl", "proxy", f"--kubeconfig={STATE}/kubeconfig", "--port=18001")
-        until("the API server is reached without a token", lambda: run("curl", "-sf", f"{PROXY}/readyz"))
+        awaited("the API server is reached without a token", lambda: run("curl", "-sf", f"{PROXY}/readyz"))
         start(
             "operator", BIN / "operator", f"-apiserver={PROXY}", "-web.listen-address=127.0.0.1:18088",
             "-kubelet-endpoints=false",
         )  # fmt: skip
         apply(PROMETHEUS)
-        until("the operator has reconciled", self.configuration)
+        awaited("the operator has reconciled", self.configuration)
         self.take_over()
         start(
             "prometheus", BIN / "prometheus", f"--config.file={DIRECTORY}/prometheus.yml",
             f"--storage.tsdb.path={DIRECTORY}/data", f"--web.listen-address={ADDRESS}", "--web.enable-lifecycle",
         )  # fmt: skip
-        until("Prometheus is ready", lambda: run("curl", "-sf", f"http://{ADDRESS}/-/ready"))
+        awaited("Prometheus is ready", lambda: run("curl", "-sf", f"http://{ADDRESS}/-/ready"))
 
     @staticmethod
     def configuration():

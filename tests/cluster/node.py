@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from tests.cluster.compile import BIN, DIRECTORY
-from tests.cluster.processes import Services, box, run, until
+from tests.cluster.processes import Services, awaited, box, run
 from tests.image.build import run as build
 from tests.tools.go import CRDS
 from tests.unit.serving import openssl
@@ -205,7 +205,7 @@ class Node:
             "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={STATE}/sa.pub",
             f"--service-account-signing-key-file={STATE}/sa.key", "--kubelet-preferred-address-types=InternalIP",
         )  # fmt: skip
-        until("the API server is ready", lambda: kubectl("get", "--raw=/readyz"))
+        awaited("the API server is ready", lambda: kubectl("get", "--raw=/readyz"))
         for file in sorted(CRDS.glob("*.yaml")):
             kubectl("apply", "--server-side", f"--filename={file}")
         start(
@@ -223,7 +223,7 @@ class Node:
         (STATE / "cni/box.conflist").write_text(json.dumps(NETWORK))
         (STATE / "containerd.toml").write_text(CONTAINERD)
         self.services.start("containerd", "containerd", f"--config={STATE}/containerd.toml")
-        until("containerd is ready", lambda: self._ctr("version"))
+        awaited("containerd is ready", lambda: self._ctr("version"))
         pause = STATE / "pause"
         pause.mkdir()
         command = ["gcc", "-static", "-O1", "-x", "c", "-o", pause / "pause", "-"]
@@ -238,8 +238,8 @@ class Node:
             "kubelet", BIN / "kubelet", f"--config={STATE}/kubelet.json", f"--kubeconfig={KUBECONFIG}",
             f"--root-dir={STATE}/kubelet", f"--node-ip={ADDRESS}", "--hostname-override=node1",
         )  # fmt: skip
-        until("the node is ready", lambda: kubectl("wait", "node/node1", "--for=condition=Ready", "--timeout=1s"))
-        until("there is a default account", lambda: get("serviceaccount", "default"))
+        awaited("the node is ready", lambda: kubectl("wait", "node/node1", "--for=condition=Ready", "--timeout=1s"))
+        awaited("there is a default account", lambda: get("serviceaccount", "default"))
 
     def _names(self):
         """Addresses of services, and their names."""
@@ -252,4 +252,4 @@ class Node:
         (STATE / "Corefile").write_text(COREFILE)
         self.services.start("coredns", BIN / "coredns", f"-conf={STATE}/Corefile")
         apply(*DNS)
-        until("service addresses work", lambda: run("curl", "-sfkm2", "https://10.96.0.1/version"))
+        awaited("service addresses work", lambda: run("curl", "-sfkm2", "https://10.96.0.1/version"))

@@ -3,10 +3,10 @@
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 from tests.cluster.compile import BIN, DIRECTORY
+from tests.waiting import until
 
 BOX = DIRECTORY / "box"
 BOX_SH = Path(__file__).parent / "box.sh"
@@ -29,18 +29,9 @@ def run(*command, **options):
     return result.stdout
 
 
-def until(what, condition, seconds=120):
-    """Waits for a condition, for which an error is a no; returns what it gives."""
-    end, last = time.monotonic() + seconds, None
-    while time.monotonic() < end:
-        try:
-            found = condition()
-            if found:
-                return found
-        except (RuntimeError, OSError, ValueError, KeyError) as error:
-            last = error
-        time.sleep(0.3)
-    raise AssertionError(f"{what}: not within {seconds} seconds; {last or ''}")
+def awaited(what, condition, seconds=300):
+    """Wait for a condition, for which an error of what it asks means no; return what it gives."""
+    return until(condition, seconds, what, not_yet=(RuntimeError, OSError, ValueError, KeyError))
 
 
 class Services:

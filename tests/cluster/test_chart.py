@@ -9,7 +9,7 @@ import pytest
 
 from tests.chart.helm import CHART, ROOT, VALUES, settings, template
 from tests.cluster.node import BPFFS, KUBECONFIG, apply, get, kubectl
-from tests.cluster.processes import BOX, run, until
+from tests.cluster.processes import BOX, awaited, run
 from tests.kernel.bpf_objects import bpf_objects
 from tests.kernel.programs import static_elf
 from tests.tools.go import HELM
@@ -153,7 +153,7 @@ def test_helm_test_fails_where_nobody_answers():
     said = kubectl("logs", f"--namespace={NAMESPACE}", f"{RELEASE}-test")
     assert said.startswith(f"http://{RELEASE}.{NAMESPACE}.svc:10042/metrics does not respond: ")
     select("null")
-    until("the service has the pod again", metrics)
+    awaited("the service has the pod again", metrics)
     kubectl("delete", "pod", f"{RELEASE}-test", f"--namespace={NAMESPACE}")
 
 
@@ -180,7 +180,7 @@ def test_executions_in_another_pod_are_counted():
             "volumes": [{"name": "work", "emptyDir": {}}],
         },
     })  # fmt: skip
-    until("the other pod has ended well", lambda: _phase("other") == "Succeeded")
+    awaited("the other pod has ended well", lambda: _phase("other") == "Succeeded")
     assert counted("/work/in-a-pod") == 5
     kubectl("delete", "pod", "other", f"--namespace={NAMESPACE}")
 
@@ -214,11 +214,11 @@ def test_upgrade():
     pairs = (*MONITORED, 'image.tag="next"', 'config={"series": {"limit": 123456}}', "networkPolicy.enabled=true")
     helm("upgrade", RELEASE, CHART, *settings(*pairs))
     assert rolled_out()["spec"]["containers"][0]["image"] == "localhost/exec-exporter:next"
-    until("the new pod answers", lambda: "exec_exporter_series_limit 123456.0" in metrics())
+    awaited("the new pod answers", lambda: "exec_exporter_series_limit 123456.0" in metrics())
 
 
 def test_the_target_of_the_service_monitor_is_scraped(monitoring):
-    until(
+    awaited(
         "the operator has the monitor", lambda: f"serviceMonitor/{NAMESPACE}/{RELEASE}/0" in monitoring.configuration()
     )
     monitoring.reload()
@@ -227,9 +227,9 @@ def test_the_target_of_the_service_monitor_is_scraped(monitoring):
         active = monitoring.ask("targets?state=active")["activeTargets"]
         return [one for one in active if one["health"] == "up" and one["labels"]["namespace"] == NAMESPACE]
 
-    (found,) = until("the target is up", target)
+    (found,) = awaited("the target is up", target)
     assert (found["labels"]["job"], found["labels"]["instance"]) == ("exec", "node1")
-    (sample,) = until("a sample is stored", lambda: monitoring.query("exec_exporter_probe_attached"))
+    (sample,) = awaited("a sample is stored", lambda: monitoring.query("exec_exporter_probe_attached"))
     assert sample["value"][1] == "1"
     series = monitoring.query('{__name__=~"exec_.+"}')
     assert series
@@ -245,8 +245,8 @@ def test_the_rules_are_loaded_and_evaluated(monitoring):
         rules = [rule for group in monitoring.ask("rules")["groups"] for rule in group["rules"]]
         return rules if rules and "unknown" not in {rule["health"] for rule in rules} else None
 
-    until("the operator has the rules", lambda: monitoring.rules() and not monitoring.reload())
-    rules = until("all rules are evaluated", evaluated, 180)
+    awaited("the operator has the rules", lambda: monitoring.rules() and not monitoring.reload())
+    rules = awaited("all rules are evaluated", evaluated, 180)
     assert [rule for rule in rules if rule["health"] != "ok"] == []
     assert {rule["name"] for rule in rules if rule["type"] == "alerting"} == alerts
     assert len(rules) == sum(len(group["rules"]) for group in wanted)
@@ -262,28 +262,28 @@ def test_the_dashboards_are_there():
 def test_the_pod_monitor_does_the_same(monitoring):
     helm("upgrade", RELEASE, CHART, *settings("podMonitor.enabled=true"))
     rolled_out()
-    until("the operator has the monitor", lambda: f"podMonitor/{NAMESPACE}/{RELEASE}/0" in monitoring.configuration())
+    awaited("the operator has the monitor", lambda: f"podMonitor/{NAMESPACE}/{RELEASE}/0" in monitoring.configuration())
     monitoring.reload()
 
     def target():
         active = monitoring.ask("targets?state=active")["activeTargets"]
         return [one for one in active if one["health"] == "up" and one["scrapePool"].startswith("podMonitor")]
 
-    (found,) = until("the target is up", target)
+    (found,) = awaited("the target is up", target)
     assert (found["labels"]["job"], found["labels"]["instance"]) == ("exec", "node1")
 
 
 def test_rollback():
     helm("rollback", RELEASE, "1")
     assert rolled_out()["spec"]["containers"][0]["image"] == "localhost/exec-exporter:0.1.0"
-    until("it counts as before", lambda: "exec_exporter_series_limit 200000.0" in metrics())
+    awaited("it counts as before", lambda: "exec_exporter_series_limit 200000.0" in metrics())
     left = get("configmaps", f"--namespace={NAMESPACE}", "--selector=app.kubernetes.io/name=exec-exporter")["items"]
     assert [one["metadata"]["name"] for one in left] == [RELEASE]
 
 
 def test_wrong_configuration_is_one_line_of_the_log():
     helm("upgrade", RELEASE, CHART, *settings('config={"series": {"limt": 1}}'))
-    (line,) = until("a pod has ended", _last_words).splitlines()
+    (line,) = awaited("a pod has ended", _last_words).splitlines()
     assert line.startswith("exec_exporter: /etc/exec_exporter/config/exec_exporter.yml")
     assert "limt" in line
     helm("rollback", RELEASE, "1")
@@ -308,11 +308,11 @@ def test_a_namespace_without_the_label_gets_no_pod():
         events = get("events", f"--namespace={NAMESPACE}")["items"]
         return [one["message"] for one in events if one["reason"] == "FailedCreate"]
 
-    message = until("Kubernetes says why", forbidden)[0]
+    message = awaited("Kubernetes says why", forbidden)[0]
     assert "violates PodSecurity" in message
     assert "hostPID=true" in message
     kubectl("label", "namespace", NAMESPACE, "--overwrite", "pod-security.kubernetes.io/enforce=privileged")
-    until("the pod comes", rolled_out)
+    awaited("the pod comes", rolled_out)
 
 
 @pytest.fixture(scope="module")
@@ -331,7 +331,7 @@ def replaced(program, change):
         times += 1
         return current()["metadata"]["name"] != old and metrics()
 
-    until("another pod answers", others)
+    awaited("another pod answers", others)
     return times
 
 
@@ -343,7 +343,7 @@ def pinned():
 def test_pins_count_from_pod_to_pod(program):
     helm("upgrade", RELEASE, CHART, *settings(*UNLIMITED, "pins.enabled=true"))
     rolled_out()
-    until("the new pod answers", lambda: "exec_exporter_pinned 1.0" in metrics())
+    awaited("the new pod answers", lambda: "exec_exporter_pinned 1.0" in metrics())
     run(program)
     times = 1 + replaced(
         program,
@@ -365,7 +365,7 @@ def test_an_update_adopts_pins_too(program):
 
 def test_uninstall_leaves_nothing(before):
     helm("uninstall", RELEASE, "--wait")
-    until("the last pod has unpinned", lambda: not pinned(), 60)
-    until("all is gone", lambda: everything() == before, 60)
+    awaited("the last pod has unpinned", lambda: not pinned(), 60)
+    awaited("all is gone", lambda: everything() == before, 60)
     assert {kind for kind, _ in HELD} == set(KINDS.values())
-    until("the kernel has nothing left of it", lambda: not bpf_objects() & HELD, 30)
+    awaited("the kernel has nothing left of it", lambda: not bpf_objects() & HELD, 30)

@@ -5,13 +5,13 @@ import json
 import subprocess
 import tempfile
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
 from tests.e2e.prometheus import DEADLINE_SECONDS, listening_on
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 ALERTMANAGER = ROOT / ".cache/prometheus-alertmanager"
@@ -24,12 +24,6 @@ class Receiver:
 
     def __init__(self):
         self.notifications = []
-        self._came = threading.Condition()
-
-    def take(self, notification):
-        with self._came:
-            self.notifications.append(notification)
-            self._came.notify_all()
 
     def alerts(self, **labels):
         """All alerts with these labels that came in, in their order."""
@@ -42,12 +36,11 @@ class Receiver:
 
     def wait_for(self, status, deadline_seconds=DEADLINE_SECONDS, **labels):
         """The last alert with these labels, once it has that status."""
-        end = time.monotonic() + deadline_seconds
-        with self._came:
-            while not (found := self.alerts(**labels)) or found[-1]["status"] != status:
-                left = end - time.monotonic()
-                assert self._came.wait(left) if left > 0 else False, f"not {status} in time: {labels}: {self.alerts()}"
-            return found[-1]
+
+        def last():
+            return next((alert for alert in self.alerts(**labels)[-1:] if alert["status"] == status), None)
+
+        return until(last, deadline_seconds, what=lambda: f"{labels} is {status}; there are {self.alerts()}")
 
 
 @contextmanager
@@ -57,7 +50,7 @@ def receiver():
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
-            received.take(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            received.notifications.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.end_headers()
 

@@ -8,9 +8,10 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.waiting import until
 
 REPOSITORY = Path(__file__).parents[2]
 SYSTEMD = "/lib/systemd/systemd"
@@ -99,11 +100,8 @@ def box(directory, *arguments):
         )
     try:
         started = Box(process, cgroup, log)
-        end = time.monotonic() + DEADLINE_SECONDS
-        while "serving http" not in started.log():
-            assert time.monotonic() < end, said.read_text()
-            assert process.poll() is None, said.read_text()
-            time.sleep(0.1)
+        until(lambda: _serves(started, process), DEADLINE_SECONDS, what=said.read_text)
+        assert process.poll() is None, said.read_text()
         yield started
     finally:
         process.send_signal(signal.SIGKILL)  # and process 1 with it, and with that everything in the box
@@ -112,17 +110,20 @@ def box(directory, *arguments):
         shutil.rmtree(directory / "box", ignore_errors=True)
 
 
+def _serves(started, process):
+    return "serving http" in started.log() or process.poll() is not None
+
+
 def _cgroup2():
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     return next((Path(where) for _, where, kind, *_ in mounts if kind == "cgroup2"), None)
 
 
 def _remove(cgroup):
-    end = time.monotonic() + DEADLINE_SECONDS
-    while cgroup.exists():
+
+    def removed():
         for directory, _, _ in os.walk(cgroup, topdown=False):
-            try:
-                Path(directory).rmdir()
-            except OSError:  # its processes are still ending
-                assert time.monotonic() < end, directory
-        time.sleep(0.05)
+            Path(directory).rmdir()
+        return not cgroup.exists()
+
+    until(removed, DEADLINE_SECONDS, what="the processes of the box have ended", not_yet=OSError)

@@ -4,12 +4,13 @@ import json
 import re
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.waiting import until
 
 PROMETHEUS = Path(__file__).parents[2] / ".cache/prometheus"
 DEADLINE_SECONDS = 60
@@ -41,11 +42,7 @@ class Prometheus:
 
     def wait_until(self, condition, deadline_seconds=DEADLINE_SECONDS):
         """Returns what the condition gives as soon as it is true."""
-        end = time.monotonic() + deadline_seconds
-        while not (found := condition()):
-            assert time.monotonic() < end, f"not within {deadline_seconds} s; targets: {self.targets()}"
-            time.sleep(0.1)
-        return found
+        return until(condition, deadline_seconds, what=lambda: f"targets are {self.targets()}")
 
     def _get(self, path):
         with urllib.request.urlopen(self.url + path, timeout=30) as answer:
@@ -91,13 +88,13 @@ def _ready(process, log):
 
 def listening_on(process, log, name):
     """The address that a process has logged that it listens on, as soon as it has."""
-    end = time.monotonic() + DEADLINE_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        found = re.search(r'msg="Listening on" .*?address=(127\.0\.0\.1:\d+)', log.read_text("utf-8", "replace"))
-        if found:
-            return found[1]
-        time.sleep(0.05)
-    raise AssertionError(f"{name} did not start (status {process.poll()}):\n{log.read_text('utf-8', 'replace')}")
+
+    def address():
+        said = log.read_text("utf-8", "replace")
+        assert process.poll() is None, f"{name} did not start:\n{said}"
+        return re.search(r'msg="Listening on" .*?address=(127\.0\.0\.1:\d+)', said)
+
+    return until(address, DEADLINE_SECONDS, what=f"{name} listens")[1]
 
 
 def _answers(server):

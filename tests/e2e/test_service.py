@@ -21,6 +21,7 @@ from tests import readable
 from tests.e2e.processes import CAP_BPF, CAP_PERFMON, capabilities, may_do_nothing, threads
 from tests.kernel.command import COMMAND, DEADLINE_SECONDS, KEEPING_NOTHING, refused, served
 from tests.kernel.programs import execute, static_elf
+from tests.waiting import until
 
 NOBODY = 65534
 NOBODY_WITH = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
@@ -31,14 +32,6 @@ pytestmark = pytest.mark.usefixtures("probes")
 def counts(exporter, program):
     execute(program, 5)
     return f'path="{program}",stdin_type="null"}} 5.0\n'.encode() in exporter.get()
-
-
-def waited_until(condition):
-    end = time.monotonic() + DEADLINE_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
 
 
 def test_as_root_no_thread_keeps_a_capability(tmp_path):
@@ -87,7 +80,7 @@ def started(*arguments, **options):
 
 def test_one_line_at_the_start_and_one_at_the_end():
     with started("--web.listen-address=127.0.0.1:0") as (process, said):
-        waited_until(lambda: "msg=" in said())
+        until(lambda: "msg=" in said())
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_SECONDS) == 0
         first, last = said().splitlines()
@@ -149,7 +142,7 @@ def test_who_is_being_answered_when_it_stops_gets_all_of_it(number):
         scrapers = [threading.Thread(target=scrape) for _ in range(4)]
         for scraper in scrapers:
             scraper.start()
-        waited_until(lambda: len(complete) > 20)
+        until(lambda: len(complete) > 20)
         exporter.process.send_signal(number)
         assert exporter.process.wait(DEADLINE_SECONDS) == 0
         exporter.process.send_signal = lambda _: None
@@ -196,9 +189,9 @@ def test_a_textfile_is_kept_up_to_date_whole_and_for_all_to_read(tmp_path):
     directory.mkdir()
     path = directory / "exec.prom"
     with started(f"--textfile={path}", "--textfile.interval=1", "--catalogue.path=", umask=0o077) as (process, said):
-        waited_until(lambda: "msg=" in said())
+        until(lambda: "msg=" in said())
         execute(program, 5)
-        waited_until(lambda: f'path="{program}",stdin_type="null"}} 5.0\n' in path.read_text())
+        until(lambda: f'path="{program}",stdin_type="null"}} 5.0\n' in path.read_text())
         for _ in range(200):
             assert path.read_text().endswith("\n")
             time.sleep(0.01)
@@ -222,7 +215,7 @@ def test_sockets_of_systemd_are_served(tmp_path):
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(command, stderr=said)
         try:
-            waited_until(lambda: all(path.exists() for path in paths))
+            until(lambda: all(path.exists() for path in paths))
             for path in paths:
                 assert asked_over(path) == 200
             process.send_signal(signal.SIGTERM)

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import textwrap
-import time
 import urllib.request
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +16,7 @@ from tests.e2e.box import REPOSITORY, UNIT, box, missing
 from tests.e2e.processes import CAP_BPF, CAP_PERFMON, CAP_READING, capabilities, may_do_nothing, threads
 from tests.kernel.novel import new_elf
 from tests.kernel.programs import execute, static_elf
+from tests.waiting import until
 
 MOST_EXPOSED = 2.0  # must be below it
 
@@ -126,15 +126,14 @@ def executed(directory):
 
 def contents(service, programs):
     """The SHA-256 that each was found with, once all are."""
-    end = time.monotonic() + 60
-    while True:
+
+    def found():
         status, said = service.run("exec_exporter", "findings", "list", "--json")
         assert status == 0, said
-        found = {one["path"]: one["sha256"] for one in json.loads(said) if one["path"] in programs}
-        if found.keys() == programs.keys():
-            return found
-        assert time.monotonic() < end, found
-        time.sleep(0.1)
+        digests = {one["path"]: one["sha256"] for one in json.loads(said) if one["path"] in programs}
+        return digests if digests.keys() == programs.keys() else None
+
+    return until(found, what="all programs are found")
 
 
 def test_it_finds_novel_programs_and_reads_those_that_everybody_may_read(service, directory):
@@ -163,9 +162,6 @@ def test_wrong_usage_is_not_tried_again_and_a_stop_is_clean(service):
     assert service.pid is None
     assert service.run("sh", "-c", "echo ARGS=--no-such-flag > /etc/default/exec_exporter")[0] == 0
     assert service.run("systemctl", "start", UNIT)[0] != 0
-    end = time.monotonic() + 30
-    while shown(service, "ActiveState")["ActiveState"] != "failed":
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    until(lambda: shown(service, "ActiveState")["ActiveState"] == "failed", what="the unit has failed")
     assert shown(service, "ExecMainStatus", "NRestarts") == {"ExecMainStatus": "2", "NRestarts": "0"}
     assert "unrecognized arguments: --no-such-flag" in service.log().splitlines()[-1]

@@ -6,6 +6,8 @@ import sys
 import time
 from contextlib import contextmanager
 
+from tests.waiting import until
+
 DEADLINE_SECONDS = 60
 # Runs in the network of the container: prints the status, then the body.
 ASK = """
@@ -46,18 +48,13 @@ class Container:
         return int(status), body.decode()
 
     def until(self, condition, seconds=DEADLINE_SECONDS):
-        """Waits for a condition, as long as the container lives; what raises OSError is not so yet."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        """Wait for a condition as long as the container lives; an OSError means no."""
+
+        def alive_and_so():
             assert self.process.poll() is None, f"it ended: {self.process.stderr.read()}"
-            try:
-                found = condition()
-            except OSError:
-                found = None
-            if found:
-                return found
-            time.sleep(0.1)
-        raise AssertionError(f"not within {seconds} seconds")
+            return condition()
+
+        return until(alive_and_so, seconds, not_yet=OSError)
 
 
 def runc(*arguments, **options):

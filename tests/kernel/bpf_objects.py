@@ -14,7 +14,7 @@ def bpf_objects():
     return {(kind, number) for kind, function in NEXT_ID.items() for number in _ids(function)}
 
 
-def gone(before, deadline_seconds=10.0):
+def gone(before, deadline_seconds=60.0):
     """Waits until nothing is left that was not there before; the kernel frees some objects with a delay."""
     end = time.monotonic() + deadline_seconds
     while bpf_objects() - before and time.monotonic() < end:

@@ -14,18 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.kernel.command import COMMAND, served
 from tests.kernel.programs import execute, static_elf
+from tests.waiting import until
 
 DEADLINE_SECONDS = 60
 _salts = itertools.count()
-
-
-def until(condition, seconds=DEADLINE_SECONDS):
-    """Waits until it gives something true, and returns that."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
-    return found
 
 
 def within(seconds, attempt, times=5):

@@ -8,8 +8,9 @@ import pytest
 
 from exporter.events.event_arguments import FIELDS
 from tests.kernel.command import COMMAND, refused
-from tests.kernel.novel import new_elf, until, watching
+from tests.kernel.novel import new_elf, watching
 from tests.kernel.programs import execute
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ from contextlib import closing
 import pytest
 
 from tests.kernel.command import served
-from tests.kernel.novel import Host, new_elf, unmount, until, watching
+from tests.kernel.novel import Host, new_elf, unmount, watching
 from tests.kernel.programs import execute
 from tests.kernel.tracing import mount
 from tests.repetition import repetitions
+from tests.waiting import until
 
 KILLS = repetitions(4, exhaustive=60)
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.command import served
-from tests.kernel.novel import Host, new_elf, unmount, until, watching, within
+from tests.kernel.novel import Host, new_elf, unmount, watching, within
 from tests.kernel.programs import execute, script
 from tests.kernel.tracing import MS_BIND, child, mount, own_mounts
+from tests.waiting import until
 
 PLANTED_SECONDS = 2.0
 

@@ -6,9 +6,10 @@ import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from tests.kernel.novel import new_elf, unmount, until, watching, within
+from tests.kernel.novel import new_elf, unmount, watching, within
 from tests.kernel.programs import execute
 from tests.kernel.tracing import MS_BIND, mount
+from tests.waiting import until
 
 
 @contextmanager

@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 
 from exporter.catalogue.catalogue import FINDINGS
-from tests.kernel.novel import until, watching
+from tests.kernel.novel import watching
 from tests.kernel.programs import execute, static_elf
+from tests.waiting import until
 
 # 200,000 take six minutes: NOVEL_PROGRAMS=200000 make test ARGS='-k novel_load --timeout=6000 -s'
 PROGRAMS = int(os.environ.get("NOVEL_PROGRAMS", "2000"))

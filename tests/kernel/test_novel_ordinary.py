@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.novel import new_elf, unmount, until, watching
+from tests.kernel.novel import new_elf, unmount, watching
 from tests.kernel.programs import execute
 from tests.kernel.tracing import child, mount, own_mounts
+from tests.waiting import until
 
 RESTARTS = 50
 LINKS = 1000

@@ -13,6 +13,7 @@ import pytest
 from tests.kernel.programs import execute, static_elf
 from tests.kernel.running import running
 from tests.kernel.scale import scaled
+from tests.waiting import until
 
 SHELL = "dash" if shutil.which("dash") else "bash"
 SLEEPS = scaled(101, emulated=7)
@@ -28,11 +29,8 @@ def run(scraped, path):
 
 
 def becomes(number, exporter, path):
-    """Whether so many processes run soon: Popen returns a moment before the execution is complete."""
-    end = time.monotonic() + 30
-    while run(exporter.scrape(), path) != number and time.monotonic() < end:
-        os.sched_yield()
-    return run(exporter.scrape(), path) == number
+    """Wait until so many processes run: Popen returns a moment before the execution is complete."""
+    return until(lambda: run(exporter.scrape(), path) == number, what=f"{number} processes run")
 
 
 def lifetimes(scraped, path):

@@ -61,9 +61,10 @@ def test_it_is_the_kernel_that_decides():
 
 
 @pytest.mark.every_kernel
-def test_without_typed_loads_it_is_verified_too(request):
-    if ways_of_reading() == [False]:
-        assert request.getfixturevalue("compiled").probe.program_type == RAW_TRACEPOINT
+def test_without_typed_loads_it_is_verified_too(compiled, typed_loads):
+    """The probe that tests share is, where there are none."""
+    if not typed_loads:
+        assert compiled.probe.program_type == RAW_TRACEPOINT
         return
     with running(typed_loads=False) as exporter:
         assert exporter.probe.program_type == RAW_TRACEPOINT

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.unit.serving import rows, serving
+from tests.waiting import until
 
 
 def closed_by_the_server(connection, deadline_seconds=30):
@@ -63,10 +64,7 @@ def test_clients_that_do_not_read_are_disconnected():
         with served.connect() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-            end = time.monotonic() + 30
-            while time.monotonic() < end and not gone(client):
-                time.sleep(0.05)
-            assert gone(client), "the server still waits for a client that does not read"
+            until(lambda: gone(client), what="the server closes the connection of a client that does not read")
         assert served.ask()[0] == 200
 
 
@@ -113,18 +111,11 @@ def test_clients_that_do_not_read_hold_no_memory(monkeypatch):
                 client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
                 clients.append(client)
                 assert served.ask()[0] == 200
-            waited_until(lambda: sum(not gone(client) for client in clients) * size <= 20 << 20)
+            until(lambda: sum(not gone(client) for client in clients) * size <= 20 << 20)
             assert not gone(clients[-1])
         finally:
             for client in clients:
                 client.close()
-
-
-def waited_until(condition):
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_beyond_the_maximum_connections_that_do_not_read_are_closed_too(monkeypatch):
@@ -139,7 +130,7 @@ def test_beyond_the_maximum_connections_that_do_not_read_are_closed_too(monkeypa
                 client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert client.recv(1) == b"H"
                 clients.append(client)
-            waited_until(lambda: sum(map(gone, clients)) >= 4)
+            until(lambda: sum(map(gone, clients)) >= 4)
             assert served.ask("/-/healthy")[0] == 200
         finally:
             for client in clients:
