@@ -67,9 +67,10 @@ test-cluster: $(VENV)/test-ready
 	$(PYTEST) tests/cluster -v -s $(ARGS)
 
 # What the tiers of make test run; tests.run compiles the rest. Without apt-get tests that lack something are skipped.
+NEEDS := kernel vm image
 test-tools: $(VENV)/test-ready
 	@$(VENV)/bin/python -m tests.tools promtool
-	@$(TOOLS) kernel vm image prometheus prometheus-alertmanager alertmanager-templates
+	@$(TOOLS) $(NEEDS) prometheus prometheus-alertmanager alertmanager-templates
 
 ##@ Develop
 ## check with ruff, mypy and clang-format

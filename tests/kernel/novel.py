@@ -10,10 +10,9 @@ import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from tests.kernel.command import COMMAND, served
 from tests.kernel.programs import execute, static_elf
+from tests.scraped import Scraped
 from tests.waiting import until
 
 DEADLINE_SECONDS = 60
@@ -55,11 +54,13 @@ class Host:
                 self.said += chunk
 
     def samples(self):
-        text = self.service.get().decode()
-        return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        return self.scrape().all
+
+    def scrape(self):
+        return Scraped(self.service.get().decode())
 
     def value(self, name, **labels):
-        return sum(s.value for s in self.samples() if s.name == name and labels.items() <= s.labels.items())
+        return self.scrape().value(name, **labels)
 
     def state(self):
         return next(

@@ -3,9 +3,8 @@
 import subprocess
 from contextlib import contextmanager
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from tests.kernel.command import COMMAND, served
+from tests.scraped import Scraped
 
 PROGRAMS = "exec_executions_total"
 
@@ -23,10 +22,7 @@ def bpffs(directory):
 
 def samples(service, below=""):
     """The samples of a scrape that have no path, or one that begins so: others execute very many programs."""
-    lines = service.get().decode().splitlines(keepends=True)
-    wanted = f'path="{below}'
-    text = "".join(line for line in lines if 'path="' not in line or wanted in line)
-    return [s for family in text_string_to_metric_families(text) for s in family.samples]
+    return Scraped(service.get().decode(), below).all
 
 
 def executed(service, below):
@@ -40,8 +36,7 @@ def executed(service, below):
 
 def value(service, name, **labels):
     """The sum of the samples of that name that have those labels."""
-    found = samples(service, labels.get("path", "no path"))
-    return sum(s.value for s in found if s.name == name and labels.items() <= s.labels.items())
+    return Scraped(service.get().decode(), labels.get("path", "no path")).value(name, **labels)
 
 
 def pinning(path, *arguments, **options):

@@ -6,12 +6,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.escape import unescape
 from tests.kernel.bpf_objects import bpf_objects, gone
 from tests.kernel.command import COMMAND, served
 from tests.kernel.programs import execute, script, static_elf
+from tests.scraped import Scraped
 
 pytestmark = pytest.mark.native
 
@@ -36,7 +36,7 @@ HOSTILE = [
 
 
 def samples(exposition):
-    return [s for family in text_string_to_metric_families(exposition.decode("utf-8")) for s in family.samples]
+    return Scraped(exposition.decode("utf-8")).all
 
 
 def executions(exposition, below):
