@@ -29,10 +29,10 @@ run: $(VENV)/run-ready
 ## lint, unit tests, and the tests that need root, on this kernel and on others; 12 minutes
 test: $(VENV)/test-ready
 	@+$(MAKE) --no-print-directory --jobs=2 lint test-tools
-	$(SUDO) $(VENV)/bin/python -m tests.run $(ARGS)
+	$(SUDO) env EXHAUSTIVE=$(EXHAUSTIVE) $(VENV)/bin/python -m tests.run $(ARGS)
 
 ## the same with every repetition: all crash points, more examples, both ways of reading everywhere
-test-all: export EXHAUSTIVE := 1
+test-all: EXHAUSTIVE := 1
 test-all: test
 
 ## tests that need neither root nor BCC; 1 minute

@@ -5,7 +5,7 @@ import time
 PAUSE_SECONDS = 0.05
 
 
-def until(condition, seconds=60, what="a condition", not_yet=()):
+def until(condition, seconds=240, what="a condition", not_yet=()):
     """Return the first true value of a condition, which is asked again and again; raise AssertionError if none comes.
 
     `what` names what is awaited, or is called for it; errors of the types `not_yet` mean no.

@@ -16,7 +16,7 @@ from tests.waiting import until
 REPOSITORY = Path(__file__).parents[2]
 SYSTEMD = "/lib/systemd/systemd"
 UNIT = "exec_exporter.service"
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 240
 
 START = """
 set -e

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.waiting import until
 
 PROMETHEUS = Path(__file__).parents[2] / ".cache/prometheus"
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 240
 INTERVALS = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
 
 
@@ -45,7 +45,7 @@ class Prometheus:
         return until(condition, deadline_seconds, what=lambda: f"targets are {self.targets()}")
 
     def _get(self, path):
-        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=120) as answer:
             return answer.read()
 
 

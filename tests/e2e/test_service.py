@@ -125,7 +125,7 @@ def test_who_is_being_answered_when_it_stops_gets_all_of_it(number):
     def scrape():
         with contextlib.suppress(ConnectionError, http.client.RemoteDisconnected, TimeoutError):
             while True:
-                connection = http.client.HTTPConnection(*address, timeout=30)
+                connection = http.client.HTTPConnection(*address, timeout=120)
                 connection.request("GET", "/metrics")
                 answer = connection.getresponse()
                 try:

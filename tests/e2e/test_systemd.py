@@ -36,7 +36,7 @@ def url(service):
 
 
 def get(service, path="/metrics"):
-    with urllib.request.urlopen(url(service) + path, timeout=30) as answer:
+    with urllib.request.urlopen(url(service) + path, timeout=120) as answer:
         return answer.read().decode()
 
 

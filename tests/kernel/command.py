@@ -15,7 +15,7 @@ from tests.kernel.scale import scaled
 
 COMMAND = [str(Path(sys.executable).parent / "exec_exporter")]
 KEEPING_NOTHING = ["--catalogue.path=", "--bpf.pin-path="]
-DEADLINE_SECONDS = scaled(60, emulated=300)
+DEADLINE_SECONDS = scaled(240, emulated=300)
 
 
 class Served:
@@ -25,7 +25,7 @@ class Served:
         self.url = f"http://127.0.0.1:{port}"
 
     def get(self, path="/metrics"):
-        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=120) as answer:
             return answer.read()
 
 

@@ -15,7 +15,7 @@ from tests.kernel.programs import execute, static_elf
 from tests.scraped import Scraped
 from tests.waiting import until
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 240
 _salts = itertools.count()
 
 
@@ -106,7 +106,7 @@ class Host:
     def command(self, *arguments, status=0):
         """Runs `exec_exporter` with the service's catalogue; returns what it printed, or said if it fails."""
         command = [*COMMAND, *arguments, f"--catalogue.path={self.catalogue}"]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
         assert result.returncode == status, result.stderr
         return result.stderr if status else result.stdout
 

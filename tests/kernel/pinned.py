@@ -47,6 +47,6 @@ def pinning(path, *arguments, **options):
 def unpin(path, status=0):
     """Runs the command; returns what it said."""
     command = [*COMMAND, "unpin", f"--bpf.pin-path={path}"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert result.returncode == status, result.stderr
     return result.stderr if status else result.stdout

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 240
 
 
 def while_nobody_else_executes(exporter, work, executions):

@@ -39,7 +39,7 @@ def stress(directory, *stressors):
     subprocess.run(
         ["stress-ng", "--quiet", *options, "--timeout", f"{STRESS_SECONDS}s", "--metrics", "--yaml", report],
         check=True,
-        timeout=STRESS_SECONDS * 6,
+        timeout=STRESS_SECONDS + 240,
         cwd=directory,
         user=NOBODY,
         group=NOBODY,

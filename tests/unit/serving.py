@@ -27,9 +27,9 @@ class Served:
     def ask(self, path="/metrics", method="GET", headers=None, tls=None):
         """The answer as (status, headers, body)."""
         if tls:
-            connection = http.client.HTTPSConnection("localhost", self.port, timeout=30, context=tls)
+            connection = http.client.HTTPSConnection("localhost", self.port, timeout=120, context=tls)
         else:
-            connection = http.client.HTTPConnection("localhost", self.port, timeout=30)
+            connection = http.client.HTTPConnection("localhost", self.port, timeout=120)
         try:
             connection.request(method, path, headers=headers or {})
             answer = connection.getresponse()
@@ -38,7 +38,7 @@ class Served:
             connection.close()
 
     def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=120)
 
 
 @contextmanager

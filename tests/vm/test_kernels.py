@@ -5,20 +5,13 @@ import re
 
 import pytest
 
+from tests.skips import KERNEL, unexpected
 from tests.vm.conftest import KERNELS, SUPPORT, WHOLE_MATRIX, Boot
 from tests.vm.facts import MARK
 from tests.vm.guest import Machine
 from tests.vm.kernels import NEWEST, OLDEST
 from tests.vm.tier import tier_command
 
-# Skips that are known, by their reasons; any other skip fails.
-EXPECTED_SKIPS = (
-    r"no block device can be opened here",
-    r"no hook for scripts here: ",
-    r"failed executions are not seen by",
-    r"this kernel does not show what is below an overlay",
-    r"this kernel has no binfmt_misc",
-)
 BOOTS = [
     Boot(kernel.name, Machine(kernel), tier_command(kernel.arch, whole=WHOLE_MATRIX))
     for kernel in KERNELS
@@ -41,8 +34,7 @@ def test_the_kernel_tier_passes(boot, result, record_property):
         SUPPORT.forget(boot.name)
     assert result.status == 0, result.output
     assert re.search(r"\d+ passed", result.output), result.output
-    for line in re.findall(r"^SKIPPED.*$", result.output, re.MULTILINE):
-        assert any(re.search(reason, line) for reason in EXPECTED_SKIPS), line
+    assert unexpected(result.output, KERNEL) == []
     if WHOLE_MATRIX:
         SUPPORT.keep(boot.name, facts_of(result))
 

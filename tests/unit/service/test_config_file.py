@@ -188,7 +188,7 @@ def config_check(*arguments, **environment):
     if os.geteuid() == 0:
         command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", *command]
     result = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
+        command, capture_output=True, text=True, timeout=240, check=False, env={**os.environ, **environment}
     )
     return result.returncode, result.stdout, result.stderr
 
