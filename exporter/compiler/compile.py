@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from exporter.compiler import typed_loads
 from exporter.compiler.ctypes_layout import Description
@@ -82,15 +82,11 @@ def in_child(work: Callable[[], T]) -> T:
     if not answer:
         how = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"status {status >> 8}"
         raise ExporterError(f"the compiler ended without an answer ({how})", "make 200 MiB of memory available to it")
-    result: Any = pickle.loads(answer)  # noqa: S301 - from this program's own child
-    if isinstance(result, _Failure):
-        raise ExporterError(*result.arguments)
-    return cast("T", result)
-
-
-@dataclass(frozen=True)
-class _Failure:
-    arguments: tuple[str, str]
+    result: T
+    result, failure = pickle.loads(answer)  # noqa: S301 - from this program's own child
+    if failure:
+        raise ExporterError(*failure)
+    return result
 
 
 def _answer(work: Callable[[], object], writing: int) -> None:
@@ -99,12 +95,13 @@ def _answer(work: Callable[[], object], writing: int) -> None:
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+        result, failure = None, None
         try:
             result = work()
         except ExporterError as error:
-            result = _Failure((error.what, error.remedy))
+            failure = error.what, error.remedy
         with open(writing, "wb") as pipe:
-            pipe.write(pickle.dumps(result))
+            pipe.write(pickle.dumps((result, failure)))
         status = 0
     except Exception:
         log.exception("the compiler failed")

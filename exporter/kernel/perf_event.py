@@ -95,15 +95,12 @@ def _number(name: str) -> int:
                     return int(file.read())
             except OSError as error:
                 raise HookError(f"cannot read {error.filename} ({error.strerror})") from error
-    directory_fd = _private_tracefs()
+    root = _private_tracefs()
     try:
-        file_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory_fd)
+        with open(path, encoding="ascii", opener=lambda name, flags: os.open(name, flags, dir_fd=root)) as file:
+            return int(file.read())
     finally:
-        os.close(directory_fd)
-    try:
-        return int(os.read(file_fd, 32))
-    finally:
-        os.close(file_fd)
+        os.close(root)
 
 
 def _private_tracefs() -> int:
