@@ -28,7 +28,7 @@ EXPECTED = """\
 | Linux | machine | user space | fields | scripts | failures | typed loads | batches | lacks | verified |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 | 6.1.0-1 | x86_64 | Python 3.11.2, BCC 0.26.0 | all | **fentry**, kprobe | fexit | yes | yes | `backing_file` | 80 % |
-| 5.10.0-1 | x86_64 | Python 3.11.2, BCC 0.26.0 | 12 of 16 | no | no | no | no | nothing | not said |
+| 5.10.0-1 | x86_64 | Python 3.11.2, BCC 0.26.0 | 12 of 16 | no | no | no | no | nothing | not reported |
 """
 
 

@@ -97,7 +97,7 @@ def cells(facts):
     yield "yes" if facts["typed"] else "no"
     yield "yes" if facts["batch"] else "no"
     yield ", ".join(f"`{name}`" for name in facts["missing"]) or "nothing"
-    yield f"{facts['verified'] / 10_000:.0f} %" if facts["verified"] else "not said"
+    yield f"{facts['verified'] / 10_000:.0f} %" if facts["verified"] else "not reported"
 
 
 def row(texts):
