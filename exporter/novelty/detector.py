@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import math
 import sqlite3
 import time
 from collections import deque
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 BATCH = 256
 DELAYED = 8192  # most files on the delay line
 SETTLE_SECONDS = 0.5  # a program that deletes itself does so soon
+COMMIT_SECONDS = 0.25  # files that are due within this time are committed together
 TICK_SECONDS = 1.0
 RECHECK_SECONDS = 5.0
 TOUCH_SECONDS, TOUCHED = 600.0, 4096  # programs executed again are written after this time or number
@@ -187,6 +189,7 @@ class Detector:
         if contents or introduction:
             watched = key.has("as_invoked") and bool(contents) and HOST in contents[0].named_in
             due = self._clock.monotonic() + (0.0 if self._baseline.learning.active else SETTLE_SECONDS)
+            due = math.ceil(due / COMMIT_SECONDS) * COMMIT_SECONDS
             self._delayed.append(Sighting(raw, labels, contents, record, watched, self._clock.wall(), due, number))
         return True
 

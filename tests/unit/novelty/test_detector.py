@@ -13,7 +13,7 @@ from exporter.catalogue import learning
 from exporter.catalogue.catalogue import Catalogue
 from exporter.events.labels import Labels
 from exporter.novelty import detector as detector_module
-from exporter.novelty.detector import RECHECK_SECONDS, SETTLE_SECONDS, TICK_SECONDS, TOUCH_SECONDS
+from exporter.novelty.detector import COMMIT_SECONDS, RECHECK_SECONDS, SETTLE_SECONDS, TICK_SECONDS, TOUCH_SECONDS
 from tests.unit.novelty.host import DECODER, Host, key_of, record_of
 
 
@@ -54,6 +54,14 @@ def test_a_new_program_settles_before_it_is_judged(host):
     assert (host.detector.taken, host.detector.committed, host.found()) == (1, 0, {})
     assert host.step(0.01) == 1
     assert (host.detector.committed, len(host.found())) == (1, 1)
+
+
+def test_files_that_are_due_soon_after_each_other_are_committed_together(host):
+    for seconds in (0.01, 0.1, 0.1):
+        host.execute(host.program())
+        assert host.step(seconds) == 0
+    assert host.step(SETTLE_SECONDS) == 0
+    assert host.step(COMMIT_SECONDS) == 3
 
 
 def test_a_program_that_is_deleted_while_it_settles_says_so(host):
