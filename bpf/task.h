@@ -22,10 +22,8 @@ static __always_inline bool parent_is_kernel_thread(struct task_struct *task)
 /* In ns since boot; 0: unknown. */
 static __always_inline u64 start_time(struct task_struct *task)
 {
-#if defined(START_BOOTTIME) /* 5.5: cf25e24db61c ("time: Rename tsk->real_start_time to ->start_boottime") */
+#ifdef HAVE_START_TIME
 	return READ(task, start_boottime);
-#elif defined(REAL_START_TIME)
-	return READ(task, real_start_time);
 #else
 	return 0;
 #endif

@@ -5,24 +5,33 @@ from __future__ import annotations
 from exporter.compiler.kernel_types import Feature, Members
 
 
-def _members(text: str) -> tuple[str, ...]:
-    """Split 'a.x a.y' into ('a.x', 'a.y'); 'a.{x,y}' likewise."""
+def _layout(members: str, macro: str = "") -> Members:
+    """Return a layout of members such as 'a.x a.y' or 'a.{x,y}'."""
     found: list[str] = []
-    for word in text.split():
+    for word in members.split():
         struct_name, _, names = word.partition(".")
         found += [f"{struct_name}.{name}" for name in names.strip("{}").split(",")]
-    return tuple(found)
+    return Members(tuple(found), macro)
 
 
-_PROGRAM_FILE = _members(
+_PROGRAM_FILE = (
     "linux_binprm.{file,filename,interp} file.f_path inode.{i_ino,i_sb,i_mode,i_generation}"
     " super_block.{s_dev,s_magic} path.{mnt,dentry} vfsmount.mnt_root"
     " mount.{mnt_parent,mnt_mountpoint,mnt,mnt_ns} dentry.{d_hash,d_parent,d_name,d_inode}"
     " hlist_bl_node.pprev qstr.{len,name}"
 )
-
-
-_OVERLAY = _members("ovl_inode.{vfs_inode,__upperdentry} ovl_path.dentry")
+_STDIN = "task_struct.files files_struct.fdt fdtable.fd file.f_inode inode.{i_mode,i_rdev,i_sb} super_block.s_magic"
+_MAPLE_TREE = (
+    "task_struct.mm mm_struct.{saved_auxv,mm_mt} maple_tree.ma_root maple_range_64.{pivot,slot}"
+    " maple_arange_64.{pivot,slot} vm_area_struct.vm_file"
+)
+_RB_TREE = (
+    "task_struct.mm mm_struct.{saved_auxv,mm_rb} rb_root.rb_node rb_node.{rb_left,rb_right}"
+    " vm_area_struct.{vm_start,vm_end,vm_rb,vm_file}"
+)
+_ARGUMENTS = "linux_binprm.{argc,envc} task_struct.mm mm_struct.{arg_start,arg_end,env_start,env_end}"
+_PROCESSES = "task_struct.{pid,tgid,signal,group_leader,exit_code} signal_struct.{live,flags,group_exit_code}"
+_OVERLAY = "ovl_inode.{vfs_inode,__upperdentry} ovl_path.dentry"
 
 
 FEATURES = (
@@ -30,119 +39,72 @@ FEATURES = (
         "program_file",
         "every execution is counted as path=unknown",
         (
-            Members((*_PROGRAM_FILE, "dentry.d_shortname"), "NAME_SHORTNAME"),
-            Members((*_PROGRAM_FILE, "dentry.d_iname"), "NAME_INAME"),
+            _layout(f"{_PROGRAM_FILE} dentry.d_shortname", "NAME_SHORTNAME"),
+            _layout(f"{_PROGRAM_FILE} dentry.d_iname", "NAME_INAME"),
         ),
     ),
     Feature(
         "cwd",
         "the path of a script started by a relative path is unknown",
-        (Members(_members("task_struct.fs fs_struct.pwd path.{mnt,dentry}")),),
+        (_layout("task_struct.fs fs_struct.pwd path.{mnt,dentry}"),),
     ),
     Feature(
         "ctime",
         "a file that is changed in place counts as the same file",
         (
-            Members(_members("inode.{i_ctime_sec,i_ctime_nsec}"), "CTIME_SPLIT"),
-            Members(_members("inode.__i_ctime timespec64.{tv_sec,tv_nsec}"), "CTIME_PRIVATE"),
-            Members(_members("inode.i_ctime timespec64.{tv_sec,tv_nsec}"), "CTIME_PLAIN"),
+            _layout("inode.{i_ctime_sec,i_ctime_nsec}", "CTIME_SPLIT"),
+            _layout("inode.__i_ctime timespec64.{tv_sec,tv_nsec}", "CTIME_PRIVATE"),
+            _layout("inode.i_ctime timespec64.{tv_sec,tv_nsec}", "CTIME_PLAIN"),
         ),
     ),
     Feature(
         "elf_interpreter",
         "dynamic programs look static: their interpreter label is empty",
-        (
-            Members(
-                _members(
-                    "task_struct.mm mm_struct.{saved_auxv,mm_mt} maple_tree.ma_root maple_range_64.{pivot,slot}"
-                    " maple_arange_64.{pivot,slot} vm_area_struct.vm_file"
-                ),
-                "VMA_MAPLE_TREE",
-            ),
-            Members(
-                _members(
-                    "task_struct.mm mm_struct.{saved_auxv,mm_rb} rb_root.rb_node rb_node.{rb_left,rb_right}"
-                    " vm_area_struct.{vm_start,vm_end,vm_rb,vm_file}"
-                ),
-                "VMA_RB_TREE",
-            ),
-        ),
+        (_layout(_MAPLE_TREE, "VMA_MAPLE_TREE"), _layout(_RB_TREE, "VMA_RB_TREE")),
     ),
-    Feature(
-        "stdin",
-        "stdin_type is unknown",
-        (
-            Members(
-                _members(
-                    "task_struct.files files_struct.fdt fdtable.fd file.f_inode"
-                    " inode.{i_mode,i_rdev,i_sb} super_block.s_magic"
-                )
-            ),
-        ),
-    ),
+    Feature("stdin", "stdin_type is unknown", (_layout(_STDIN),)),
     Feature(
         "parent",
         "executions started by the kernel are not distinguished",
-        (Members(_members("task_struct.{real_parent,flags,tgid}")),),
+        (_layout("task_struct.{real_parent,flags,tgid}"),),
     ),
-    Feature(
-        "arguments",
-        "argv, env, their counts and sizes are unknown",
-        (Members(_members("linux_binprm.{argc,envc} task_struct.mm mm_struct.{arg_start,arg_end,env_start,env_end}")),),
-    ),
+    Feature("arguments", "argv, env, their counts and sizes are unknown", (_layout(_ARGUMENTS),)),
     Feature(
         "inode_facts",
         "the size and the link count of a program's file are unknown",
-        (Members(_members("inode.{i_size,i_nlink}")),),
+        (_layout("inode.{i_size,i_nlink}"),),
     ),
-    Feature(
-        "start_time",
-        "the start time of a process is unknown",
-        (
-            Members(_members("task_struct.start_boottime"), "START_BOOTTIME"),
-            Members(_members("task_struct.real_start_time"), "REAL_START_TIME"),
-        ),
-    ),
+    Feature("start_time", "the start time of a process is unknown", (_layout("task_struct.start_boottime"),)),
     Feature(
         "script_hook",
         "scripts are named as they were invoked",
         (
             # 6.14: a5874fde3c08 ("exec: Add a new AT_EXECVE_CHECK flag to execveat(2)")
-            Members(_members("linux_binprm.{file,is_check} file.{f_inode,f_path}"), "EXECVE_CHECK"),
-            Members(_members("linux_binprm.file file.{f_inode,f_path}"), "EXECVE_ONLY"),
+            _layout("linux_binprm.{file,is_check} file.{f_inode,f_path}", "EXECVE_CHECK"),
+            _layout("linux_binprm.file file.{f_inode,f_path}", "EXECVE_ONLY"),
         ),
     ),
     Feature(
         "kprobe_argument",
         "kprobes can hook neither scripts nor failed executions",
         (
-            Members(_members("pt_regs.{di,ax}"), "ARGUMENT_DI"),  # x86_64
-            Members(("pt_regs.regs",), "ARGUMENT_REGS"),  # arm64
+            _layout("pt_regs.{di,ax}", "ARGUMENT_DI"),  # x86_64
+            _layout("pt_regs.regs", "ARGUMENT_REGS"),  # arm64
         ),
     ),
-    Feature(
-        "processes",
-        "forks, exits, lifetimes and running processes are unknown",
-        (
-            Members(
-                _members(
-                    "task_struct.{pid,tgid,signal,group_leader,exit_code} signal_struct.{live,flags,group_exit_code}"
-                )
-            ),
-        ),
-    ),
+    Feature("processes", "forks, exits, lifetimes and running processes are unknown", (_layout(_PROCESSES),)),
     Feature(
         "backing_file",
         "since Linux 6.5 the interpreter's path in a container is that in the image layer; before, nothing changes",
-        (Members(_members("backing_file.{file,user_path}")),),
+        (_layout("backing_file.{file,user_path}"),),
     ),
     Feature(
         "overlay_backing",
         "programs look new at every start of their container",
         (
-            Members((*_OVERLAY, *_members("ovl_inode.oe ovl_entry.{__numlower,__lowerstack}")), "OVERLAY_ENTRY"),
-            Members((*_OVERLAY, "ovl_inode.lowerpath"), "OVERLAY_LOWERPATH"),
-            Members(_members("ovl_inode.{vfs_inode,__upperdentry,lower}"), "OVERLAY_LOWER"),
+            _layout(f"{_OVERLAY} ovl_inode.oe ovl_entry.{{__numlower,__lowerstack}}", "OVERLAY_ENTRY"),
+            _layout(f"{_OVERLAY} ovl_inode.lowerpath", "OVERLAY_LOWERPATH"),
+            _layout("ovl_inode.{vfs_inode,__upperdentry,lower}", "OVERLAY_LOWER"),
         ),
     ),
 )

@@ -7,11 +7,8 @@ import pytest
 
 from exporter.kernel.bpf_map import Map
 from exporter.kernel.map_reader import read_entries
-from tests.kernel.command import COMMAND, served
 from tests.kernel.programs import execute, static_elf
 from tests.kernel.scale import scaled
-from tests.kernel.test_command import executions
-from tests.kernel.test_refusals import SECCOMP
 
 PROGRAMS = scaled(300, emulated=30)
 
@@ -43,15 +40,6 @@ def test_every_entry_is_read_once_whatever_fits_into_a_chunk(still, chunk):
     found = list(read_entries(table, chunk))
     assert dict(found) == dict(one_by_one(table))
     assert len(found) == len(dict(found)) >= PROGRAMS
-
-
-@pytest.mark.native
-def test_without_batch_operations_it_reads_one_by_one(tmp_path):
-    program = static_elf(tmp_path / "static")
-    lookup_batch = "24"
-    with served(command=[*SECCOMP, lookup_batch, *COMMAND]) as exporter:
-        execute(program, 7)
-        assert executions(exporter.get(), tmp_path) == {b"static": 7}
 
 
 def test_a_map_that_cannot_be_read_is_an_error():

@@ -19,16 +19,15 @@ FACTS = {
     "hooks": ["fentry", "kprobe"],
     "failures": "fexit",
     "typed": True,
-    "batch": True,
     "verified": 803_303,
 }
 NOTHING = {**FACTS, "release": "5.10.0-1", "missing": [], "fields": 12, "hooks": []}
-NOTHING |= {"failures": "", "typed": False, "batch": False, "verified": None}
+NOTHING |= {"failures": "", "typed": False, "verified": None}
 EXPECTED = """\
-| Linux | machine | user space | fields | scripts | failures | typed loads | batches | lacks | verified |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-| 6.1.0-1 | x86_64 | Python 3.11.2, BCC 0.26.0 | all | **fentry**, kprobe | fexit | yes | yes | `backing_file` | 80 % |
-| 5.10.0-1 | x86_64 | Python 3.11.2, BCC 0.26.0 | 12 of 16 | no | no | no | no | nothing | not reported |
+| Linux | machine | user space | fields | scripts | failures | typed loads | lacks | verified |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| 6.1.0-1 | x86_64 | Python 3.11.2, BCC 0.26.0 | all | **fentry**, kprobe | fexit | yes | `backing_file` | 80 % |
+| 5.10.0-1 | x86_64 | Python 3.11.2, BCC 0.26.0 | 12 of 16 | no | no | no | nothing | not reported |
 """
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from exporter.compiler.typed_loads import TYPED_TRACEPOINT
 from exporter.events.event_arguments import FIELDS, unavailable
-from exporter.kernel.map_reader import _BatchesUnsupported, _read_batches
 from exporter.probe.script_hook import KINDS
 
 MARK = "facts: "
@@ -28,7 +27,6 @@ def facts(probe):
         "hooks": [kind for kind in KINDS if fires(probe, kind)],
         "failures": failure_hook(probe),
         "typed": probe.program_type == TYPED_TRACEPOINT,
-        "batch": batches(probe),
         "verified": verified(),
     }
 
@@ -66,15 +64,6 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.write_line(MARK + said)
         if config.getoption("--facts"):
             Path(config.getoption("--facts")).write_text(said, "utf-8")
-
-
-def batches(probe):
-    """Whether many entries of a map can be read at once."""
-    try:
-        list(_read_batches(probe.maps["execs"], 1))
-    except _BatchesUnsupported:
-        return False
-    return True
 
 
 def failure_hook(probe):

@@ -18,7 +18,7 @@ BEGIN = "<!-- kernels: made by make test-kernels -->\n"
 END = "<!-- /kernels -->\n"
 # fmt: off
 COLUMNS = (
-    "Linux", "machine", "user space", "fields", "scripts", "failures", "typed loads", "batches", "lacks", "verified",
+    "Linux", "machine", "user space", "fields", "scripts", "failures", "typed loads", "lacks", "verified",
 )
 # fmt: on
 ARGUMENTS = 16
@@ -95,7 +95,6 @@ def cells(facts):
     yield ", ".join([f"**{first}**" if facts["hooks"] else first, *others])
     yield facts["failures"] or "no"
     yield "yes" if facts["typed"] else "no"
-    yield "yes" if facts["batch"] else "no"
     yield ", ".join(f"`{name}`" for name in facts["missing"]) or "nothing"
     yield f"{facts['verified'] / 10_000:.0f} %" if facts["verified"] else "not reported"
 

@@ -12,7 +12,6 @@ LAYOUTS = {
     "program_file": (("NAME_SHORTNAME", (6, 14)), ("NAME_INAME", (0, 0))),
     "ctime": (("CTIME_SPLIT", (6, 11)), ("CTIME_PRIVATE", (6, 6)), ("CTIME_PLAIN", (0, 0))),
     "elf_interpreter": (("VMA_MAPLE_TREE", (6, 1)), ("VMA_RB_TREE", (0, 0))),
-    "start_time": (("START_BOOTTIME", (5, 5)), ("REAL_START_TIME", (0, 0))),
     "script_hook": (("EXECVE_CHECK", (6, 14)), ("EXECVE_ONLY", (0, 0))),
     "overlay_backing": (("OVERLAY_ENTRY", (6, 5)), ("OVERLAY_LOWERPATH", (6, 0)), ("OVERLAY_LOWER", (0, 0))),
 }
