@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from fnmatch import fnmatchcase
@@ -11,19 +12,6 @@ from typing import Any
 KINDS = ("id", "hash", "path", "package")
 ID = re.compile(r"[0-9a-f]{16}")
 HASH = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class AcceptanceSubject:
-    """Fields of a finding that acceptances match. `hash` is the SHA-256 in hex, empty if unknown.
-
-    `package` is empty unless the file has the package's digest: a file that differs is not the package's.
-    """
-
-    id: str
-    hash: str
-    path: str
-    package: str
 
 
 @dataclass(frozen=True)
@@ -36,11 +24,11 @@ class Acceptance:
     expires: float | None = None
     number: int | None = None
 
-    def covers(self, finding: AcceptanceSubject, now: float) -> bool:
-        """Return true if it accepts the finding at a time, in seconds since the epoch."""
+    def covers(self, subject: Mapping[str, str], now: float) -> bool:
+        """Return true if it accepts a finding, by its values of KINDS, at a time in seconds since the epoch."""
         if self.expires is not None and self.expires <= now:
             return False
-        value = str(getattr(finding, self.kind))
+        value = subject[self.kind]
         if self.kind in ("path", "package"):
             return bool(value) and fnmatchcase(value, self.pattern)
         return value == self.pattern
@@ -49,9 +37,9 @@ class Acceptance:
         return f"{self.kind} {self.pattern}"
 
 
-def accepted_by(acceptances: list[Acceptance], finding: AcceptanceSubject, now: float) -> Acceptance | None:
-    """Return the first acceptance of the finding, or None."""
-    return next((acceptance for acceptance in acceptances if acceptance.covers(finding, now)), None)
+def accepted_by(acceptances: list[Acceptance], subject: Mapping[str, str], now: float) -> Acceptance | None:
+    """Return the first acceptance of a finding, by its values of KINDS, or None."""
+    return next((acceptance for acceptance in acceptances if acceptance.covers(subject, now)), None)
 
 
 def next_expiry(acceptances: list[Acceptance], now: float) -> float | None:

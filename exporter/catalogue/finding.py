@@ -7,8 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.catalogue.acceptance import AcceptanceSubject
-from exporter.host.packages import AGREES, PackageVerdict
+from exporter.host.packages import PackageVerdict
 
 ID_BYTES = 8  # 64 bits: too many to search for a program whose id is that of an accepted one
 SHA256_BYTES = 32
@@ -58,10 +57,10 @@ class Finding:
         return self.content.hex() if len(self.content) == SHA256_BYTES else ""
 
     @property
-    def acceptance_subject(self) -> AcceptanceSubject:
-        """Fields that acceptances match."""
-        package = self.package.package if self.package and self.package.digest == AGREES else ""
-        return AcceptanceSubject(self.id, self.hash, self.path, package)
+    def acceptance_subject(self) -> dict[str, str]:
+        """Values that acceptances match, by kind. A file that differs from its package's is not the package's."""
+        package = self.package.package if self.package and self.package.vouched else ""
+        return {"id": self.id, "hash": self.hash, "path": self.path, "package": package}
 
     def as_json(self) -> dict[str, Any]:
         """Return the finding as `findings --json` prints it."""

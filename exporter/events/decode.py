@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from exporter.probe.exec_header import STDIN_TYPES, Layouts, enum
@@ -125,10 +125,7 @@ class Introduction:
     unreadable: frozenset[str]
 
 
-_NUMBERS = (
-    "stdin_inode", "argc", "envc", "argv_bytes", "env_bytes",
-    "pid", "ppid", "uid", "gid", "cgroup", "time", "start_time",
-)  # fmt: skip
+_NUMBERS = [member.name for member in fields(Introduction) if member.type == "int"]
 
 
 class Decoder:
@@ -237,14 +234,6 @@ def _identity(raw: Any) -> Identity:
 def _file(facts: Any) -> File | None:
     if not facts.inode:
         return None
-    return File(
-        dev=_device(facts.dev),
-        inode=facts.inode,
-        ctime=facts.ctime,
-        mode=facts.mode,
-        size=facts.size,
-        links=facts.links,
-        generation=facts.generation,
-        backing_dev=_device(facts.backing_dev) if facts.backing_inode else None,
-        backing_inode=facts.backing_inode or None,
-    )
+    backing = (_device(facts.backing_dev), facts.backing_inode) if facts.backing_inode else (None, None)
+    numbers = facts.inode, facts.ctime, facts.mode, facts.size, facts.links, facts.generation
+    return File(_device(facts.dev), *numbers, *backing)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.core import Metric as ClientFamily
 from prometheus_client.samples import Sample
 from prometheus_client.utils import INF, floatToGoString
@@ -48,8 +49,10 @@ class RowFamily:
     @property
     def samples(self) -> list[Sample]:
         """Samples of all rows."""
-        name, labels = self.metric.name, self.metric.labels
-        return [Sample(name, dict(zip(labels, values, strict=True)), value) for values, value in self.rows.items()]
+        family = self.metric.family()
+        for values, value in self.rows.items():
+            family.add_metric(values, value)
+        return family.samples
 
 
 @dataclass(frozen=True)
@@ -64,18 +67,13 @@ class HistogramRows(RowFamily):
 
     @property
     def samples(self) -> list[Sample]:
-        """Samples of all rows, as HistogramMetricFamily would create them."""
-        name, bounds = self.metric.name, [floatToGoString(bound) for bound in (*self.metric.bounds, INF)]  # type: ignore[no-untyped-call]
-        found = []
+        """Samples of all rows."""
+        family = HistogramMetricFamily(self.name, self.documentation, labels=self.metric.labels)
+        bounds = [floatToGoString(bound) for bound in (*self.metric.bounds, INF)]  # type: ignore[no-untyped-call]
         for values, row in self.rows.items():
-            labels = dict(zip(self.metric.labels, values, strict=True))
-            *up_to, count, total = self.points(row)
-            found += [
-                Sample(f"{name}_bucket", {**labels, "le": bound}, value)
-                for bound, value in zip(bounds, up_to, strict=True)
-            ]
-            found += [Sample(f"{name}_count", labels, count), Sample(f"{name}_sum", labels, total)]
-        return found
+            *up_to, _, total = self.points(row)
+            family.add_metric(values, list(zip(bounds, up_to, strict=True)), total)
+        return family.samples
 
 
 AnyFamily = ClientFamily | RowFamily

@@ -7,16 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client.core import Metric as Exposed
-from prometheus_client.registry import Collector
-
 from exporter.metrics import definitions
-from exporter.metrics.family import AnyFamily, RowFamily
+from exporter.metrics.family import AnyFamily
 
 log = logging.getLogger(__name__)
 
 
-class Scrape(Collector):
+class Scrape:
     """Run the collectors one after the other, one scrape at a time; expose their duration and success."""
 
     def __init__(self, collectors: dict[str, Callable[[], Iterable[AnyFamily]]]) -> None:
@@ -29,11 +26,7 @@ class Scrape(Collector):
         """Collectors that failed in the last scrape."""
         return tuple(sorted(self._failing))
 
-    def describe(self) -> Iterable[Exposed]:
-        """Return empty families: registering must not read the kernel."""
-        return [RowFamily(metric, {}) for metric in definitions.METRICS]  # type: ignore[misc] # it has a family's interface
-
-    def collect(self) -> Iterator[AnyFamily]:  # type: ignore[override] # a RowFamily has a family's interface
+    def collect(self) -> Iterator[AnyFamily]:
         """Yield the families of all collectors; those of a collector that fails are missing."""
         success, duration = definitions.COLLECTOR_SUCCESS.family(), definitions.COLLECTOR_DURATION.family()
         with self._lock:

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.catalogue.acceptance import Acceptance, AcceptanceSubject, accepted_by, check, expiry, next_expiry
+from exporter.catalogue.acceptance import KINDS, Acceptance, accepted_by, check, expiry, next_expiry
 from exporter.catalogue.accepted_file import AcceptedFile, parse
 from exporter.config.yaml_file import YAMLFileError
 from exporter.errors import ExporterError
 
-FINDING = AcceptanceSubject("00112233445566aa", "ab" * 32, "/opt/ci/build-1/run", "")
+FINDING = dict(zip(KINDS, ("00112233445566aa", "ab" * 32, "/opt/ci/build-1/run", ""), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_what_is_covered(kind, pattern, covered):
 
 
 def test_a_package_covers_what_it_vouches_for():
-    owned = AcceptanceSubject("0" * 16, "", "/usr/bin/nmap", "nmap")
+    owned = dict(zip(KINDS, ("0" * 16, "", "/usr/bin/nmap", "nmap"), strict=True))
     assert Acceptance("package", "nmap").covers(owned, 0)
     assert Acceptance("package", "*").covers(owned, 0)
     assert not Acceptance("package", "nma").covers(owned, 0)

@@ -116,14 +116,14 @@ def test_a_finding_is_there_once(catalogue):
         assert not catalogue.add_finding(finding(1, 9.0), "{}")
     (found,) = catalogue.findings()
     assert (found.first_seen, found.last_seen, found.sightings) == (5.0, 9.0, 2)
-    assert found.acceptance_subject.package == "nmap"
+    assert found.acceptance_subject["package"] == "nmap"
     assert catalogue.record(found) == '{"a": 1}'
     assert list(catalogue.findings(found.id[:6])) == [found]
     assert list(catalogue.findings("ffff")) == []
 
 
 def test_a_package_whose_digest_differs_is_not_accepted_as_the_packages():
-    assert finding(1, package=PackageVerdict("dpkg", "nmap", "differs")).acceptance_subject.package == ""
+    assert finding(1, package=PackageVerdict("dpkg", "nmap", "differs")).acceptance_subject["package"] == ""
 
 
 def test_a_finding_that_is_forgotten_is_new_again(catalogue):
