@@ -7,13 +7,9 @@ from typing import Any
 
 from exporter.config.reloaded_file import ReloadedFile
 from exporter.metrics import definitions
-from exporter.metrics.family import AnyFamily
+from exporter.metrics.family import RowFamily
 
 
-def config_files(files: Iterable[ReloadedFile[Any]]) -> Iterator[AnyFamily]:
+def config_files(files: Iterable[ReloadedFile[Any]]) -> Iterator[RowFamily]:
     """Yield the result of the last reload of each file that is configured."""
-    family = definitions.CONFIG_RELOADED.family()
-    for file in files:
-        if file.path:
-            family.add_metric((file.name,), int(file.successful))
-    yield family
+    yield RowFamily(definitions.CONFIG_RELOADED, {(file.name,): int(file.successful) for file in files if file.path})

@@ -7,33 +7,23 @@ from collections.abc import Iterator
 from exporter.catalogue.finding import Reason
 from exporter.metrics import definitions
 from exporter.metrics.definitions import BASELINE_STATES
-from exporter.metrics.family import AnyFamily, RowFamily
+from exporter.metrics.family import RowFamily
 from exporter.novelty.snapshot import NoveltySnapshot
 
 
-def novelty_families(snapshot: NoveltySnapshot) -> Iterator[AnyFamily]:
+def novelty_families(snapshot: NoveltySnapshot) -> Iterator[RowFamily]:
     """Yield the metrics of a snapshot, with every reason and state from the first scrape."""
-    novel, state = definitions.NOVEL.family(), definitions.BASELINE_STATE.family()
-    for reason in Reason:
-        novel.add_metric((reason,), snapshot.totals.get(reason, 0))
-    for name in BASELINE_STATES:
-        state.add_metric((name,), int(name == snapshot.state))
-    yield novel
-    yield RowFamily(definitions.NOVEL_FIRST_SEEN, dict(snapshot.open))
-    yield state
-    for metric, value in (
-        (definitions.LEARNING_END, snapshot.learning_end),
-        (definitions.FINDINGS_OPEN, snapshot.open_findings),
-        (definitions.CATALOGUE_PROGRAMS, snapshot.programs),
-        (definitions.CATALOGUE_EVICTIONS, snapshot.evictions),
-        (definitions.CATALOGUE_ERRORS, snapshot.errors),
-        (definitions.NOVELTY_DEFERRED, snapshot.deferred),
-    ):
-        family = metric.family()
-        family.add_metric((), value)
-        yield family
+    yield RowFamily(definitions.NOVEL, {(reason,): snapshot.totals.get(reason, 0) for reason in Reason})
+    yield RowFamily(definitions.NOVEL_FIRST_SEEN, snapshot.open)
+    yield RowFamily(definitions.BASELINE_STATE, {(name,): int(name == snapshot.state) for name in BASELINE_STATES})
+    yield RowFamily(definitions.LEARNING_END, {(): snapshot.learning_end})
+    yield RowFamily(definitions.FINDINGS_OPEN, {(): snapshot.open_findings})
+    yield RowFamily(definitions.CATALOGUE_PROGRAMS, {(): snapshot.programs})
+    yield RowFamily(definitions.CATALOGUE_EVICTIONS, {(): snapshot.evictions})
+    yield RowFamily(definitions.CATALOGUE_ERRORS, {(): snapshot.errors})
+    yield RowFamily(definitions.NOVELTY_DEFERRED, {(): snapshot.deferred})
 
 
-def novelty_off() -> Iterator[AnyFamily]:
+def novelty_off() -> Iterator[RowFamily]:
     """Yield the metrics of novelty that is disabled."""
     return novelty_families(NoveltySnapshot("off", 0.0))

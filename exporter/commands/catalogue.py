@@ -15,8 +15,7 @@ from exporter.catalogue.acceptance import accepted_by
 from exporter.catalogue.baseline_file import BadBaseline
 from exporter.catalogue.catalogue import IMPORTED, Catalogue
 from exporter.catalogue.finding import digest_of
-from exporter.catalogue.host_acceptances import acceptances
-from exporter.commands.open_catalogue import add_catalogue_path, opened
+from exporter.commands.open_catalogue import acceptances, add_catalogue_path, opened
 from exporter.config.argument_types import Parser
 from exporter.errors import USAGE, ExporterError
 

@@ -14,8 +14,7 @@ from typing import Any
 from exporter.catalogue.acceptance import Acceptance, accepted_by, check, expiry
 from exporter.catalogue.catalogue import Catalogue
 from exporter.catalogue.finding import Finding
-from exporter.catalogue.host_acceptances import acceptances
-from exporter.commands.open_catalogue import add_catalogue_path, opened
+from exporter.commands.open_catalogue import acceptances, add_catalogue_path, opened
 from exporter.commands.printing import plain, print_table, until_reader_stops, utc
 from exporter.config.argument_types import Parser
 from exporter.errors import USAGE, ExporterError

@@ -1,16 +1,21 @@
-"""How subcommands open the catalogue, which a running service may have open too."""
+"""Access of subcommands to the catalogue, which a running service may have open too, and to acceptances."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from exporter.catalogue.catalogue import Catalogue
+from exporter.catalogue.acceptance import Acceptance
+from exporter.catalogue.accepted_file import parse
+from exporter.catalogue.catalogue import ACCEPTED_FILE, Catalogue
 from exporter.catalogue.sqlite_file import Damaged, Unusable
+from exporter.config import yaml_file
+from exporter.config.yaml_file import YAMLFileError
 from exporter.errors import ExporterError
 from exporter.novelty.flags import CATALOGUE_PATH
 
@@ -47,3 +52,18 @@ def opened(path: Path, *, create: bool = False) -> Iterator[Catalogue]:
         ) from error
     except sqlite3.Error as error:
         raise ExporterError(f"the catalogue {path} fails ({error})", "see the service's log") from error
+
+
+def acceptances(catalogue: Catalogue) -> list[Acceptance]:
+    """Return the acceptances in a catalogue and in the file that the exporter reads.
+
+    Print errors of the file to stderr; the exporter keeps the entries it read before.
+    """
+    found = catalogue.acceptances()
+    name = catalogue.get(ACCEPTED_FILE)
+    if name:
+        try:
+            found += parse(yaml_file.read(Path(name)))
+        except YAMLFileError as error:
+            print(f"{name}:{error.line}: {error}", file=sys.stderr)
+    return found

@@ -11,7 +11,6 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 log = logging.getLogger(__name__)
@@ -21,14 +20,6 @@ ATTEMPTS = 3  # for a running program: nobody can write to it, but its names and
 FS_IOC_GETVERSION = 2 << 30 | struct.calcsize("l") << 16 | ord("v") << 8 | 1  # linux/fs.h
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Largest file that is read, in bytes, and bytes read per second."""
-
-    file_bytes: int = 256 << 20
-    bytes_per_second: int = 64 << 20
-
-
 class Throttle:
     """Limit reading to a rate, after a burst of four seconds' worth."""
 
@@ -36,7 +27,7 @@ class Throttle:
 
     def __init__(
         self,
-        bytes_per_second: int,
+        bytes_per_second: int = 64 << 20,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -59,10 +50,10 @@ class Digests(NamedTuple):
 
 
 class Hasher:
-    """Hash files within the limits. One thread at a time."""
+    """Hash files of at most `file_bytes`, at the rate of the throttle. One thread at a time."""
 
-    def __init__(self, limits: Limits, throttle: Throttle | None = None) -> None:
-        self._file_bytes, self._throttle = limits.file_bytes, throttle or Throttle(limits.bytes_per_second)
+    def __init__(self, file_bytes: int = 256 << 20, throttle: Throttle | None = None) -> None:
+        self._file_bytes, self._throttle = file_bytes, throttle or Throttle()
 
     def digests(
         self, descriptor: int, status: os.stat_result, generation: int | None, *, runs: bool, md5: bool

@@ -38,34 +38,24 @@ def parse_bounds(header: str) -> dict[str, tuple[int, ...]]:
 
 
 @cache
-def enums() -> dict[str, dict[str, int]]:
-    """Return the names and numbers of exec.h's enums."""
-    return parse_enums(_header())
-
-
 def vocabulary() -> dict[str, dict[str, int]]:
-    """Return the enums, and likewise the bounds of each histogram: the meaning of numbers in maps."""
-    found = parse_bounds(_header())
+    """Return the enums of exec.h, and likewise the bounds of each histogram: the meaning of numbers in maps."""
+    header = (BPF_DIRECTORY / "exec.h").read_text("ascii")
+    found = parse_bounds(header)
     return {
-        **enums(),
+        **parse_enums(header),
         **{f"{name}_bounds": {str(n): one for n, one in enumerate(each)} for name, each in found.items()},
     }
 
 
 def enum(name: str) -> dict[str, int]:
     """Return the names and numbers of an enum."""
-    return enums()[name]
+    return vocabulary()[name]
 
 
-@cache
 def bounds(name: str) -> tuple[int, ...]:
     """Return the bounds of a histogram in exec.h, in the unit that the probe counts in."""
-    return parse_bounds(_header())[name]
-
-
-@cache
-def _header() -> str:
-    return (BPF_DIRECTORY / "exec.h").read_text("ascii")
+    return tuple(vocabulary()[f"{name}_bounds"].values())
 
 
 def _values(enum_name: str, prefix: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from exporter.metrics.family import AnyFamily
 from exporter.novelty.baseline import Baseline
 from exporter.novelty.detector import Bounds, Detector, Introductions
 from exporter.novelty.file_content import Reader
-from exporter.novelty.hashing import Hasher, Limits
+from exporter.novelty.hashing import Hasher, Throttle
 from exporter.novelty.worker import Worker
 from exporter.probe.record_queue import RecordQueue
 from exporter.service.options import Options
@@ -79,7 +79,7 @@ class NoveltySetup:
     def _reader(self) -> Reader:
         options = self._options
         packages = Packages((Dpkg(Path(options.rootfs)), Rpm(Path(options.rootfs))))
-        hasher = Hasher(Limits(options.content_bytes, options.content_rate)) if options.content_hash else None
+        hasher = Hasher(options.content_bytes, Throttle(options.content_rate)) if options.content_hash else None
         return Reader(options.rootfs, hasher, packages)
 
     def _as_json(self, missing: Iterable[Feature]) -> Callable[[ExecKey, Introduction], dict[str, Any]]:

@@ -17,7 +17,7 @@ from exporter.host.packages import Owner, Packages
 from exporter.novelty.baseline import Baseline
 from exporter.novelty.detector import Bounds, Clock, Detector, Introductions
 from exporter.novelty.file_content import Reader
-from exporter.novelty.hashing import FS_IOC_GETVERSION, Hasher, Limits
+from exporter.novelty.hashing import FS_IOC_GETVERSION, Hasher
 from tests.unit.layouts import LAYOUTS, File, key, record
 
 NOBODY = 1 << 30  # a pid that no process has
@@ -85,7 +85,7 @@ class Host:
     def start(self, inherited=()):
         """A new process goes on with the catalogue and the queue."""
         learning, at_start, trust_packages, bounds = self._settings
-        self.reader = Reader("/", Hasher(Limits()), Packages([PackageDatabase(self.installed)]))
+        self.reader = Reader("/", Hasher(), Packages([PackageDatabase(self.installed)]))
         clock = Clock(lambda: self.now, lambda: self.now)
         self.baseline = Baseline(
             Learning(learning, *clock), self.reader, trust_packages=trust_packages, at_start=lambda: at_start

@@ -14,7 +14,7 @@ from exporter.host.packages import Owner, Packages
 from exporter.host.procfs import Process
 from exporter.novelty.executed_file import ExecutedFile, FileFacts
 from exporter.novelty.file_content import HOST, Reader
-from exporter.novelty.hashing import Hasher, Limits
+from exporter.novelty.hashing import Hasher
 
 NEVER = Process(1 << 30, 0, 0)
 
@@ -41,7 +41,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def reader():
-    return Reader("/", Hasher(Limits()), Packages())
+    return Reader("/", Hasher(), Packages())
 
 
 def look(reader, executed):
@@ -89,8 +89,8 @@ def test_what_is_known_is_not_read(reader, file):
 
 
 def test_limits(file):
-    assert look(Reader("/", Hasher(Limits(file_bytes=6)), Packages()), executed_of(file)).digest is None
-    assert look(Reader("/", Hasher(Limits(file_bytes=7)), Packages()), executed_of(file)).digest
+    assert look(Reader("/", Hasher(6), Packages()), executed_of(file)).digest is None
+    assert look(Reader("/", Hasher(7), Packages()), executed_of(file)).digest
     assert look(Reader("/", None, Packages()), executed_of(file)).digest is None
 
 
@@ -140,8 +140,8 @@ def test_a_running_program_whose_name_goes_while_it_is_read(tmp_path):
     try:
         runs = replace(executed, process=Process(process.pid), runs=True)
         for_ever = Interfering(lambda: program.chmod(0o755), times=1000)
-        assert look(Reader("/", Hasher(Limits(), for_ever), Packages()), runs).digest is None
-        reader = Reader("/", Hasher(Limits(), Interfering(program.unlink)), Packages())
+        assert look(Reader("/", Hasher(throttle=for_ever), Packages()), runs).digest is None
+        reader = Reader("/", Hasher(throttle=Interfering(program.unlink)), Packages())
         assert look(reader, runs).digest == digest
     finally:
         process.kill()
@@ -149,7 +149,7 @@ def test_a_running_program_whose_name_goes_while_it_is_read(tmp_path):
 
 
 def test_a_file_that_is_changed_while_it_is_read_is_unknown(file):
-    reader = Reader("/", Hasher(Limits(), Interfering(lambda: file.chmod(0o755))), Packages())
+    reader = Reader("/", Hasher(throttle=Interfering(lambda: file.chmod(0o755))), Packages())
     assert look(reader, executed_of(file)).digest is None
 
 
@@ -191,14 +191,14 @@ class Database:
 @pytest.mark.parametrize(("content", "said"), [(b"content", "agrees"), (b"another", "differs")])
 def test_a_package_is_asked_about_files_of_the_host(file, content, said):
     packages = Packages([Database(hashlib.md5(content).digest())])
-    found = look(Reader("/", Hasher(Limits()), packages), executed_of(file))
+    found = look(Reader("/", Hasher(), packages), executed_of(file))
     assert (found.package.package, found.package.digest) == ("tool", said)
 
 
 def test_another_root_directory(tmp_path, file):
     """Below it the path is another: links in it lead nowhere else."""
     (tmp_path / "escape").symlink_to("/etc/passwd")
-    reader = Reader(str(tmp_path), Hasher(Limits()), Packages())
+    reader = Reader(str(tmp_path), Hasher(), Packages())
     assert look(reader, executed_of(file, name=b"/file")).digest == hashlib.sha256(b"content").digest()
     assert look(reader, executed_of(file, name=b"/escape")).digest is None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from exporter.host.packages import Packages
 from exporter.novelty.file_content import Reader
-from exporter.novelty.hashing import Hasher, Limits
+from exporter.novelty.hashing import Hasher
 from exporter.novelty.programs_at_start import programs_at_start
 
 
@@ -16,5 +16,5 @@ def test_what_runs_is_found_with_its_elf_interpreter():
     program = os.path.realpath(sys.executable)
     assert found[program].runs
     assert any("ld" in path and not executed.runs for path, executed in found.items())
-    content = Reader("/", Hasher(Limits()), Packages()).look(found[program], lambda _: False)
+    content = Reader("/", Hasher(), Packages()).look(found[program], lambda _: False)
     assert content.digest == hashlib.sha256(Path(program).read_bytes()).digest()

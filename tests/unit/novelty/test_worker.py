@@ -14,7 +14,7 @@ from exporter.host.packages import Packages
 from exporter.novelty.baseline import Baseline
 from exporter.novelty.detector import Bounds, Detector, Introductions
 from exporter.novelty.file_content import Reader
-from exporter.novelty.hashing import Hasher, Limits
+from exporter.novelty.hashing import Hasher
 from exporter.novelty.worker import READER, Worker
 from exporter.probe.record_queue import RecordQueue
 from tests.unit.blobs import Blobs
@@ -35,7 +35,7 @@ class Service:
         self.path = directory / "state" / "catalogue.db"
         self.queue = RecordQueue(blobs, (READER,))
         self.recovering = RecoveringCatalogue(self.path)
-        reader = Reader("/", Hasher(Limits()), Packages())
+        reader = Reader("/", Hasher(), Packages())
         baseline = Baseline(Learning(learning_seconds), reader, trust_packages=False, at_start=tuple)
         introductions = Introductions(DECODER, lambda _: Labels("unknown", "unknown", "unknown"), set)
         detector = Detector(introductions, records, reader, baseline, AcceptedFile(None), Bounds())
