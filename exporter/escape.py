@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-_ESCAPED = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
+_ESCAPED = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
 
 
 def escape(name: bytes) -> str:
@@ -31,11 +31,4 @@ def _escape_character(character: str) -> str:
 
 def unescape(label: str) -> bytes:
     """Return the name that `escape` made a label from."""
-    parts: list[bytes] = []
-    end = 0
-    for match in _ESCAPED.finditer(label):
-        parts.append(label[end : match.start()].encode("utf-8"))
-        parts.append(bytes([int(match[1], 16)]) if match[1] else b"\\")
-        end = match.end()
-    parts.append(label[end:].encode("utf-8"))
-    return b"".join(parts)
+    return _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]) if found[1] else b"\\", label.encode("utf-8"))

@@ -57,8 +57,7 @@ class Catalogue:
 
     def get(self, name: str) -> Any:
         """Return the value of a name, or None."""
-        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return row[0] if row else None
+        return self._one("SELECT value FROM meta WHERE name = ?", name)
 
     def set(self, name: str, value: bytes | str | float) -> None:
         """Store a value under a name."""
@@ -69,8 +68,8 @@ class Catalogue:
     def program_of(self, identity: Identity) -> int | None:
         """Return the program that was executed in exactly this file, or None."""
         query = "SELECT program FROM identities WHERE file = ? AND rest = ?"
-        row = self._db.execute(query, (identity.file, identity.rest)).fetchone()
-        return row[0] if row else None
+        program: int | None = self._one(query, identity.file, identity.rest)
+        return program
 
     def known(self, path: str, content: bytes, size: int | None, identity: Identity) -> Known:
         """Return what is known of a path, a content key, a size in bytes and a file.

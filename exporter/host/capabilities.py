@@ -5,7 +5,9 @@ Capabilities belong to threads: call this before any other thread is started, wh
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import itertools
 import logging
 from collections.abc import Callable
 
@@ -58,14 +60,10 @@ def drop(works: Callable[[], object], keep: frozenset[int] = frozenset()) -> fro
 
 
 def _empty_bounding_set(keep: frozenset[int]) -> None:
-    number = 0
-    while True:
-        try:
+    with contextlib.suppress(OSError):  # EINVAL: the kernel has no more capabilities
+        for number in itertools.count():
             if number not in keep:
                 _prctl(PR_CAPBSET_DROP, number)
-        except OSError:  # EINVAL: the kernel has no more capabilities
-            return
-        number += 1
 
 
 def _capget() -> tuple[int, int]:

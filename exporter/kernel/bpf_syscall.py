@@ -19,26 +19,17 @@ NOTE_CHARACTERS = 4096
 
 
 class _LoadOptions(ctypes.Structure):
-    """struct bpf_prog_load_opts as of libbpf 1.0; libbpf/src/bpf.h."""
+    """struct bpf_prog_load_opts as of libbpf 1.0, with members that stay 0 in one; libbpf/src/bpf.h."""
 
     _fields_ = (
         ("sz", ctypes.c_size_t),
         ("attempts", ctypes.c_int),
         ("expected_attach_type", ctypes.c_uint32),
-        ("prog_btf_fd", ctypes.c_uint32),
-        ("prog_flags", ctypes.c_uint32),
-        ("prog_ifindex", ctypes.c_uint32),
-        ("kern_version", ctypes.c_uint32),
+        ("prog_btf_fd_to_kern_version", ctypes.c_uint32 * 4),
         ("attach_btf_id", ctypes.c_uint32),
         ("attach_prog_fd", ctypes.c_uint32),
         ("attach_btf_obj_fd", ctypes.c_uint32),
-        ("fd_array", ctypes.c_void_p),
-        ("func_info", ctypes.c_void_p),
-        ("func_info_cnt", ctypes.c_uint32),
-        ("func_info_rec_size", ctypes.c_uint32),
-        ("line_info", ctypes.c_void_p),
-        ("line_info_cnt", ctypes.c_uint32),
-        ("line_info_rec_size", ctypes.c_uint32),
+        ("fd_array_to_line_info_rec_size", ctypes.c_uint64 * 5),
         ("log_level", ctypes.c_uint32),
         ("log_size", ctypes.c_uint32),
         ("log_buf", ctypes.c_void_p),

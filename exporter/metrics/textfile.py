@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 from exporter.errors import USAGE, ExporterError
-
-log = logging.getLogger(__name__)
 
 SUFFIX = ".prom"  # node_exporter reads no other
 
@@ -41,23 +36,3 @@ def write(path: Path, exposition: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-
-
-def keep_writing(path: Path, render: Callable[[], bytes], interval_seconds: float, stop: threading.Event) -> None:
-    """Write at each interval until `stop` is set, then remove the file so that its series end with the exporter.
-
-    Log a failure once, until a write succeeds again.
-    """
-    failing = False
-    while not stop.wait(interval_seconds):
-        try:
-            write(path, render())
-            failing = False
-        except OSError as error:
-            if not failing:
-                log.error("cannot write %s: %s", path, error.strerror)
-            failing = True
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        log.error("cannot remove %s: %s", path, error.strerror)

@@ -23,20 +23,7 @@ if TYPE_CHECKING:
 
 KINDS = ("fexit", "kretprobe", "tracepoint")
 NEEDED = 2  # of these; the others are for 32-bit programs
-FUNCTIONS = {
-    "x86_64": (
-        "__x64_sys_execve",
-        "__x64_sys_execveat",
-        "__ia32_compat_sys_execve",
-        "__ia32_compat_sys_execveat",
-    ),
-    "aarch64": (
-        "__arm64_sys_execve",
-        "__arm64_sys_execveat",
-        "__arm64_compat_sys_execve",
-        "__arm64_compat_sys_execveat",
-    ),
-}
+PREFIXES = {"x86_64": ("__x64_sys", "__ia32_compat_sys"), "aarch64": ("__arm64_sys", "__arm64_compat_sys")}
 TRACEPOINTS = ("sys_exit_execve", "sys_exit_execveat")
 
 
@@ -80,7 +67,8 @@ def _kretprobe(bpf: BPFObject) -> list[int]:
 
 def functions() -> tuple[str, ...]:
     """Return the functions of the system calls on this machine."""
-    return FUNCTIONS.get(platform.machine(), ())
+    prefixes = PREFIXES.get(platform.machine(), ())
+    return tuple(f"{prefix}_{call}" for prefix in prefixes for call in ("execve", "execveat"))
 
 
 def _is_there(function: str) -> bool:

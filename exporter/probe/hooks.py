@@ -32,11 +32,8 @@ def choose(candidates: Iterable[tuple[str, Attach]], fires: Callable[[], bool]) 
     for kind, attach in candidates:
         try:
             hook = Hook(kind, tuple(refused), attach())
-        except OSError as error:
-            refused.append(f"{kind}: {error.strerror}")
-            continue
-        except HookError as error:
-            refused.append(f"{kind}: {error}")
+        except (OSError, HookError) as error:
+            refused.append(f"{kind}: {getattr(error, 'strerror', error)}")
             continue
         if fires():
             return hook

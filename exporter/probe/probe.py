@@ -78,16 +78,6 @@ class Probe:
         return self.program.attached
 
     @property
-    def digest(self) -> str:
-        """Digest of everything it was made from; empty if it is not to be pinned."""
-        return self.loaded.digest
-
-    @property
-    def hash_key(self) -> bytes:
-        """Key of its path hashes."""
-        return self.loaded.hash_key
-
-    @property
     def pinned(self) -> bool:
         """True if counting continues when this process ends."""
         return self._attachments is not None

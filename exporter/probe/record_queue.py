@@ -53,11 +53,6 @@ class RecordQueue:
         """Names of the readers."""
         return self._acknowledged.keys()
 
-    @property
-    def last(self) -> int:
-        """Number of the record added last; 0 if there was none."""
-        return self._last
-
     def read(self, after: int, count: int) -> list[tuple[int, bytes]]:
         """Return up to `count` records with greater numbers than `after`, ascending. Raise OSError.
 

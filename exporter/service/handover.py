@@ -78,7 +78,7 @@ class Handover:
             newer = self._open(number)
             self._take_over(last, older, newer, checkpoint)
             last, older = number, newer
-        if older.digest == wanted and self._settings.hash_key in (b"", older.hash_key):
+        if older.loaded.digest == wanted and self._settings.hash_key in (b"", older.loaded.hash_key):
             older.refresh_settings()
             older.attach()
             self.how = f"generation {last} continues"

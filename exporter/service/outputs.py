@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from exporter.web.config_reloader import WebFile
 from exporter.web.flags import WebOptions
 from exporter.web.server import Server
 from exporter.web.sockets import listen, name, systemd_sockets
+
+log = logging.getLogger(__name__)
 
 
 class HTTP:
@@ -63,6 +66,21 @@ def write(options: OutputOptions, exposition: Exposition) -> str:
 
 
 def keep_writing(options: OutputOptions, exposition: Exposition, stop: threading.Event) -> None:
-    """Write --textfile at each interval until `stop`, then remove it."""
-    assert options.textfile  # noqa: S101 - without it there is nothing to keep
-    textfile.keep_writing(options.textfile, lambda: exposition.render(TEXT), options.interval_seconds, stop)
+    """Write --textfile at each interval until `stop`, then remove it so that its series end with the exporter.
+
+    Log a failure once, until a write succeeds again.
+    """
+    path, failing = options.textfile, False
+    assert path  # noqa: S101 - without it there is nothing to keep
+    while not stop.wait(options.interval_seconds):
+        try:
+            textfile.write(path, exposition.render(TEXT))
+            failing = False
+        except OSError as error:
+            if not failing:
+                log.error("cannot write %s: %s", path, error.strerror)
+            failing = True
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.error("cannot remove %s: %s", path, error.strerror)

@@ -97,14 +97,11 @@ class Generation:
         """Return the pinned description. Raise DamagedError."""
         pinned = Map.of(self._get(DESCRIPTION))
         try:
-            described = json.loads(zlib.decompress(pinned.at(0)[0]))
-        except (ValueError, zlib.error) as error:
+            return {**json.loads(zlib.decompress(pinned.at(0)[0]))}
+        except (ValueError, TypeError, zlib.error) as error:
             raise DamagedError(f"the description of generation {self.number} cannot be read") from error
         finally:
             os.close(pinned.fd)
-        if not isinstance(described, dict):
-            raise DamagedError(f"the description of generation {self.number} cannot be read")
-        return described
 
     def intake(self) -> BlobMap:
         """Return the map of its record queue."""
