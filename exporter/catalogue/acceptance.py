@@ -60,10 +60,6 @@ def check(kind: str, pattern: str) -> None:
         raise ValueError(f"{kind} is empty")
 
 
-def _end_of(day: date) -> float:
-    return datetime.combine(day, time.max, UTC).timestamp()
-
-
 def expiry(value: Any) -> float:
     """Return a date or time, as text or from YAML, in seconds since the epoch. Raise ValueError.
 
@@ -77,5 +73,5 @@ def expiry(value: Any) -> float:
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
     if isinstance(value, date):
-        return _end_of(value)
+        return datetime.combine(value, time.max, UTC).timestamp()
     raise ValueError(f"{value!r} is neither a date such as 2030-12-31 nor a time such as 2030-12-31T12:00:00Z")

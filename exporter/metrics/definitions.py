@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
@@ -45,20 +46,14 @@ class Metric:
 ANY = ()  # the values of a label whose set of values is open
 
 
-def _counter(name: str, text: str, **labels: Iterable[str]) -> Metric:
-    return Metric(name, "counter", text, tuple(labels), _closed(labels))
+def _metric(
+    kind: str, name: str, text: str, question: str = "", upper: Iterable[float] = (), **labels: Iterable[str]
+) -> Metric:
+    closed = {label: tuple(values) for label, values in labels.items() if values is not ANY}
+    return Metric(name, kind, text, tuple(labels), closed, tuple(upper), question)
 
 
-def _gauge(name: str, text: str, **labels: Iterable[str]) -> Metric:
-    return Metric(name, "gauge", text, tuple(labels), _closed(labels))
-
-
-def _histogram(name: str, text: str, question: str, upper: Iterable[float], **labels: Iterable[str]) -> Metric:
-    return Metric(name, "histogram", text, tuple(labels), _closed(labels), tuple(upper), question)
-
-
-def _closed(labels: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
-    return {label: tuple(values) for label, values in labels.items() if values is not ANY}
+_counter, _gauge, _histogram = (partial(_metric, kind) for kind in ("counter", "gauge", "histogram"))
 
 
 # One per flag --collector.NAME; the first and the last cannot be disabled.

@@ -14,6 +14,8 @@ from tests.repetition import repetitions
 from tests.unit.blobs import Blobs, KilledError
 from tests.unit.maps import SECOND, Maps, family, pipeline_of
 
+ALL = 1 << 60  # an acknowledgement goes no further than the last record
+
 EXECUTIONS = "exec_executions_total"
 READERS = "checkpoint", "novelty"
 
@@ -54,7 +56,7 @@ class Host:
 
     def evict(self):
         self.pipeline.evict()
-        self.queue.acknowledge("novelty", self.queue.last)
+        self.queue.acknowledge("novelty", ALL)
         self.pipeline.acknowledge()
 
     def paths(self):
@@ -155,7 +157,7 @@ def test_who_takes_over_gets_the_names_of_its_keys_from_the_queue_of_the_one_bef
     newer.maps.execute(2)
     newer.maps.records, older.maps.records = [], newer.maps.records  # both fill the same ring buffer
     older.pipeline.flush()
-    older.queue.acknowledge("novelty", older.queue.last)
+    older.queue.acknowledge("novelty", ALL)
     newer.blobs, newer.records = older.blobs, older.records
     newer.start()
     assert newer.paths() == {"/program-1": 1, "/program-2": 1}
