@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* The record of one exec: the sixteen arguments of the event, and the context that makes them useful. */
+/* The record of one exec: the sixteen fields of the event, and the context that makes them useful. */
 #pragma once
 
 #include "identity.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* Flags of a key that make an exec worth a look, and that user space could not find out later. */
+/* Key bits of suspicious execs, for what user space could not find out later. */
 #pragma once
 
 #include "scratch.h"

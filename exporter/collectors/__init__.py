@@ -1,1 +1,1 @@
-"""One module per --collector.NAME, and the pipeline that owns their lock, checkpoint and eviction."""
+"""Groups of metrics, and the pipeline that owns their lock, checkpoint and eviction."""

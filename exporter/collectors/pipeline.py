@@ -148,7 +148,7 @@ class Pipeline:
     def flush(self) -> None:
         """Update and save. Raise OSError.
 
-        Records stay in the queue: during a hand-over some introduce keys that are in the newer probe's map alone.
+        Records stay in the queue: during a handover some introduce keys that are in the newer probe's map alone.
         """
         with self._lock:
             self._update()

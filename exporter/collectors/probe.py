@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from exporter import __version__
 from exporter.collectors.executions import Executions
 from exporter.collectors.processes import Processes
-from exporter.events.event_arguments import FIELDS, unavailable
+from exporter.events.event_fields import FIELDS, unavailable
 from exporter.events.names import Names
 from exporter.metrics import definitions
 from exporter.metrics.family import RowFamily

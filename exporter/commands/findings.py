@@ -18,7 +18,7 @@ from exporter.commands.open_catalogue import acceptances, add_catalogue_path, op
 from exporter.commands.printing import plain, print_table, until_reader_stops, utc
 from exporter.config.argument_types import Parser
 from exporter.errors import USAGE, ExporterError
-from exporter.events.event_arguments import FIELDS
+from exporter.events.event_fields import FIELDS
 
 SELECTORS = ("path", "package", "hash")
 

@@ -24,7 +24,7 @@ from exporter.config.options import add_flag, options_of
 from exporter.config.resolve import Formatter, resolve
 from exporter.errors import USAGE, ExporterError
 from exporter.events.decode import DecodeError, Decoder
-from exporter.events.event_arguments import lacks_cgroup, not_asked, unavailable
+from exporter.events.event_fields import lacks_cgroup, not_asked, unavailable
 from exporter.events.event_json import as_json
 from exporter.events.flags import RecordOptions, add_record_flags
 from exporter.kernel import preflight
@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--format", choices=("json", "text"), default="json", help="format of the lines (default %(default)s)"
     )
-    parser.add_argument("--path", metavar="GLOB", help="only programs and scripts whose path label matches")
+    parser.add_argument("--path", metavar="GLOB", help="only programs whose path label matches")
     parser.add_argument("--pid", type=number(1, 1 << 22), metavar="N", help="only this process")
     parser.add_argument("--uid", type=number(0, (1 << 32) - 1), metavar="N", help="only processes of this user")
     parser.add_argument("--cgroup", metavar="ID|DIRECTORY", help="only processes of this cgroup (v2)")

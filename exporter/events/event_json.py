@@ -1,4 +1,4 @@
-"""The JSON object of one exec: the sixteen arguments of the event by name, and further fields.
+"""The JSON object of one execution: the sixteen fields of the event by name, and further fields.
 
 Strings are escaped like labels (`exporter.escape`), so `unescape` restores their bytes.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from exporter.escape import escape
 from exporter.events.decode import ExecKey, File, Introduction, KernelPath
-from exporter.events.event_arguments import EXTRA_FIELDS, FIELDS
+from exporter.events.event_fields import EXTRA_FIELDS, FIELDS
 from exporter.events.labels import labels_of
 
 NAMES, VALUES = "names", "values"

@@ -1,4 +1,4 @@
-"""Traits, which make an execution worth a look: from the flags of its key and from its labels."""
+"""Traits, suspicious properties of an execution: from the bits of its key and from its labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from exporter.events.decode import ExecKey
 from exporter.events.labels import Labels
 from exporter.probe.exec_header import enum
 
-# The traits that the probe detects, each with its flag of the key.
+# The traits that the probe detects, each with its key bit.
 _FLAGS = {
     "memfd": "memfd",
     "deleted": "deleted",

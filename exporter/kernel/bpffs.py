@@ -5,7 +5,7 @@
     hook_<purpose>_<kind>_<number>                      hooks for scripts and for failed executions
     1, 2, ...                                           generations: the maps and programs of one probe each
 
-Two generations exist only during a hand-over. A bpffs allows no dots in names.
+Two generations exist only during a handover. A bpffs allows no dots in names.
 """
 
 from __future__ import annotations

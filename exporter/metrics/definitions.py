@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from exporter.catalogue.finding import QUIET, Reason
 from exporter.compiler.typed_loads import PROGRAM_TYPES
-from exporter.events.event_arguments import FIELDS
+from exporter.events.event_fields import FIELDS
 from exporter.events.exec_errors import ERRORS
 from exporter.events.traits import TRAITS
 from exporter.probe import script_hook

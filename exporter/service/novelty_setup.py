@@ -13,7 +13,7 @@ from exporter.catalogue.recovery import RecoveringCatalogue
 from exporter.collectors.novelty import novelty_families, novelty_off
 from exporter.compiler.kernel_types import Feature
 from exporter.events.decode import ExecKey, Introduction
-from exporter.events.event_arguments import lacks_cgroup, not_asked, unavailable
+from exporter.events.event_fields import lacks_cgroup, not_asked, unavailable
 from exporter.events.event_json import as_json
 from exporter.events.labels import Labels
 from exporter.host.capabilities import CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from exporter.events.event_arguments import FIELDS
+from exporter.events.event_fields import FIELDS
 from tests.kernel.command import COMMAND, refused
 from tests.kernel.novel import new_elf, watching
 from tests.kernel.programs import execute
@@ -24,7 +24,7 @@ def ours(host, path):
     return found
 
 
-def test_show_prints_the_sixteen_arguments(host, tmp_path):
+def test_show_prints_the_sixteen_fields(host, tmp_path):
     program = new_elf(tmp_path / "program")
     pid = os.posix_spawn(program, ["name", "an argument"], {"NAME": "value"})
     os.waitpid(pid, 0)

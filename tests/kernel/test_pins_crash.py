@@ -1,4 +1,4 @@
-"""Killed at each step of a hand-over, and at random moments of a storm, it loses and doubles no execution."""
+"""Killed at each step of a handover, and at random moments of a storm, it loses and doubles no execution."""
 
 import os
 import random

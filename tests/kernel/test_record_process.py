@@ -17,7 +17,7 @@ import pytest
 
 from exporter.escape import escape
 from exporter.events.decode import Decoder
-from exporter.events.event_arguments import FIELDS, unavailable
+from exporter.events.event_fields import FIELDS, unavailable
 from exporter.events.event_json import as_json
 from exporter.probe.program import ProbeSettings, load_tracer
 from tests.kernel.programs import dynamic_elf, static_elf

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from exporter.events.event_arguments import FIELDS
+from exporter.events.event_fields import FIELDS
 from tests.kernel.command import COMMAND, DEADLINE_SECONDS, refused, served
 from tests.kernel.programs import execute, script, static_elf
 from tests.kernel.scale import scaled

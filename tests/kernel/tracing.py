@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from exporter.events.decode import Decoder
-from exporter.events.event_arguments import unavailable
+from exporter.events.event_fields import unavailable
 from exporter.events.event_json import as_json
 
 libc = ctypes.CDLL(None, use_errno=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter.compiler.typed_loads import TYPED_TRACEPOINT
-from exporter.events.event_arguments import FIELDS, unavailable
+from exporter.events.event_fields import FIELDS, unavailable
 from exporter.probe.script_hook import KINDS
 
 MARK = "facts: "

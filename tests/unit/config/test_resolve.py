@@ -50,11 +50,10 @@ def another(name):
     """Return a text that changes the flag, and the options with it."""
     if name in SAME_AS_DEFAULT:
         return "true", comparable(parse())
-    return next(
-        (text, options)
-        for text in CANDIDATES
-        if (options := accepted(name, text)) is not None and options != comparable(parse())
-    )
+    for text in CANDIDATES:
+        if (options := accepted(name, text)) is not None and options != comparable(parse()):
+            return text, options
+    pytest.fail(f"none of CANDIDATES changes --{name}: add a value that does")
 
 
 def file(directory, text):

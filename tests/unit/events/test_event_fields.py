@@ -1,4 +1,4 @@
-from exporter.events.event_arguments import lacks_cgroup, not_asked, unavailable
+from exporter.events.event_fields import lacks_cgroup, not_asked, unavailable
 from exporter.probe.features import FEATURES
 
 

@@ -1,4 +1,4 @@
-"""The sixteen arguments of the sched_process_exec event, and the kernel features that each needs."""
+"""The sixteen fields of the sched_process_exec event, and the kernel features that each needs."""
 
 from __future__ import annotations
 
