@@ -145,9 +145,9 @@ def upgraded(tmp_path):
     header = other / "bpf/exec.h"
     text = header.read_text()
     changed = text.replace("\tu32 stdin_type;\n\tu32 flags;\n", "\tu32 flags;\n\tu32 stdin_type;\n")
-    changed = changed.replace("\tu64 introduced; /*", "\tu64 added;\n\tu64 introduced; /*")
-    changed = changed.replace("\tCOUNTER_PROBE_RUNS,", "\tCOUNTER_ADDED,\n\tCOUNTER_PROBE_RUNS,")
-    assert changed.count("added") == 1
+    changed = changed.replace("\tu64 introduced; /*", "\tu64 another_member;\n\tu64 introduced; /*")
+    changed = changed.replace("\tCOUNTER_PROBE_RUNS,", "\tCOUNTER_ANOTHER,\n\tCOUNTER_PROBE_RUNS,")
+    assert (changed.count("another_member"), changed.count("COUNTER_ANOTHER")) == (1, 1)
     assert changed.index("u32 flags") < changed.index("u32 stdin_type")
     header.write_text(changed)
     return ["env", f"PYTHONPATH={other}", sys.executable, "-P", "-m", "exporter"]
