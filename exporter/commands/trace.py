@@ -20,7 +20,7 @@ from typing import Any
 
 from exporter.commands.printing import until_reader_stops
 from exporter.config.argument_types import Parser, number
-from exporter.config.options import add_flag, options_of
+from exporter.config.options import add_flag, add_flags, flag, options_of
 from exporter.config.resolve import Formatter, resolve
 from exporter.errors import USAGE, ExporterError
 from exporter.events.decode import DecodeError, Decoder
@@ -36,14 +36,14 @@ from exporter.probe.program import LoadedProbe, ProbeSettings, load_tracer
 class TraceOptions:
     """Values of the flags; None: no filter, no limit."""
 
-    format: str
-    path: str | None
-    pid: int | None
-    uid: int | None
-    cgroup: str | None
-    count: int | None
     probe: ProbeOptions
     record: RecordOptions
+    format: str = flag("--format", "format of the lines", "json", choices=("json", "text"))
+    path: str | None = flag("--path", "only programs whose path label matches", metavar="GLOB")
+    pid: int | None = flag("--pid", "only this process", type=number(1, 1 << 22))
+    uid: int | None = flag("--uid", "only processes of this user", type=number(0, (1 << 32) - 1))
+    cgroup: str | None = flag("--cgroup", "only processes of this cgroup (v2)", metavar="ID|DIRECTORY")
+    count: int | None = flag("--count", "stop after this many lines", type=number(1, 1 << 62))
 
     @property
     def settings(self) -> ProbeSettings:
@@ -61,14 +61,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=Formatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--format", choices=("json", "text"), default="json", help="format of the lines (default %(default)s)"
-    )
-    parser.add_argument("--path", metavar="GLOB", help="only programs whose path label matches")
-    parser.add_argument("--pid", type=number(1, 1 << 22), metavar="N", help="only this process")
-    parser.add_argument("--uid", type=number(0, (1 << 32) - 1), metavar="N", help="only processes of this user")
-    parser.add_argument("--cgroup", metavar="ID|DIRECTORY", help="only processes of this cgroup (v2)")
-    parser.add_argument("--count", type=number(1, 1 << 62), metavar="N", help="stop after this many lines")
+    add_flags(parser, "output", TraceOptions)
     add_record_flags(parser)
     add_flag(parser, ProbeOptions, "ring_buffer_pages", default=2048)
     return parser
@@ -77,8 +70,8 @@ def parser() -> argparse.ArgumentParser:
 def parse(arguments: list[str], environment: Mapping[str, str] = os.environ) -> TraceOptions:
     """Parse the arguments of the command. Raise ExporterError for invalid ones."""
     values, _ = resolve(parser(), arguments, environment)
-    own = {name: value for name, value in vars(values).items() if "." not in name}
-    return TraceOptions(**own, probe=options_of(ProbeOptions, values), record=options_of(RecordOptions, values))
+    probe, record = options_of(ProbeOptions, values), options_of(RecordOptions, values)
+    return options_of(TraceOptions, values, probe=probe, record=record)
 
 
 def run(arguments: list[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,17 +48,12 @@ def directory(process: Process, proc: str = "/proc") -> Iterator[int | None]:
 
     Look-ups through the descriptor fail once the process has ended, even if its pid belongs to another one then.
     """
-    try:
-        opened = os.open(f"{proc}/{process.pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if process.pid else None
-    except OSError:
+    with ExitStack() as stack:
         opened = None
-    if opened is None:
-        yield None
-        return
-    try:
-        yield opened if _same(opened, process) else None
-    finally:
-        os.close(opened)
+        with suppress(OSError):
+            opened = os.open(f"{proc}/{process.pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, opened)
+        yield opened if opened is not None and _same(opened, process) else None
 
 
 def read(directory_fd: int, name: str) -> bytes:
