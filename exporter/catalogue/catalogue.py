@@ -262,7 +262,7 @@ def _file(path: Path) -> tuple[int, int] | None:
 
 @dataclass(frozen=True)
 class Known:
-    """What the catalogue knows of a new file's path and content.
+    """State of the catalogue regarding a new file's path and content.
 
     `program`: it has that content at that path; `executed`: from a file, rather than imported or seeded; `same_file`:
     that content was executed from this very file, under whatever name.

@@ -90,7 +90,7 @@ def test_a_file_of_accepted_findings(tmp_path):
         until(lambda: host.open(program))
         assert time.time() >= ends.timestamp()
         path.write_text("accepted: nonsense\n")
-        until(lambda: "last good state" in host.said.decode())
+        until(lambda: "last good version" in host.said.decode())
         quiet = new_elf(tmp_path / "quiet")
         path.write_text(f"accepted: [{{path: {tmp_path}/*, reason: all of the test}}]\n")
         until(lambda: not host.open(program))
