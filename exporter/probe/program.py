@@ -218,8 +218,9 @@ def load_tracer(settings: ProbeSettings) -> LoadedProbe:
     return LoadedProbe(load("trace.c", settings))
 
 
-# Collectors that exec.c is compiled with or without.
+# Collectors that exec.c is compiled with or without, and those that decide only what is attached.
 COLLECTED = "arguments", "preload", "processes", "traits"
+ATTACHED = "failures", "forks"
 # Maps that only one probe uses, or whose contents every exporter sets.
 OWN = frozenset({"scratch", "settings", "misc_interpreters", "script_hook"})
 

@@ -22,7 +22,7 @@ from exporter.probe import features
 from exporter.probe.bpf_object import BPFObject
 from exporter.probe.exec_header import BPF_DIRECTORY
 from exporter.probe.features import FEATURES
-from exporter.probe.program import PROGRAM, Loaded, ProbeSettings, definitions
+from exporter.probe.program import ATTACHED, PROGRAM, Loaded, ProbeSettings, definitions
 
 FORMAT = 2  # of names among the pins, of the description and of the checkpoint; see pinned_format
 CHECKPOINT, DESCRIPTION, INTAKE = "checkpoint", "description", "intake"  # pins; the last is the map of the queue
@@ -35,14 +35,14 @@ class DamagedError(Exception):
 
 
 def digest(source: str, settings: ProbeSettings) -> str:
-    """Return a digest of everything that programs and maps are made from: equal digests, equal probes.
+    """Return a digest of everything that a probe is made from and attached to: equal digests, equal probes.
 
     To digest the instructions themselves, they would have to be compiled first.
     """
     found = hashlib.sha256(source.encode())
     for path in sorted((*BPF_DIRECTORY.glob("*.[ch]"), *COMPILER.glob("*.py"), Path(features.__file__))):
         found.update(path.read_bytes())
-    choices = sorted(settings.without), settings.typed_loads
+    choices = sorted(settings.without), settings.typed_loads, sorted(settings.collect.intersection(ATTACHED))
     found.update(repr((sorted(definitions(settings, b"").items()), choices)).encode())
     return found.hexdigest()
 
