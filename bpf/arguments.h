@@ -12,7 +12,8 @@ struct sizes {
 	u64 arguments; /* their number */
 	u64 arguments_bytes;
 	u64 environment_bytes;
-	u64 age_ms; /* since the file was last changed; AGE_UNKNOWN for a script known as invoked only */
+	u64 age_ms; /* since the file was last changed; AGE_UNKNOWN if that is ahead, or for a script known as invoked
+		     */
 };
 
 #if defined(HAVE_PROGRAM_FILE) && defined(HAVE_ARGUMENTS)
@@ -30,8 +31,8 @@ static __always_inline struct sizes sizes_of(struct task_struct *task, struct li
 		.age_ms = AGE_UNKNOWN,
 	};
 
-	if (ctime)
-		sizes.age_ms = now > ctime ? (u64)(now - ctime) / NS_PER_MS : 0; /* the clock may have been set back */
+	if (ctime && !is_ahead(ctime, now))
+		sizes.age_ms = now > ctime ? (u64)(now - ctime) / NS_PER_MS : 0;
 	return sizes;
 }
 

@@ -34,7 +34,7 @@ enum key_flag {
 	KEY_WORLD_WRITABLE = 512,	   /* the file's directory is world-writable */
 	KEY_WORLD_WRITABLE_AS_ROOT = 1024, /* the same, and executed by root */
 	KEY_SETUID = 2048,		   /* setuid, or setgid and executable by its group */
-	KEY_FRESH = 4096,		   /* changed less than FRESH_SECONDS before the exec */
+	KEY_FRESH = 4096,		   /* changed less than FRESH_SECONDS before the exec, not after */
 	KEY_PRELOAD = 8192,		   /* LD_PRELOAD or LD_AUDIT is set */
 };
 #define FRESH_SECONDS 60

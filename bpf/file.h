@@ -72,6 +72,15 @@ static __always_inline s64 inode_ctime(struct inode *inode)
 #endif
 }
 
+/*
+ * True for a change time that no clock set as now has shown: the clock was ahead, or the filesystem is not honest. The
+ * exporter's idea of the time of boot may be a little behind. Differences of more than 292 years are ahead, too.
+ */
+static __always_inline bool is_ahead(s64 ctime, s64 now)
+{
+	return (s64)((u64)now - (u64)ctime) < -NS_PER_SECOND;
+}
+
 /* Fills in an identity but for its path_hash; adds KEY_UPPER_LAYER to the flags. */
 static __always_inline void identify(struct inode *inode, struct identity *id, u32 *flags)
 {

@@ -74,7 +74,7 @@ static __always_inline u32 trait_flags(struct task_struct *task, struct linux_bi
 	}
 	if (is_setuid(READ(bprm, file)))
 		flags |= KEY_SETUID;
-	if (ctime && now - ctime < FRESH_SECONDS * NS_PER_SECOND)
+	if (ctime && !is_ahead(ctime, now) && now - ctime < FRESH_SECONDS * NS_PER_SECOND)
 		flags |= KEY_FRESH;
 	if (COLLECT_PRELOAD && preloads(task, scratch->walk.string))
 		flags |= KEY_PRELOAD;

@@ -12,6 +12,7 @@ from exporter.events.decode import DecodeError, Decoder
 from exporter.events.labels import Labels
 from exporter.events.names import Names
 from exporter.events.traits import traits_of
+from exporter.host.clocks import boot_ns
 from exporter.metrics import definitions
 from exporter.metrics.family import AnyFamily, RowFamily
 from exporter.metrics.series import OTHER, Limit, Totals
@@ -26,7 +27,7 @@ FILLING = 3 / 4  # of the map
 class Clock(NamedTuple):
     """Time since boot, and since the epoch, in ns."""
 
-    boot_ns: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    boot_ns: Callable[[], int] = boot_ns
     wall_ns: Callable[[], int] = time.time_ns
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import psutil
 from exporter.compiler.ctypes_layout import u64_reader
 from exporter.escape import escape
 from exporter.events.labels import UNKNOWN, Labels
+from exporter.host.clocks import boot_ns
 from exporter.host.procfs import sees_all
 from exporter.probe.probe import Probe
 
@@ -64,7 +64,7 @@ def seed(put: Put, remove: Remove) -> dict[int, str]:
         log.warning("not in the host's PID namespace: running programs are unknown until they execute others")
         return {}
     programs: dict[str, int] = {}
-    first = FIRST + time.monotonic_ns()  # no process has used these numbers before
+    first = FIRST + boot_ns()  # no process has used these numbers before
     for _ in range(PASSES):
         if not sum(_put(process, programs, put, remove, first) for process in psutil.process_iter()):
             break

@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from exporter.events.decode import DecodeError, Decoder
 from exporter.events.event_fields import lacks_cgroup, not_asked, unavailable
 from exporter.events.event_json import as_json
 from exporter.events.flags import RecordOptions, add_record_flags
+from exporter.host.clocks import boot_time_ns
 from exporter.kernel import preflight
 from exporter.probe.flags import ProbeOptions
 from exporter.probe.program import LoadedProbe, ProbeSettings, load_tracer
@@ -102,13 +102,13 @@ def _records(tracer: LoadedProbe, options: TraceOptions, stopped: list[int]) -> 
     decoder = Decoder(tracer.layouts)
     not_recorded = not_asked(options.record.argv_bytes, options.record.env)
     missing = {**not_recorded, **unavailable(tracer.missing), **lacks_cgroup()}
-    boot_time = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     last = False
     while not last:
         tracer.wait(1.0)
         if stopped:
             tracer.detach()
             last = True
+        boot_time = boot_time_ns()
         for raw in tracer.introductions():
             try:
                 introduction = decoder.introduction(raw)

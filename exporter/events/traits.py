@@ -34,7 +34,7 @@ TRAITS: Mapping[str, str] = {
     "kernel_invoked": "the kernel started the program as a helper, for example for core dumps, modules or hotplug",
     "loader_direct": "an ELF loader was executed as a program; it can run files without the execute bit",
     "shell_socket_stdin": "standard input of a shell or shell script is a socket",
-    "fresh_binary": "the file was changed less than a minute before the execution",
+    "fresh_binary": "the file was changed in the minute before the execution; not if its change time is ahead",
     "preload": "LD_PRELOAD or LD_AUDIT is set; checked only with `--collector.preload`",
     "path_truncated": "the path has more components than the probe follows",
 }

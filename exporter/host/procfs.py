@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from exporter.host.clocks import namespace_offset_ns
+
 INIT_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 START_TIME = 19  # field 22 of /proc/<pid>/stat, counted from the state, which is field 3
@@ -70,4 +72,4 @@ def _same(directory_fd: int, process: Process) -> bool:
         started = int(read(directory_fd, "stat").rpartition(b")")[2].split()[START_TIME])
     except (OSError, IndexError, ValueError):
         return False
-    return not process.start_time or started == process.start_time // TICK_NS
+    return not process.start_time or started == (process.start_time + namespace_offset_ns()) // TICK_NS

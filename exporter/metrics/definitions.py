@@ -118,7 +118,7 @@ ENVIRONMENT_BYTES = _histogram(
 )
 BINARY_AGE = _histogram(
     "exec_binary_age_seconds",
-    "Time from the last change of a program's file (ctime) to its execution.",
+    "Time from the last change of a program's file (ctime) to its execution; without files whose ctime lies ahead.",
     "Was the file changed in the last seconds, hours, days or months?",
     (bound / MS_PER_SECOND for bound in bounds("binary_age")),
     format=FORMATS,

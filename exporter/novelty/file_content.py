@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from exporter.events.decode import Identity
 from exporter.host import procfs
+from exporter.host.clocks import boot_ns
 from exporter.host.openat2 import look_up
 from exporter.host.packages import Packages, PackageVerdict
 from exporter.host.procfs import Process
@@ -234,5 +235,5 @@ def _device(status: os.stat_result) -> tuple[int, int]:
 def _changed_since(status: os.stat_result, time_ns: int) -> bool:
     """Return true if the ctime is between a time, in ns since boot, and now. Later ctimes come from a set clock."""
     now = time.time_ns()
-    then = now - (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time_ns)
+    then = now - (boot_ns() - time_ns)
     return then + procfs.TICK_NS < status.st_ctime_ns <= now

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
@@ -15,6 +14,7 @@ from exporter.compiler.compile import not_loaded
 from exporter.compiler.ctypes_layout import layout
 from exporter.compiler.kernel_types import Feature
 from exporter.host.binfmt_misc import misc_interpreters
+from exporter.host.clocks import boot_time_ns
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_map import Map
 from exporter.kernel.map_reader import read_entries
@@ -229,5 +229,4 @@ class Probe:
             names.remove(name)
         for name in wanted - present:
             names.put(name, b"\1")
-        boot_time_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        self._maps["settings"].set(0, bytes(self.structs["settings"](boot_time_ns, len(wanted), 0)))
+        self._maps["settings"].set(0, bytes(self.structs["settings"](boot_time_ns(), len(wanted), 0)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from exporter.events.event_fields import lacks_cgroup, not_asked, unavailable
 from exporter.events.event_json import as_json
 from exporter.events.labels import Labels
 from exporter.host.capabilities import CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE
+from exporter.host.clocks import boot_time_ns
 from exporter.host.dpkg import Dpkg
 from exporter.host.packages import Packages
 from exporter.host.rpm import Rpm
@@ -88,8 +88,7 @@ class NoveltySetup:
         lacking = {**not_asked(argv_bytes, env), **unavailable(missing), **lacks_cgroup()}
 
         def convert(key: ExecKey, introduction: Introduction) -> dict[str, Any]:
-            boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-            return as_json(key, introduction, lacking, boot_time_ns=boot, env=env)
+            return as_json(key, introduction, lacking, boot_time_ns=boot_time_ns(), env=env)
 
         return convert
 

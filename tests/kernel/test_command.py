@@ -3,6 +3,8 @@
 import os
 import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,38 @@ def test_python_m_exporter_is_the_same_command():
     command = [Path(COMMAND[0]).parent / "python", "-m", "exporter", "--version"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     assert result.stdout.startswith("exec_exporter ")
+
+
+@pytest.mark.parametrize("seconds", [864_000, -8])
+def test_in_a_time_namespace_of_its_own(tmp_path, seconds):
+    """Its clock of the time since boot, and start times in /proc, are not those that the kernel stamps with."""
+    namespace = ["unshare", "--time", "--boottime", str(seconds)]
+    program, begun = static_elf(tmp_path / "static"), time.time()
+    with served(command=[*namespace, *COMMAND]) as service:
+        assert Path(f"/proc/{service.process.pid}/ns/time").readlink() != Path("/proc/self/ns/time").readlink()
+        execute(program)
+        seen = [
+            sample.value
+            for sample in samples(service.get())
+            if sample.name == "exec_trait_last_seen_timestamp_seconds" and sample.labels["path"] == str(program)
+        ]
+    assert len(seen) == 1  # it is fresh
+    assert begun - 1 < seen[0] < time.time() + 1
+
+
+def test_a_process_is_told_from_others_in_a_time_namespace():
+    with subprocess.Popen(["sleep", "60"]) as process:
+        started = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
+        program = (
+            "from exporter.host.procfs import Process, TICK_NS, directory\n"
+            f"for started in ({started}, {started + 1}):\n"
+            f"    with directory(Process({process.pid}, started * TICK_NS)) as found: print(found is not None)"
+        )
+        found = subprocess.run(
+            ["unshare", "--time", "--boottime", "864000", sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        process.kill()
+    assert found.stdout.split() == ["True", "False"]

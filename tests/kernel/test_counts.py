@@ -179,6 +179,15 @@ def test_the_histogram_of_ages(exporter, tmp_path):
     assert then[float("inf")] - first[float("inf")] == PRIME
 
 
+def test_a_change_time_that_is_ahead_of_the_clock_is_no_age(exporter, tmp_path):
+    program = static_elf(tmp_path / "program")
+    with exporter.clock_set(-3600):
+        before, after = while_nobody_else_executes(exporter, lambda: execute(program, PRIME), PRIME)
+    assert grown(before, after, "exec_arguments_count", format="elf_static") == PRIME
+    assert grown(before, after, "exec_binary_age_seconds_count", format="elf_static") == 0
+    assert grown(before, after, "exec_binary_age_seconds_sum", format="elf_static") == 0
+
+
 @pytest.mark.native
 def test_what_binfmt_misc_starts_has_a_format_of_its_own(tmp_path):
     interpreter, program = static_elf(tmp_path / "interpreter"), tmp_path / "program"

@@ -44,6 +44,17 @@ def test_a_program_that_was_just_made(exporter, tmp_path):
     assert traits(exporter, lambda: execute(static_elf(tmp_path / "static"), PRIME)) == FRESH
 
 
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(-0.5, FRESH), (-5, {}), (-3600, {}), (-(10**8), {}), (5, FRESH), (90, {})],
+    ids="{}s".format,
+)
+def test_a_program_whose_change_time_is_ahead_of_the_clock(exporter, tmp_path, seconds, expected):
+    program = static_elf(tmp_path / "static")
+    with exporter.clock_set(seconds):
+        assert traits(exporter, lambda: execute(program, PRIME)) == expected
+
+
 def test_where_it_was_seen_last(exporter, tmp_path):
     program, begun = static_elf(tmp_path / "static"), time.time()
     execute(program, PRIME)
