@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prometheus_client import generate_latest
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
@@ -23,25 +22,15 @@ EXACT = 1_000_000  # generate_latest writes larger integers with an exponent
 
 @dataclass(frozen=True)
 class Format:
-    """A text format: content type, encoder and final line."""
+    """A text format: encoder and final line."""
 
-    content_type: str
     encode: Callable[[Collector], bytes]
     end: str = ""
 
 
-TEXT = Format("text/plain; version=0.0.4; charset=utf-8", generate_latest)
-OPENMETRICS = Format(openmetrics.CONTENT_TYPE_LATEST, openmetrics.generate_latest, "# EOF\n")
+TEXT = Format(generate_latest)
+OPENMETRICS = Format(openmetrics.generate_latest, "# EOF\n")
 FORMATS = (TEXT, OPENMETRICS)
-
-
-def negotiate(accept: str) -> Format:
-    """Return the format for an Accept header, as prometheus_client chooses; TEXT if the header is malformed."""
-    try:
-        _, content_type = choose_encoder(accept)
-    except (TypeError, ValueError):  # a version that is not a number
-        return TEXT
-    return OPENMETRICS if content_type.startswith("application/openmetrics-text") else TEXT
 
 
 class _Families(Collector):

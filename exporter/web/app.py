@@ -9,28 +9,32 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from prometheus_client.exposition import gzip_accepted
-
 from exporter import __version__
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.render import negotiate
+from exporter.web import request_target
 from exporter.web.auth import Passwords, TooManyPasswords
 from exporter.web.config import WebConfig
 from exporter.web.config_reloader import WebFile
+from exporter.web.negotiation import media_type, prefers_gzip
 from exporter.web.rate_limit import RateLimit
 from exporter.web.tls import allowed
 
 log = logging.getLogger(__name__)
 
 PLAIN = "text/plain; charset=utf-8"
+ALLOW = {"Allow": "GET, HEAD"}
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request. Names of `headers` are in lower case; `certificate` returns the client's, as getpeercert() does."""
+    """A request. Names of `headers` are in lower case; `certificate` returns the client's, as getpeercert() does.
+
+    `path` is empty if the request target is malformed.
+    """
 
     method: str
     path: str
+    query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     certificate: Callable[[], Mapping[str, Any] | None] = lambda: None
 
@@ -125,25 +129,37 @@ class App:
                 return _text(HTTPStatus.UNAUTHORIZED, "Unauthorized.", {"WWW-Authenticate": "Basic"})
         page = self._pages.get(request.path)
         if page is None:
-            return _text(HTTPStatus.NOT_FOUND, f"Not found. Metrics are at {self._telemetry_path}")
+            return self._no_page(request)
         if request.method not in ("GET", "HEAD"):
-            return _text(HTTPStatus.METHOD_NOT_ALLOWED, "GET only.", {"Allow": "GET, HEAD"})
+            return _text(HTTPStatus.METHOD_NOT_ALLOWED, "GET only.", ALLOW)
         response = await page(request)
         self._failing.discard(request.path)
         return response
+
+    def _no_page(self, request: Request) -> Response:
+        """Answer like Go's net/http: redirect from repeated slashes, accept OPTIONS *, and refuse the rest."""
+        single = request_target.with_single_slashes(request.path)
+        if single in self._pages:
+            location = request_target.relative(request.path, single, request.query)
+            return _text(HTTPStatus.MOVED_PERMANENTLY, "Repeated slashes.", {"Location": location})
+        if request.path == request_target.SERVER and request.method == "OPTIONS":
+            return Response(HTTPStatus.OK, b"", ALLOW)
+        if not request.path.startswith("/"):
+            return _text(HTTPStatus.BAD_REQUEST, "Malformed request target.")
+        return _text(HTTPStatus.NOT_FOUND, "Not found.")
 
     async def _metrics(self, request: Request) -> Response:
         if self._max_requests and self._scrapes >= self._max_requests:
             reached = f"Limit of concurrent requests reached ({self._max_requests}), try again later."
             return _text(HTTPStatus.SERVICE_UNAVAILABLE, reached, {"Retry-After": "1"})
-        text_format = negotiate(request.headers.get("accept", ""))
-        compressed = gzip_accepted(request.headers.get("accept-encoding", ""))
+        text_format, content_type = media_type(request.headers.get("accept", ""))
+        compressed = prefers_gzip(request.headers.get("accept-encoding", ""))
         self._scrapes += 1
         try:
             body = await self._exposition.body(text_format, compressed)
         finally:
             self._scrapes -= 1
-        headers = {"Content-Type": text_format.content_type, "Vary": "Accept, Accept-Encoding"}
+        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         return Response(HTTPStatus.OK, body, {**headers, "Content-Encoding": "gzip"} if compressed else headers)
 
     async def _landing(self, _: Request) -> Response:
@@ -153,8 +169,8 @@ class App:
             "<h1>exec_exporter</h1><p>Prometheus exporter for program executions.</p>"
             f"<p>Version {html.escape(__version__)}</p>"
             f"<p>Probe: {html.escape(unready) if unready else 'attached, last reading succeeded'}</p>"
-            f'<ul><li><a href="{html.escape(self._telemetry_path, quote=True)}">Metrics</a></li>'
-            '<li><a href="/-/healthy">Healthy</a></li><li><a href="/-/ready">Ready</a></li></ul></body></html>\n'
+            f'<ul><li><a href="{request_target.relative("/", self._telemetry_path)}">Metrics</a></li>'
+            '<li><a href="./-/healthy">Healthy</a></li><li><a href="./-/ready">Ready</a></li></ul></body></html>\n'
         )
         return Response(HTTPStatus.OK, page.encode(), {"Content-Type": "text/html; charset=utf-8"})
 

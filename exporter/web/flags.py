@@ -20,7 +20,8 @@ class WebOptions:
 
     listen_addresses: tuple[str, ...] = flag(
         "--web.listen-address",
-        "address to listen on: :PORT for every IPv4 and IPv6 address, HOST:PORT or [IPV6]:PORT; may be repeated"
+        "address to listen on: :PORT or [::]:PORT for every IPv4 and IPv6 address, 0.0.0.0:PORT for every IPv4 address,"
+        " HOST:PORT or [IPV6]:PORT; may be repeated"
         f" (default {DEFAULT_ADDRESS})",
         (DEFAULT_ADDRESS,),
         action="append",
@@ -62,7 +63,12 @@ class WebOptions:
             given = f"{origins['web.systemd-socket']} and {origin}"
             raise ExporterError(f"{given} are both given", "give one of them", status=USAGE)
         path = self.telemetry_path
-        if not path.startswith("/") or path == "/" or path.startswith("/-/") or "?" in path or "#" in path:
+        if (
+            not path.startswith("/")
+            or path == "/"
+            or path.startswith("/-/")
+            or any(part in path for part in ("//", "?", "#"))
+        ):
             raise ExporterError(
                 f"{origins['web.telemetry-path']}={path} is not a path", "give one such as /metrics", status=USAGE
             )

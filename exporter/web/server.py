@@ -20,6 +20,7 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate, HTTPServerRequest, ResponseStartLine
 from tornado.iostream import IOStream, StreamClosedError
 
+from exporter.web import request_target
 from exporter.web.app import Request, Response
 from exporter.web.config_reloader import ReloadingContext, WebFile
 
@@ -116,7 +117,7 @@ class Server:
         response = await self._respond(
             Request(
                 request.method or "",
-                request.path,
+                *request_target.parse(request.uri or ""),
                 {name.lower(): value for name, value in request.headers.items()},
                 lambda: request.get_ssl_certificate() or None,  # type: ignore[arg-type, return-value]
             )

@@ -24,21 +24,28 @@ def parse_address(text: str, origin: str = "--web.listen-address") -> tuple[str,
 def listen(addresses: tuple[str, ...]) -> list[socket.socket]:
     """Open a listening socket per address. Raise ExporterError for the first that fails, and leave none open."""
     with contextlib.ExitStack() as opened:
-        sockets = [opened.enter_context(_listen(address)) for address in addresses]
+        sockets = [opened.enter_context(_listen(address, addresses)) for address in addresses]
         opened.pop_all()
     return sockets
 
 
-def _listen(address: str) -> socket.socket:
+def _listen(address: str, addresses: tuple[str, ...]) -> socket.socket:
+    """Open a listening socket; [::] accepts IPv4 too, like in Go, unless 0.0.0.0 is given as well.
+
+    Raise ExporterError.
+    """
     host, port = parse_address(address)
+    both = socket.has_dualstack_ipv6()
     try:
-        if not host and socket.has_dualstack_ipv6():
-            return socket.create_server(("", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True)
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        unspecified = "::" if both else None
+        found = socket.getaddrinfo(host or unspecified, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)  # prefer IPv4, like Go
-        return socket.create_server(where, family=family, backlog=BACKLOG)  # with the scope of an IPv6 address
+        dual = both and where[0] == "::" and f"0.0.0.0:{port}" not in addresses
+        # bound to `where`, which has the scope of an IPv6 address
+        return socket.create_server(where, family=family, backlog=BACKLOG, dualstack_ipv6=dual)
     except (OSError, UnicodeError) as error:  # UnicodeError: not a host name
-        why = getattr(error, "strerror", None) or "not a host name"
+        number = getattr(error, "errno", None) or 0  # that of a host name that is not found is negative
+        why = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or "not a host name"
         raise ExporterError(f"cannot listen on {address} ({why})", "choose another --web.listen-address") from error
 
 

@@ -8,7 +8,7 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.metrics import definitions
 from exporter.metrics.family import HistogramRows, RowFamily
-from exporter.metrics.render import FORMATS, OPENMETRICS, TEXT, Renderer, negotiate
+from exporter.metrics.render import FORMATS, OPENMETRICS, TEXT, Renderer
 
 REFERENCE = {TEXT: generate_latest, OPENMETRICS: generate_openmetrics}
 LABEL_SETS = st.tuples(st.text(max_size=8), st.text(max_size=8), st.sampled_from(["file", "pipe"]))
@@ -75,31 +75,3 @@ def test_the_cached_text_of_removed_series_is_dropped(text_format):
     renderer.render([table({(str(n), "", "file"): 1 for n in range(1000)})])
     renderer.render([table({("1", "", "file"): 2})])
     assert sum(map(len, renderer._prefixes.values())) == 1
-
-
-@pytest.mark.parametrize(
-    ("accept", "text_format"),
-    [
-        ("", TEXT),
-        ("*/*", TEXT),
-        ("text/plain;version=0.0.4", TEXT),
-        ("text/plain; version=1.0.0; escaping=allow-utf-8", TEXT),
-        ("application/openmetrics-text; version=1.0.0; charset=utf-8", OPENMETRICS),
-        # Prometheus 2.42 and 3.0
-        (
-            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
-            "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-            OPENMETRICS,
-        ),
-        (
-            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
-            "text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
-            OPENMETRICS,
-        ),
-        ("application/openmetrics-text; version=x.y", TEXT),
-        ("application/openmetrics-text; version=", OPENMETRICS),
-        (";;;===,,", TEXT),
-    ],
-)
-def test_the_format_is_negotiated(accept, text_format):
-    assert negotiate(accept) is text_format

@@ -23,6 +23,7 @@ def test_the_defaults_are_those_of_the_design():
         (["--web.listen-address=:70000"], "not an address"),
         (["--web.telemetry-path=metrics"], "not a path"),
         (["--web.telemetry-path=/-/ready"], "not a path"),
+        (["--web.telemetry-path=//a"], "not a path"),
         (["--web.listen-address=:1", "--web.listen-address=nonsense"], "nonsense is not an address"),
         (["--web.listen-address=:1", "--web.systemd-socket"], "both given"),
         (["--web.max-requests=-1"], "not a number from 0 to"),

@@ -1,5 +1,8 @@
 import gzip
+import re
 import threading
+from html.parser import HTMLParser
+from urllib.parse import urljoin
 
 import pytest
 
@@ -30,8 +33,78 @@ def test_openmetrics_and_gzip_are_served_if_accepted(served):
 def test_the_landing_page_links_to_the_metrics(served):
     status, _, body = served.ask("/")
     assert status == 200
-    for words in (b"exec_exporter", b"Version 0.", b"attached", b'href="/metrics"', b'href="/-/healthy"'):
+    for words in (b"exec_exporter", b"Version 0.", b"attached"):
         assert words in body
+
+
+class Links(HTMLParser):
+    """Resolve the links of a page as a browser does, from the address at which a proxy serves it."""
+
+    def __init__(self, address, page):
+        super().__init__()
+        self.address, self.found = address, []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.found += [urljoin(self.address, link) for name, link in attributes if name in ("href", "src", "action")]
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/a/b c", "/a:b", '/"><b>', "/é"])
+def test_links_stay_below_the_prefix_of_a_reverse_proxy(path):
+    proxy = "http://proxy.example/exporters/exec"
+    with serving(telemetry_path=path) as served:
+        links = Links(f"{proxy}/", served.ask("/")[2].decode()).found
+        assert len(links) == 3
+        for link in links:
+            assert link.startswith(f"{proxy}/")
+            assert served.ask(link.removeprefix(proxy))[0] == 200
+        for missing in ("/nothing", "/metrics/x/y"):
+            status, headers, body = served.ask(missing)
+            assert (status, body, headers["Location"]) == (404, b"Not found.\n", None)
+
+
+@pytest.mark.parametrize(
+    "path", ["//metrics", "///metrics", "//-//healthy", "/-//ready", "//metrics?collect[]=forks&a=%20"]
+)
+def test_repeated_slashes_are_redirected_below_the_prefix_of_a_reverse_proxy(served, path):
+    prefix = "http://proxy.example/exporters/exec"
+    status, headers, _ = served.ask(path)
+    assert status == 301
+    # urljoin merges repeated slashes; a browser does not
+    location = urljoin(prefix + re.sub("/(?=/)", "/empty", path), headers["Location"])
+    assert location == prefix + re.sub("/{2,}", "/", path)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [
+        ("GET", "http://127.0.0.1:10042/metrics", 200),
+        ("HEAD", "HTTPS://user@another.example/metrics?x=y", 200),
+        ("GET", "http://127.0.0.1:10042", 200),
+        ("GET", "http://127.0.0.1:10042?x=y", 200),
+        ("GET", "http://127.0.0.1:10042/nothing", 404),
+        ("GET", "/%6Detrics", 200),
+        ("GET", "/metrics?", 200),
+        ("GET", "/metrics/", 404),
+        ("GET", "/metrics%zz", 400),
+        ("GET", "/m%C3%A9trics", 404),
+        ("GET", "/m\xc3\xa9trics", 404),
+        ("GET", "/metrics#x", 404),
+        ("GET", "metrics", 400),
+        ("GET", "*", 400),
+        ("OPTIONS", "*", 200),
+        ("OPTIONS", "/metrics", 405),
+        ("get", "/metrics", 405),
+        ("CONNECT", "127.0.0.1:10042", 400),
+    ],
+)
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
+def test_request_targets_of_every_form_are_answered(served, method, target, status, version):
+    with served.connect() as client:
+        client.sendall(f"{method} {target} {version}\r\nHost: x\r\nConnection: close\r\n\r\n".encode("latin-1"))
+        answer = client.makefile("rb").read()
+    assert int(answer.split()[1]) == status
+    assert (b"\r\nAllow: GET, HEAD\r\n" in answer) == (method == "OPTIONS" or status == 405)
 
 
 def test_health_and_readiness():

@@ -1,3 +1,5 @@
+import errno
+import os
 import socket
 from pathlib import Path
 
@@ -16,6 +18,64 @@ def test_every_address_is_listened_on():
     finally:
         for one in sockets:
             one.close()
+
+
+def answering(addresses):
+    """Return which of 127.0.0.1 and ::1 can connect to a port if all `addresses`, with that port, are listened on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    sockets = listen(tuple(f"{address}:{port}" for address in addresses))
+    try:
+        return {host for host in ("127.0.0.1", "::1") if connects(host, port)}
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def connects(host, port):
+    try:
+        socket.create_connection((host, port), timeout=10).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("addresses", "hosts"),
+    [
+        ([""], {"127.0.0.1", "::1"}),
+        (["[::]"], {"127.0.0.1", "::1"}),
+        (["[0::0]"], {"127.0.0.1", "::1"}),
+        (["0.0.0.0"], {"127.0.0.1"}),
+        (["[::1]"], {"::1"}),
+        (["[::]", "0.0.0.0"], {"127.0.0.1", "::1"}),
+        (["0.0.0.0", "[::]"], {"127.0.0.1", "::1"}),
+    ],
+)
+def test_unspecified_addresses_are_of_both_families(addresses, hosts):
+    assert answering(addresses) == hosts
+
+
+def test_a_second_socket_for_ipv4_is_refused():
+    with pytest.raises(ExporterError, match=r"cannot listen on 127\.0\.0\.1:\d+ \(Address already in use\)"):
+        answering(["[::]", "127.0.0.1"])
+
+
+def test_without_ipv6_the_port_is_served_on_ipv4(monkeypatch):
+    """The answer of the kernel with ipv6.disable=1, or under RestrictAddressFamilies=AF_INET."""
+    original = socket.socket.__init__
+
+    def without_ipv6(self, family=-1, *arguments, **options):
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+        original(self, family, *arguments, **options)
+
+    monkeypatch.setattr(socket.socket, "__init__", without_ipv6)
+    assert answering([""]) == {"127.0.0.1"}
+    with pytest.raises(
+        ExporterError, match=r"cannot listen on \[::\]:\d+ \(Address family not supported by protocol\)"
+    ):
+        answering(["[::]"])
 
 
 def test_an_impossible_host_name_is_refused():
