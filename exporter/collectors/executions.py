@@ -116,7 +116,8 @@ class Executions:
         if added:
             if entry.executions > 1:
                 self._names.mark_used(key)
-            self._renamable |= not entry.introduced or self._names.named(key) is None
+            names = self._names
+            self._renamable |= not entry.introduced or names.named(key) is None or key in names.unsaved
             now = self.now()
             self.totals.add(meaning.shown, (added,), now)
             self.traits.add(meaning.traits, meaning.shown, added, self._clock.wall_ns() - now + entry.last)
@@ -136,7 +137,7 @@ class Executions:
     def must_save(self) -> bool:
         """True if the next process could not derive from the maps what is to be shown now.
 
-        There are new or expired series, or counts under labels that may still change.
+        There are new or expired series, or counts under labels that may still change or that nobody else has.
         """
         return self._renamable or self.totals.changed_rows
 
@@ -146,6 +147,7 @@ class Executions:
         renamed = {self._entries[key].program for key in self._names.renamed() if key in self._entries}
         renamed |= self._new | {program for program, key in changed if key is None}
         self._new = set()
+        self._names.unsaved -= self._entries.keys()
         self._renamable = self.totals.changed_rows = False
         return {
             "map": [("execs", self._probe.map_id("execs"))],

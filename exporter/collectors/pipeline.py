@@ -27,6 +27,7 @@ from exporter.probe.probe import Probe
 from exporter.probe.record_queue import RecordQueue
 
 CHECKPOINT, NOVELTY = "checkpoint", "novelty"  # readers of the queue
+BACKLOG_BYTES = 64 << 20  # of records that wait to be named; further ones stay in the ring buffer
 
 
 class Pipeline:
@@ -53,10 +54,13 @@ class Pipeline:
         self._probe, self.queue, self._checkpoint = probe, queue, checkpoint
         self.decoder = Decoder(probe.layouts)
         self._lock, self._ring_lock = threading.Lock(), threading.Lock()
-        inherited = queue.read(0, RecordQueue.PARTS) if queue else ()
-        self._unnamed: deque[tuple[int | None, bytes]] = deque(inherited)  # records and their numbers in the queue
+        self._unnamed: deque[tuple[int | None, bytes]] = deque()  # records and their numbers in the queue
+        self._received_bytes = self._named_bytes = 0  # of records; each is written with one of the locks
+        self._unsaved = False  # the last save has failed
         self._named = self._accounted = self._saved = 0  # numbers of records: named; in the maps as read; saved
         self._names = Names(self.decoder, track_used=bool(queue and NOVELTY in queue.readers))
+        for number, record in queue.records() if queue else ():
+            self._name_one(number, record)
         self._idle_ns = int(options.idle_seconds * NS_PER_SECOND)
         limit = Limit(options.limit)
         self._executions = Executions(probe, self._names, self.decoder, limit, options.path_rules.apply, clock)
@@ -90,17 +94,24 @@ class Pipeline:
 
     def _empty_ring(self) -> None:
         with self._ring_lock:
+            if self._received_bytes - self._named_bytes > BACKLOG_BYTES:
+                return
             for record in self._probe.introductions():
                 self._unnamed.append((self.queue.add(record) if self.queue else None, record))
+                self._received_bytes += len(record)
 
     def _name(self) -> None:
         while self._unnamed:
             number, record = self._unnamed.popleft()
-            key = self._names.add(record)
-            if number:
-                self._named = number
-            elif key:
-                self._names.mark_used(key)  # novelty does not get the record: it looks at the key
+            self._name_one(number, record)
+            self._named_bytes += len(record)
+
+    def _name_one(self, number: int | None, record: bytes) -> None:
+        key = self._names.add(record)
+        if number:
+            self._named = number
+        elif key and self.queue:
+            self._names.mark_refused(key)
 
     # The maps
 
@@ -116,6 +127,7 @@ class Pipeline:
             self._processes.add(exits, self._executions.now())
 
     def _update_executions(self) -> None:
+        self._name()
         named, entries = self._named, self._executions.read()
         self._empty_ring()
         self._name()
@@ -128,7 +140,9 @@ class Pipeline:
         """Save what has changed; without a checkpoint, only forget that it has."""
         if self._checkpoint is None:
             self._changed_parts(whole=False)
-        elif self._checkpoint.save(self._changes):
+            return
+        self._unsaved = not self._checkpoint.save(self._changes)
+        if not self._unsaved:
             self._saved = self._accounted
 
     def _changes(self, whole: bool) -> Mapping[str, Changes]:
@@ -198,7 +212,7 @@ class Pipeline:
             if processes:
                 processes.evict(exits, now)
                 processes.expire(idle_since, needed)
-            if keys or exits:
+            if keys or exits or self._unsaved:
                 self._save()
             self._save_if_needed()
 

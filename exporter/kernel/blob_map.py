@@ -1,7 +1,7 @@
 """Byte strings of any length in a BPF map, by number. Pinned, they outlive the process that wrote them.
 
 A string is stored in parts. The first part makes it valid; it is written last and removed first, so a process that is
-killed leaves a whole string or none.
+killed leaves a whole string or none, and parts that `recover` removes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from exporter.kernel.map_reader import read_entries
 KEY = struct.Struct("=QII")  # number, part, padding
 HEADER = struct.Struct("=II")  # starts the first part: length of the string in bytes, and its CRC-32
 VALUE_BYTES = 3968  # an entry, with the kernel's overhead, fits into a page
+CHUNK = 64  # entries read at once
 
 
 class BlobMap:
@@ -52,19 +53,21 @@ class BlobMap:
         first = self.map.get(KEY.pack(number, 0, 0))
         if first is None:
             return
-        length, _ = HEADER.unpack_from(first)
-        for part in range(-(-(HEADER.size + length) // VALUE_BYTES)):
+        for part in range(min(_parts(first), self.map.max_entries)):
             self.map.remove(KEY.pack(number, part, 0))
 
-    def clear(self) -> None:
-        """Remove all strings, and the parts of unfinished ones. Raise OSError."""
-        for key in [key for key, _ in read_entries(self.map)]:
-            self.map.remove(key)
-
-    def numbers(self) -> list[int]:
-        """Return the numbers of all strings, ascending. Raise OSError."""
-        keys = (KEY.unpack(key) for key, _ in read_entries(self.map))
-        return sorted(number for number, part, _ in keys if part == 0)
+    def recover(self) -> list[int]:
+        """Remove parts that belong to no string; return the numbers of all strings, ascending. Raise OSError."""
+        keys, parts = [], {}
+        for key, value in read_entries(self.map, CHUNK):
+            number, part, _ = KEY.unpack(key)
+            keys.append((number, part, key))
+            if part == 0:
+                parts[number] = _parts(value)
+        for number, part, key in keys:
+            if part >= parts.get(number, 0):
+                self.map.remove(key)
+        return sorted(parts)
 
     def get(self, number: int) -> bytes | None:
         """Return a string; None if there is none with that number, or it is damaged. Raise OSError."""
@@ -72,16 +75,23 @@ class BlobMap:
         if whole is None:
             return None
         length, checksum = HEADER.unpack_from(whole)
-        for part in range(1, -(-(HEADER.size + length) // VALUE_BYTES)):
-            whole += self.map.get(KEY.pack(number, part, 0)) or b""
+        if _parts(whole) > self.map.max_entries:
+            return None
+        whole += b"".join(self.map.get(KEY.pack(number, part, 0)) or b"" for part in range(1, _parts(whole)))
         data = whole[HEADER.size : HEADER.size + length]
         return data if len(data) == length and zlib.crc32(data) == checksum else None
 
     def read(self) -> dict[int, bytes]:
-        """Return all strings by number, ascending, without damaged ones. Raise OSError."""
-        found = {number: self.get(number) for number in self.numbers()}
+        """Recover; return all strings by number, ascending, without damaged ones. Raise OSError."""
+        found = {number: self.get(number) for number in self.recover()}
         return {number: data for number, data in found.items() if data is not None}
 
     def close(self) -> None:
         """Close the map."""
         os.close(self.map.fd)
+
+
+def _parts(first: bytes) -> int:
+    """Return how many parts a string has, by its first part."""
+    length, _ = HEADER.unpack_from(first)
+    return -(-(HEADER.size + int(length)) // VALUE_BYTES)

@@ -70,8 +70,8 @@ class Checkpoint:
         Return False if it could not be written: the next save writes a snapshot.
         """
         whole = self._whole or self._changed_parts > max(self._whole_parts, LEAST_PARTS)
-        text = json.dumps({"whole": whole, "parts": changed(whole)}, separators=(",", ":"))
         self._whole = True  # until it is written
+        text = json.dumps({"whole": whole, "parts": changed(whole)}, separators=(",", ":"))
         try:
             parts = self._blobs.put(self._next, zlib.compress(text.encode("ascii"), LEVEL))
             self._next += 1

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 256
 DELAYED = 8192  # most files on the delay line
+AGAIN = 8192  # keys to look at again, until no further ones are asked for
 SETTLE_SECONDS = 0.5  # a program that deletes itself does so soon
 COMMIT_SECONDS = 0.25  # files that are due within this time are committed together
 TICK_SECONDS = 1.0
@@ -154,7 +155,8 @@ class Detector:
             except DecodeError as error:  # counted where keys get their names
                 log.debug("record %d: %s", number, error)
             else:
-                if not self._look(catalogue, introduction.key, introduction, number):
+                looked = self._look(catalogue, introduction.key, introduction, number)
+                if not looked and len(self._again) < AGAIN:  # else when it is executed again
                     self._again.add(introduction.key)
             self.taken = number
 
@@ -268,7 +270,7 @@ class Detector:
             self.begin(catalogue)
         was_learning = self._baseline.learning.active
         self._baseline.tick(catalogue)
-        if self._is_time(RECHECK_SECONDS):
+        if len(self._again) < AGAIN and self._is_time(RECHECK_SECONDS):
             self._again |= self._introductions.take_used()
             self._outdated, self._evicted = self._outdated or self._evicted, False
         if self._accepted.reload() or catalogue.version != self._version or self._open.expired or self._outdated:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection
+from bisect import bisect_right
+from collections.abc import Collection, Iterator
 
 from exporter.kernel.blob_map import BlobMap
 
@@ -15,24 +16,23 @@ class RecordQueue:
     """Records in the order in which they left the ring buffer, numbered from 1.
 
     One thread adds; each of the `readers` may read, wait and acknowledge in a thread of its own. If the map is pinned,
-    the next process inherits what not all readers have acknowledged, and the numbers continue. `refused` counts the
-    records for which there was no room.
+    the next process inherits what not all readers have acknowledged, and the numbers continue, behind gaps where a
+    record is missing. `refused` counts the records for which there was no room.
     """
 
     PARTS = 16384  # most records take one
 
     def __init__(self, blobs: BlobMap, readers: Collection[str]) -> None:
-        inherited = blobs.numbers()
         self._blobs = blobs
-        self._last = inherited[-1] if inherited else 0
-        self._removed = inherited[0] - 1 if inherited else 0
-        self._acknowledged = dict.fromkeys(readers, self._removed)
+        self._numbers = blobs.recover()  # of the records in the queue, ascending
+        self._last = self._numbers[-1] if self._numbers else 0
+        self._acknowledged = dict.fromkeys(readers, self._numbers[0] - 1 if self._numbers else 0)
         self._changed = threading.Condition()
         self._failing = self._closed = self._interrupted = False
         self.refused = 0
 
     def add(self, record: bytes) -> int | None:
-        """Add a record and return its number; None if there is no room, which is logged once until there is again."""
+        """Add a record and return its number; None if there is no room, which is logged once until it is empty."""
         number = self._last + 1
         try:
             self._blobs.put(number, record)
@@ -42,8 +42,8 @@ class RecordQueue:
             self._failing = True
             self.refused += 1
             return None
-        self._failing = False
         with self._changed:
+            self._numbers.append(number)
             self._last = number
             self._changed.notify_all()
         return number
@@ -58,12 +58,17 @@ class RecordQueue:
 
         Damaged records are empty. A queue that is closed has none.
         """
-        found: list[tuple[int, bytes]] = []
-        number = max(after, self._removed)
-        while number < self._last and len(found) < count and not self._closed:
-            number += 1
-            found.append((number, self._blobs.get(number) or b""))
-        return found
+        with self._changed:
+            first = bisect_right(self._numbers, after)
+            numbers = self._numbers[first : first + count]
+        return [(number, self._blobs.get(number) or b"") for number in numbers if not self._closed]
+
+    def records(self) -> Iterator[tuple[int, bytes]]:
+        """Yield all records and their numbers, ascending; one at a time is in memory. Raise OSError."""
+        after = 0
+        while found := self.read(after, 1):
+            yield found[0]
+            after = found[0][0]
 
     def wait(self, after: int, timeout_seconds: float) -> bool:
         """Wait for a record with a greater number than `after`; return False if time is over or the waits are ended."""
@@ -78,15 +83,16 @@ class RecordQueue:
         """
         with self._changed:
             self._acknowledged[reader] = max(self._acknowledged[reader], min(number, self._last))
-            first, self._removed = self._removed + 1, min(self._acknowledged.values())
-            done = range(first, self._removed + 1)
+            count = bisect_right(self._numbers, min(self._acknowledged.values()))
+            done, self._numbers = self._numbers[:count], self._numbers[count:]
+            self._failing = self._failing and bool(self._numbers)
         for each in done:
             self._blobs.remove(each)
 
     @property
     def pending(self) -> int:
         """Number of records in the queue."""
-        return self._last - self._removed
+        return len(self._numbers)
 
     def interrupt(self) -> None:
         """End all waits, also later ones."""

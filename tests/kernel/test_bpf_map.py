@@ -109,13 +109,30 @@ def test_strings_of_any_length(blobs):
     blobs.remove(9)
     blobs.remove(9)
     assert blobs.read() == {7: b"", 3: b"x"}
-    blobs.clear()
-    assert not list(read_entries(blobs.map))
+
+
+def test_parts_that_belong_to_no_string_are_removed(blobs):
+    for number, data in {2: b"whole", 5: bytes(2 * VALUE_BYTES)}.items():
+        blobs.put(number, data)
+    blobs.map.remove(KEY.pack(5, 0, 0))  # killed while the string is removed, or before its first part is written
+    blobs.map.put(KEY.pack(2, 1, 0), b"part of a longer string whose number was used again")
+    assert blobs.recover() == [2]
+    assert [KEY.unpack(key)[:2] for key, _ in read_entries(blobs.map)] == [(2, 0)]
+    assert blobs.read() == {2: b"whole"}
 
 
 def test_a_string_that_does_not_fit_leaves_nothing(blobs):
     with pytest.raises(OSError, match="Argument list too long"):
         blobs.put(1, bytes(5 * VALUE_BYTES))
+    assert not list(read_entries(blobs.map))
+
+
+def test_a_string_that_claims_more_parts_than_the_map_has_is_not_read_and_can_be_removed(blobs):
+    blobs.put(1, b"x")
+    blobs.map.put(KEY.pack(1, 0, 0), b"\xff" * VALUE_BYTES)
+    assert blobs.recover() == [1]
+    assert blobs.get(1) is None
+    blobs.remove(1)
     assert not list(read_entries(blobs.map))
 
 

@@ -37,6 +37,8 @@ class Blobs(dict):
     def numbers(self):
         return sorted(self)
 
+    recover = numbers
+
     def read(self):
         return dict(sorted(self.items()))
 

@@ -12,6 +12,7 @@ from exporter.metrics.checkpoint import Checkpoint
 from exporter.probe.record_queue import RecordQueue
 from tests.repetition import repetitions
 from tests.unit.blobs import Blobs, KilledError
+from tests.unit.layouts import key
 from tests.unit.maps import SECOND, Maps, family, pipeline_of
 
 ALL = 1 << 60  # an acknowledgement goes no further than the last record
@@ -174,6 +175,71 @@ def test_a_checkpoint_that_cannot_be_written_keeps_the_records():
     assert host.records.numbers() == [1]
     host.start()
     assert host.paths() == {"/program-1": 1}
+
+
+def test_the_name_of_a_record_that_the_queue_refuses_is_saved_before_it_is_shown():
+    host = Host()
+    host.maps.execute(1, 5, path="same")
+    host.scrape()
+    host.records.full = True
+    host.maps.execute(2, 3, path="same")
+    assert host.paths() == {"/same": 8}
+    host.start()
+    assert host.paths() == {"/same": 8}
+
+
+def test_the_name_of_a_refused_record_whose_key_was_read_later_is_saved_too():
+    host = Host()
+    host.maps.execute(1, 5, path="same")
+    host.scrape()
+    host.records.full = True
+    late, host.maps.records = Maps(), []
+    late.execute(2, path="same")
+    host.maps.records = late.records  # its key is not in the map as it is read
+    host.scrape()
+    host.maps.execute(2, 3, introduce=False)
+    host.maps.maps["execs"][key(file=2)].introduced = 1
+    assert host.paths() == {"/same": 8}
+    host.start()
+    assert host.paths() == {"/same": 8}
+
+
+def test_a_save_that_fails_is_tried_again_by_the_next_eviction():
+    host = Host()
+    host.maps.execute(1, 5)
+    host.blobs.full = True
+    host.scrape()
+    host.records.clear()  # nobody else has the name
+    host.blobs.full = False
+    host.pipeline.evict()
+    host.start()
+    assert host.paths() == {"/program-1": 5}
+
+
+def test_no_record_that_was_inherited_stays_in_memory():
+    host = Host()
+    for number in range(1, 50):
+        host.maps.execute(number)
+    host.pipeline.drain()
+    reads, get = [], host.records.get
+    host.records.get = lambda number: reads.append(number) or get(number)
+    host.start()
+    assert reads == list(range(1, 50))
+    assert not host.pipeline._unnamed
+    assert host.pipeline._names.introduced == 49
+    assert host.paths().keys() == {f"/program-{number}" for number in range(1, 50)}
+
+
+def test_records_stay_in_the_ring_buffer_while_too_many_wait_to_be_named(monkeypatch):
+    monkeypatch.setattr("exporter.collectors.pipeline.BACKLOG_BYTES", 100)
+    host = Host()
+    with host.pipeline._lock:  # a scrape holds it
+        host.maps.execute(1)
+        host.pipeline.drain()
+        host.maps.execute(2)
+        host.pipeline.drain()
+        assert len(host.maps.records) == 1
+    assert host.paths() == {"/program-1": 1, "/program-2": 1}
 
 
 @pytest.mark.parametrize("change", range(6))

@@ -1,3 +1,4 @@
+from exporter.events import names as names_module
 from exporter.events.decode import Decoder
 from exporter.events.labels import Labels
 from exporter.events.names import Names
@@ -43,3 +44,20 @@ def test_used_keys_are_given_out_once_and_only_if_somebody_asks_for_them():
         names.mark_used(key())
         assert names.take_used() == ({key()} if track_used else set())
         assert names.take_used() == set()
+
+
+def test_no_more_used_keys_are_kept_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(names_module, "USED", 2)
+    names = Names(Decoder(LAYOUTS), track_used=True)
+    for number in (1, 2, 3):
+        names.mark_used(key(file=number))
+    assert names.take_used() == {key(file=1), key(file=2)}
+    names.mark_used(key(file=3))
+    assert names.take_used() == {key(file=3)}
+
+
+def test_a_key_that_is_looked_up_before_it_has_a_name_takes_no_memory():
+    names = Names(Decoder(LAYOUTS))
+    before = [len(each) for each in vars(names).values() if hasattr(each, "__len__")]
+    names.labels(key())
+    assert [len(each) for each in vars(names).values() if hasattr(each, "__len__")] == before

@@ -138,3 +138,17 @@ def test_what_nobody_has_saved_is_damage(blobs, data):
     blobs[1] = data
     with pytest.raises(ValueError, match=r"the checkpoint|Expecting"):
         Checkpoint(blobs).load()
+
+
+def test_changes_that_cannot_be_collected_are_in_the_next_save(blobs, part):
+    def interrupted(whole):
+        part.changes(whole)
+        raise MemoryError
+
+    checkpoint = Checkpoint(blobs)
+    assert checkpoint.save(part.changes)
+    part.numbers[3] = 30
+    with pytest.raises(MemoryError):
+        checkpoint.save(interrupted)
+    assert checkpoint.save(part.changes)
+    assert Checkpoint(blobs).load() == part.tables()

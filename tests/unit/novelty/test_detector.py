@@ -222,6 +222,22 @@ def test_no_more_files_wait_than_there_is_room_for(host, monkeypatch):
     assert len(host.found()) == 3
 
 
+def test_no_more_keys_are_to_be_looked_at_again_than_there_is_room_for(host, monkeypatch):
+    monkeypatch.setattr(detector_module, "AGAIN", 2)
+    monkeypatch.setattr(host.detector, "look_again", lambda _: None)
+    programs = [host.program() for _ in range(3)]
+    host.used = {key_of(program) for program in programs[:2]}
+    host.step(RECHECK_SECONDS)
+    assert host.used == set()
+    host.used = {key_of(programs[2])}
+    host.step(RECHECK_SECONDS)
+    assert host.used == {key_of(programs[2])}, "no room"
+    monkeypatch.undo()
+    host.step()
+    host.step(RECHECK_SECONDS)
+    assert host.used == set()
+
+
 def test_a_watched_script_is_looked_at_whenever_it_is_executed(host):
     script = host.program()
     host.execute(script)

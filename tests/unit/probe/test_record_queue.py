@@ -47,7 +47,7 @@ def test_the_next_process_inherits_what_was_not_acknowledged_and_the_numbers_con
     assert queue.read(0, 9) == [(2, b"b"), (3, b"c"), (4, b"d")]
 
 
-def test_a_record_without_room_is_counted_and_logged_once_until_there_is_room_again(caplog):
+def test_a_record_without_room_is_counted_and_logged_once_until_the_queue_was_empty(caplog):
     blobs = Blobs()
     queue = queue_of(b"a", blobs=blobs)
     for blobs.full in (True, True, False, True):
@@ -55,6 +55,10 @@ def test_a_record_without_room_is_counted_and_logged_once_until_there_is_room_ag
         assert (number is None) == blobs.full
     assert queue.refused == 3
     assert queue.read(0, 9) == [(1, b"a"), (2, b"b")]
+    assert len(caplog.records) == 1
+    for reader in READERS:
+        queue.acknowledge(reader, 2)
+    assert queue.add(b"c") is None
     assert len(caplog.records) == 2
 
 
@@ -63,6 +67,21 @@ def test_a_damaged_record_is_empty():
     queue = queue_of(b"a", b"b", b"c", blobs=blobs)
     del blobs[2]
     assert queue.read(0, 2) == [(1, b"a"), (2, b"")]
+
+
+def test_readers_continue_behind_records_that_are_missing():
+    blobs, far = Blobs(), 1 << 62
+    blobs.update({3: b"a", 5: b"b", far: b"c"})
+    queue = queue_of(b"d", blobs=blobs)
+    assert list(queue.records()) == queue.read(0, 9) == [(3, b"a"), (5, b"b"), (far, b"c"), (far + 1, b"d")]
+    assert queue.read(4, 1) == [(5, b"b")]
+    assert queue.pending == 4
+    for reader in READERS:
+        queue.acknowledge(reader, 4)
+    assert blobs.numbers() == [5, far, far + 1]
+    for reader in READERS:
+        queue.acknowledge(reader, far)
+    assert queue.read(0, 9) == [(far + 1, b"d")]
 
 
 def test_who_waits_is_woken_by_a_record_and_by_the_end():
