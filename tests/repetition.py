@@ -1,4 +1,4 @@
-"""How much is repeated: `make test` shows each kind of thing, EXHAUSTIVE=1 (`make test-all`) every one of them."""
+"""Repetitions: `make test` tries one thing of each kind, EXHAUSTIVE=1 (`make test-all`) all of them."""
 
 import os
 import random
@@ -7,7 +7,7 @@ EXHAUSTIVE = os.environ.get("EXHAUSTIVE") == "1"
 
 
 def repetitions(number, *, exhaustive):
-    """Return the smaller number, or the other one for the long run."""
+    """Return the first number, or `exhaustive` for the long run."""
     return exhaustive if EXHAUSTIVE else number
 
 

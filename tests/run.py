@@ -1,7 +1,8 @@
 """Run all tiers, those at once that do not disturb each other: python -m tests.run [ARGUMENTS OF PYTEST]...
 
-First what executes very many programs by itself: compilers and the build of the image, beside the unit tests. Then the
-tiers with a probe on this machine, one after the other, beside the guests and the chart. `make` has installed the rest.
+Compilers and the build of the image run first, because they execute very many programs. The tiers with a probe on this
+machine follow, one after the other, beside the tiers without: guests, chart, unit tests. `make` has installed the rest.
+The unit tests come last, when the guests no longer need a core, and with low priority.
 """
 
 import re
@@ -16,7 +17,6 @@ from tests.skips import unexpected
 from tests.vm.kernels import MATRIX, NATIVE
 
 PYTEST = [sys.executable, "-m", "pytest", "--durations=15"]
-SPREAD = ["--numprocesses=auto"]
 NO_TESTS = 5  # the exit status of pytest
 COUNTED = re.compile(r"(\d+) (passed|failed|skipped|error)")
 
@@ -54,33 +54,35 @@ class Tier:
         print(f"{self.name:6} | {line}", flush=True)
 
 
-def tier(name, *arguments):
-    """Return a tier of tests in the folder of its name."""
-    return Tier(name, [*PYTEST, f"tests/{name}", *arguments, *sys.argv[1:]])
+def tier(name, *arguments, prefix=()):
+    """Return the tier of the tests in the folder of that name."""
+    return Tier(name, [*prefix, *PYTEST, f"tests/{name}", *arguments, *sys.argv[1:]])
 
 
 def module(name, *arguments):
-    """Return what prepares later tiers."""
+    """Return a tier that prepares later ones."""
     return Tier("make", [sys.executable, "-m", name, *arguments])
 
 
 def stages():
-    """Return what runs, in order; lanes of a stage run at once, tiers of a lane one after the other."""
+    """Yield the stages in order; lanes of a stage run side by side, tiers of a lane one after the other."""
     yield (
-        [tier("unit", *SPREAD)],
         [
             module("tests.tools", "helm", "crds", "seccomp-profile"),
             module("tests.vm.fetch", *(kernel.name for kernel in MATRIX if kernel.arch == NATIVE)),
         ],
         [module("tests.image.build")],
     )
-    yield [tier("kernel"), tier("e2e"), tier("image")], [tier("vm"), tier("chart")]
+    yield (
+        [tier("kernel"), tier("e2e"), tier("image")],
+        [tier("vm"), tier("chart"), tier("unit", "--numprocesses=auto", prefix=["nice"])],
+    )
 
 
 def run(lane):
-    """Run the tiers of a lane; those after one that failed run, too."""
-    for one in lane:
-        one.run()
+    """Run the tiers of a lane, also those after one that failed."""
+    for each in lane:
+        each.run()
     return lane
 
 

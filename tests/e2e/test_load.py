@@ -1,6 +1,6 @@
-"""Clients that mean ill, or are merely many: scrapes go on, and nothing of them stays.
+"""Scrapes go on beside hostile or very many clients, and nothing of these clients stays.
 
-Everything is on the loopback device and bounded in number and time.
+All traffic is on the loopback device, and bounded in number and time.
 """
 
 import contextlib
@@ -20,14 +20,15 @@ import pytest
 from exporter.web.server import MAX_CONNECTIONS, OTHER_DESCRIPTORS
 from tests.kernel.command import served
 from tests.kernel.programs import execute, static_elf
+from tests.repetition import repetitions
 
 PROGRAMS = 50  # each has some 17 samples, 2 kB
 SLOW, UNREAD, IDLE = 500, 100, 1000
-REQUESTS = 10_000
+REQUESTS = repetitions(3000, exhaustive=10_000)
 IDLE_SECONDS = 4
 DEADLINE_SECONDS = 240
 MOST_MEMORY_UNDER_LOAD = 64 << 20  # for 1,024 connections at most, and 32 MiB of answers
-MOST_MEMORY_LEFT = 8 << 20  # by the second round: the first has made the heap as large as it takes
+MOST_MEMORY_LEFT = 8 << 20  # by the second round: the first one extends the heap
 
 GARBAGE = [
     os.urandom(20_000),
@@ -53,7 +54,7 @@ def _descriptors():
 
 
 class Scraper(threading.Thread):
-    """Scrapes, as Prometheus does, until it is told to stop; keeps what went wrong."""
+    """A thread that scrapes, as Prometheus does, until `stop`; `failures` and `answers` are valid after that."""
 
     def __init__(self, exporter):
         super().__init__()
@@ -65,7 +66,7 @@ class Scraper(threading.Thread):
             try:
                 assert b"\nexec_exporter_probe_attached 1.0\n" in self._exporter.get()
                 self.answers += 1
-            except Exception as error:  # noqa: BLE001 - whatever it is, the test is told
+            except Exception as error:  # noqa: BLE001 - the test checks them
                 self.failures.append(error)
 
     def stop(self):
@@ -74,7 +75,7 @@ class Scraper(threading.Thread):
 
 
 class Watch(threading.Thread):
-    """The most memory and descriptors that a process has until it is told to stop."""
+    """A thread that records the most memory and descriptors of a process until `stop`."""
 
     def __init__(self, process):
         super().__init__()
@@ -92,7 +93,7 @@ class Watch(threading.Thread):
 
 
 def rest(exporter, process, than=None):
-    """Memory, descriptors and threads at rest: the least of 50 readings, and until none is more than that of `than`."""
+    """Return memory, descriptors and threads at rest: the least of 50 readings, or more until none exceeds `than`."""
     end, readings = time.monotonic() + DEADLINE_SECONDS, []
     while True:
         exporter.get()
@@ -104,7 +105,7 @@ def rest(exporter, process, than=None):
 
 
 def connected(exporter, count, say):
-    """Connections that have said something and wait. Some may be closed by the server already."""
+    """Return connections that have sent `say(number)` and wait. The server may have closed some already."""
     host, port = exporter.url.removeprefix("http://").split(":")
     clients = []
     for number in range(count):
@@ -127,7 +128,7 @@ def one_byte_more(clients):
 
 
 def a_storm_of_requests(exporter, path, connections):
-    """wrk's word on how many requests were answered in some seconds, and how many were not."""
+    """Return how many requests of wrk were answered in some seconds, and its line on errors."""
     options = ["--threads=2", f"--connections={connections}", "--duration=3s", "--timeout=20s"]
     said = subprocess.run(["wrk", *options, exporter.url + path], capture_output=True, text=True, check=True).stdout
     errors = re.search(r"(Non-2xx|Socket errors).*", said)
@@ -136,7 +137,7 @@ def a_storm_of_requests(exporter, path, connections):
 
 @contextlib.contextmanager
 def clients_of_every_kind(exporter):
-    """Those that are slow, that never read, that say nothing, and that talk nonsense: some 1,800, at once."""
+    """Keep some 1,800 clients connected that are slow, never read, send nothing, or send garbage."""
     slow = connected(exporter, SLOW, half_a_request)
     others = connected(exporter, UNREAD, lambda _: WHOLE * 20)
     others += connected(exporter, IDLE, lambda _: b"")
@@ -149,7 +150,7 @@ def clients_of_every_kind(exporter):
 
 
 def one_round(exporter):
-    """Ten thousand scrapes beside clients of every kind; one scraper among them is never refused."""
+    """Scrape REQUESTS times beside clients of every kind; one scraper among them is never refused."""
     scraper = Scraper(exporter)
     with clients_of_every_kind(exporter) as slow:
         scraper.start()
@@ -187,7 +188,7 @@ def test_scrapes_go_on_and_nothing_stays(tmp_path):
         rest(exporter, process, (memory + MOST_MEMORY_LEFT, descriptors, threads))
 
 
-def test_of_what_a_client_says_wrongly_nothing_is_logged():
+def test_malformed_requests_are_not_logged():
     with served() as exporter:
         clients = connected(exporter, 200, lambda number: GARBAGE[number % len(GARBAGE)])
         exporter.get()

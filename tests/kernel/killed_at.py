@@ -1,6 +1,6 @@
-"""killed_at.py NUMBER ARGUMENTS...: runs the exporter, and kills it before that many of its changes to what is pinned.
+"""killed_at.py NUMBER ARGUMENTS...: run the exporter, and kill it before the step of that number; never if it is 0.
 
-Before it does something to a pin, a slot or the ledger, it says what on standard error. NUMBER 0: it is not killed.
+Steps are changes of pins, slots and the checkpoint. Each is printed to standard error before it is done.
 """
 
 import os
@@ -13,14 +13,14 @@ from exporter.probe import attachments
 from exporter.service import handover
 
 
-def told(owner, name, what):
-    """Has a function say and count each of its calls."""
+def count_steps(owner, name, step):
+    """Print and count each call of a function."""
     function = getattr(owner, name)
 
     def before(*arguments, **options):
         global remaining
         target = next((argument for argument in arguments if isinstance(argument, str)), "")
-        print(f"step: {what} {target.rstrip('0123456789')}".rstrip(), file=sys.stderr, flush=True)
+        print(f"step: {step} {target.rstrip('0123456789')}".rstrip(), file=sys.stderr, flush=True)
         remaining -= 1
         if remaining == 0:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -31,9 +31,9 @@ def told(owner, name, what):
 
 remaining = int(sys.argv.pop(1))
 for method in ("pin", "remove", "rename", "make_directory"):
-    told(bpffs.Pins, method, method)
+    count_steps(bpffs.Pins, method, method)
 for method in ("put", "remove"):
-    told(blob_map.BlobMap, method, f"ledger {method}")
-told(attachments, "fill", "fill a slot")
-told(handover, "wait_until_unused", "wait")
+    count_steps(blob_map.BlobMap, method, f"checkpoint {method}")
+count_steps(attachments, "fill", "fill a slot")
+count_steps(handover, "wait_until_unused", "wait")
 exporter.__main__.main()

@@ -1,4 +1,4 @@
-"""When two executions are of one program, and when they are not: the keys of the map."""
+"""The keys of the map: which executions are of the same program."""
 
 import os
 import shutil
@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.programs import dynamic_elf, elf_interpreter, execute, static_elf
-from tests.kernel.running import running
 from tests.kernel.tracing import MS_BIND, MS_REC, child, mount, own_mounts
 
 RESTARTS = 5
@@ -17,7 +16,7 @@ CLOCK_REALTIME_COARSE = 5  # linux/time.h; Python does not name it
 
 @pytest.fixture
 def keys(exporter):
-    """Calls something and returns the keys that came into the map, of paths below a directory."""
+    """Return a function that calls another and returns the keys that it adds to the map, of paths below a directory."""
 
     def keys(directory, action):
         before = set(dict(exporter.probe.entries("execs")))
@@ -70,7 +69,7 @@ def test_an_inode_number_that_is_used_again_at_once_is_another(keys, tmp_path):
 
 
 def test_a_container_that_is_started_again_has_the_same_programs(exporter, keys, tmp_path):
-    """The overlay has another device number each time that it is mounted, which is all that Linux 5.10 shows."""
+    """An overlay gets another device number with each mount; Linux 5.10 shows nothing else of it."""
     base, merged = tmp_path / "base", tmp_path / "merged"
     for directory in (base, merged):
         directory.mkdir()
@@ -82,7 +81,7 @@ def test_a_container_that_is_started_again_has_the_same_programs(exporter, keys,
     def start(held):
         def action(tell):
             own_mounts()
-            for number in range(held):  # device numbers that are free would be used again
+            for number in range(held):  # free device numbers would be reused
                 (base / f"held-{number}").mkdir(exist_ok=True)
                 mount("none", base / f"held-{number}", "tmpfs")
             mount("none", merged, "overlay", data=f"lowerdir={base}/lower:{base}/empty")
@@ -111,7 +110,7 @@ def test_another_elf_interpreter_at_the_same_path_makes_another_program(keys, tm
 
 
 def test_the_same_elf_interpreter_by_another_path_is_the_same(exporter, keys, tmp_path):
-    """Its file alone tells it: what is executed, and not how that is loaded, is named by its path."""
+    """ELF interpreters are identified by file, not by path."""
     program, root = dynamic_elf(tmp_path / "dynamic"), tmp_path / "root"
     root.mkdir()
     execute(program)
@@ -129,24 +128,17 @@ def test_the_same_elf_interpreter_by_another_path_is_the_same(exporter, keys, tm
     assert exporter.scrape().value(name, path=str(program)) == before.value(name, path=str(program)) + 1
 
 
-@pytest.mark.native
-def test_the_hash_of_a_path_is_keyed(tmp_path):
-    """With the same key it is the same; with another it is another: names cannot be made to collide."""
+def test_the_hash_of_a_path_is_keyed(exporter, keys, tmp_path):
+    """The probe's key is secret and random: nobody can construct names that collide."""
     program = static_elf(tmp_path / "static")
-
-    def path_hash(hash_key):
-        with running(hash_key=hash_key) as exporter:
-            execute(program)
-            exporter.pipeline.drain()
-            (key,) = [k for k, _ in exporter.probe.entries("execs") if exporter.pipeline.labels(k).path == str(program)]
-            return exporter.probe.layouts.key.from_buffer_copy(key).file.path_hash
-
-    assert path_hash(b"0123456789abcdef") == path_hash(b"0123456789abcdef") == siphash_of_path(program)
-    assert path_hash(b"0123456789abcdef") != path_hash(b"0123456789abcdeF")
+    (key,) = keys(tmp_path, lambda: execute(program))
+    secret = exporter.probe.loaded.hash_key
+    assert exporter.probe.layouts.key.from_buffer_copy(key).file.path_hash == siphash_of_path(program, secret)
+    assert siphash_of_path(program, secret) != siphash_of_path(program, bytes([*secret[:15], secret[15] ^ 1]))
 
 
-def siphash_of_path(path, key=b"0123456789abcdef"):
-    """SipHash-1-3 by its paper, over the names of a path, leaf first, each padded and ended as bpf/siphash.h has it."""
+def siphash_of_path(path, key):
+    """Return the SipHash-1-3, by its paper, of the names of a path, leaf first, padded as in bpf/siphash.h."""
     mask = (1 << 64) - 1
     k0, k1 = int.from_bytes(key[:8], "little"), int.from_bytes(key[8:], "little")
     v = [k0 ^ 0x736F6D6570736575, k1 ^ 0x646F72616E646F6D, k0 ^ 0x6C7967656E657261, k1 ^ 0x7465646279746573]

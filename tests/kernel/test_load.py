@@ -1,4 +1,4 @@
-"""Under more programs, processes and forks than there is room for: sums stay exact, and what is bounded stays so."""
+"""With more programs, processes and forks than there is room for, sums stay exact and memory stays bounded."""
 
 import os
 import subprocess
@@ -22,18 +22,18 @@ pytestmark = pytest.mark.native
 
 STRESS_SECONDS = repetitions(6, exhaustive=20)
 NOBODY = 65534
-FEW = 32  # the stressors themselves, their parents, and operations that had begun when the time was over
-PROGRAMS = 50_000
+FEW = 32  # the stressors, their parents, and operations that were under way at the end
+PROGRAMS = repetitions(20_000, exhaustive=50_000)
 WORKERS = 2
 STEP = 100
-ENTRIES = 32_768  # of the map
-SPARE = 2000  # for what others execute
+ENTRIES = repetitions(16_384, exhaustive=32_768)  # of the map, fewer than programs
+SPARE = 2000  # entries for programs of other processes
 NO_ROOM_SECONDS = 60
 FOLDED = ("exec_exporter_executions_folded_total", "exec_exporter_executions_expired_total")
 
 
 def stress(directory, *stressors):
-    """Runs stress-ng as nobody, which its exec stressor insists on; returns what it says it did, by stressor."""
+    """Run stress-ng as nobody, which its exec stressor requires; return the operations that it reports, by stressor."""
     report = directory / "report"
     options = [option for stressor in stressors for option in (f"--{stressor}", "1")]
     subprocess.run(
@@ -45,7 +45,7 @@ def stress(directory, *stressors):
         group=NOBODY,
         extra_groups=[],
     )
-    _, title, metrics = report.read_text().partition("metrics:\n")  # what is above it is not always YAML
+    _, title, metrics = report.read_text().partition("metrics:\n")  # the text above is not always YAML
     return {metric["stressor"]: metric["bogo-ops"] for metric in yaml.safe_load(title + metrics)["metrics"]}
 
 
@@ -61,7 +61,7 @@ def test_stress_of_exec_fork_and_vfork(tmp_path):
     assert scraped.sum_is_exact()
     assert scraped.value("exec_executions_total", path=path) > 100
     assert min(done.values()) > 100
-    # each of its operations is a process of stress-ng, and there are few beside them
+    # each of its operations is a process of stress-ng; there are few others
     assert 0 <= scraped.value("exec_exits_total", path=path) - sum(done.values()) <= FEW
     assert scraped.value("exec_forks_total", task="process") >= sum(done.values())
     assert scraped.value("exec_exporter_executions_lost_total") == 0
@@ -83,9 +83,9 @@ BYTES_PER_KEY = 2048  # 1,500 are measured
 
 
 def executed_by_workers(directory, program, allowed, allow):
-    """Executes PROGRAMS names of one file, each once, from WORKERS processes; a name is removed after its turn.
+    """Execute one file by PROGRAMS names, each once, from WORKERS processes; a name is removed after its turn.
 
-    Before each STEP programs a worker reads a byte from `allowed`, the other end of `allow`.
+    A worker reads a byte from `allowed`, the other end of `allow`, before each STEP programs.
     """
     children = []
     for worker in range(WORKERS):
@@ -105,10 +105,10 @@ def executed_by_workers(directory, program, allowed, allow):
     return children
 
 
-def test_fifty_thousand_programs(tmp_path):
-    """More than the map has room for, each gone after it was executed, and no faster than there is room for them."""
+def test_more_programs_than_the_map_has_room_for(tmp_path):
+    """Each is deleted after its execution; none is executed before the map has room for it."""
     limit = 1000
-    with running(SeriesOptions(limit=limit)) as exporter, pipe() as (allowed, allow):
+    with running(SeriesOptions(limit=limit), map_entries=ENTRIES) as exporter, pipe() as (allowed, allow):
         me = psutil.Process()
         with in_background(Housekeeping(exporter.probe, exporter.pipeline), exporter.probe):
             children = executed_by_workers(tmp_path, static_elf(tmp_path / "program"), allowed, allow)
@@ -137,14 +137,14 @@ def test_fifty_thousand_programs(tmp_path):
     named = sum(scraped.executions(tmp_path).values())
     assert named <= limit
     assert named + sum(map(scraped.value, FOLDED)) >= PROGRAMS
-    # what is known of each key in the map, and no more for those that have gone
+    # memory is needed for keys in the map, and not for evicted ones
     assert max(memory) - memory[0] < ENTRIES * BYTES_PER_KEY
     late = len(memory) // 4
     assert max(memory[-late:]) - max(memory[:-late]) < 16 << 20
 
 
 def test_programs_that_come_and_go_stay_exact(tmp_path):
-    """Keys are taken out of the map while they are executed again, as fast as it can be done."""
+    """Keys are evicted from the map while their programs are executed again, as fast as possible."""
     programs = [static_elf(tmp_path / f"elf-{number}", salt=bytes([number])) for number in range(7)]
     with running(SeriesOptions(idle_seconds=0.01)) as exporter:
         for turn in range(300):
@@ -158,7 +158,7 @@ def test_programs_that_come_and_go_stay_exact(tmp_path):
     assert scraped.sum_is_exact()
 
 
-def test_what_is_taken_out_and_comes_back_says_when_it_began(tmp_path):
+def test_an_entry_that_was_removed_and_comes_back_has_a_later_beginning(tmp_path):
     path, found = static_elf(tmp_path / "static"), []
     with running() as exporter:
         probe = exporter.probe
@@ -174,10 +174,10 @@ def test_what_is_taken_out_and_comes_back_says_when_it_began(tmp_path):
             assert (executions, exits) == (times, times)
             assert started < began < life < time.clock_gettime_ns(time.CLOCK_BOOTTIME)
             found.append((key, program))
-    assert found[0] == found[1], "it is the same program"
+    assert found[0] == found[1], "the same program"
 
 
-def test_what_is_idle_is_taken_out_of_every_map(tmp_path):
+def test_idle_programs_are_evicted_from_every_map(tmp_path):
     program = static_elf(tmp_path / "static")
     with running(SeriesOptions(idle_seconds=0.001)) as exporter:
         execute(program, 5)
@@ -187,7 +187,7 @@ def test_what_is_idle_is_taken_out_of_every_map(tmp_path):
         scraped = exporter.scrape()
         assert scraped.executions(tmp_path) == {}
         assert scraped.value("exec_exporter_map_entries", map="execs") == 0
-        # what ran before still runs
+        # processes that ran before still run
         assert scraped.value("exec_exporter_map_entries", map="exits") <= len(list(Path("/proc").glob("[0-9]*")))
         assert not scraped.value("exec_exits_total", path=str(program))
         assert scraped.sum_is_exact()

@@ -15,7 +15,7 @@ from tests.kernel.tracing import mount
 from tests.repetition import repetitions
 from tests.waiting import until
 
-KILLS = repetitions(4, exhaustive=60)
+KILLS = repetitions(2, exhaustive=60)
 
 
 def ids_shown(host, below):

@@ -1,4 +1,4 @@
-"""Hosts that share a baseline and what they accept."""
+"""Hosts that share a baseline and accepted findings."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from tests.waiting import until
 
 @contextmanager
 def mounted(there, here):
-    """Lets one host's files lie where the other host's lay."""
+    """Make the files of one host appear at the paths of the other."""
     mount(there, here, flags=MS_BIND)
     try:
         yield
@@ -23,7 +23,7 @@ def mounted(there, here):
 
 
 def test_a_second_host_with_the_baseline_of_the_first(tmp_path):
-    """Two catalogues are two hosts; the programs lie on two filesystems, at one path."""
+    """Two catalogues stand for two hosts; the programs are on two filesystems, at one path."""
     here = tmp_path / "here"
     hosts = [tmp_path / name for name in ("one", "two")]
     for directory in (here, *hosts):
@@ -47,7 +47,7 @@ def test_a_second_host_with_the_baseline_of_the_first(tmp_path):
                 host.command("catalogue", "export", str(tmp_path / "baseline"))
         exported = (tmp_path / "baseline").read_text()
         assert str(here / "program-0") in exported
-        assert str(here / "novel") not in exported, "what is open is no baseline"
+        assert str(here / "novel") not in exported, "open findings are not part of the baseline"
         with (
             mounted(hosts[1], here),
             watching(tmp_path, learning="1h", catalogue=two, state="learning") as host,
@@ -67,7 +67,7 @@ def test_a_second_host_with_the_baseline_of_the_first(tmp_path):
 
 
 def test_a_file_of_accepted_findings(tmp_path):
-    """It is in force within 5 s, and no longer than it says."""
+    """Entries apply within 5 s, and end when they expire."""
     program, path = new_elf(tmp_path / "program"), tmp_path / "accepted.yml"
     path.write_text("accepted: []\n")
     with watching(tmp_path, f"--findings.accepted-file={path}") as host:
@@ -85,7 +85,7 @@ def test_a_file_of_accepted_findings(tmp_path):
         listed = json.loads(host.command("findings", "list", "--all", "--json"))
         (ours,) = [one for one in listed if one["path"] == str(program)]
         assert (ours["status"], ours["accepted_by"]["from"]) == ("accepted", "file")
-        ends = datetime.now(UTC) + timedelta(seconds=10)
+        ends = datetime.now(UTC) + timedelta(seconds=6)
         path.write_text(f"{accepting}  expires: {ends.isoformat()}\n")
         until(lambda: host.open(program))
         assert time.time() >= ends.timestamp()

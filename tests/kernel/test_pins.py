@@ -1,4 +1,4 @@
-"""What is pinned counts on while no exporter runs, and the next one goes on with it: exactly, and it alone."""
+"""A pinned probe counts while no exporter runs, and the next exporter continues with its exact counts."""
 
 import os
 import shutil
@@ -32,12 +32,12 @@ def pins(tmp_path):
 
 
 def kill(service):
-    """Ends the service as a crash does."""
+    """End the service as a crash does."""
     service.process.kill()
 
 
 def all_programs(directory):
-    """Programs of several kinds, by how often each is executed."""
+    """Return programs of several kinds, with the number of times that `run` executes each."""
     return {
         static_elf(directory / "static"): 7,
         static_elf(directory / "other", salt=b"other"): 11,
@@ -99,7 +99,7 @@ def test_exits_failures_and_forks_go_on_too(pins, tmp_path):
 
 
 def never_fall(before, after):
-    """No series of what is counted goes down or vanishes."""
+    """Assert that no counter goes down or vanishes."""
     now = {(s.name, *sorted(s.labels.items())): s.value for s in after}
     for sample in before:
         if sample.name.startswith("exec_") and sample.name.endswith(("_total", "_count", "_sum", "_bucket")):
@@ -117,29 +117,26 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("arguments", OTHERS.values(), ids=OTHERS)
-def test_another_layout_takes_over_and_nothing_is_lost(pins, tmp_path, arguments):
-    programs = all_programs(tmp_path)
-    with pinning(pins) as service:
+def test_other_layouts_take_over_and_nothing_is_lost(pins, tmp_path):
+    """Each layout takes over from the one before, and the default from the last."""
+    programs, factor, before = all_programs(tmp_path), 0, []
+    for layout, arguments in {"default": [], **OTHERS, "default again": []}.items():
+        with pinning(pins, *arguments) as service:
+            assert ("took over" in service.said) == (layout != "default"), layout
+            assert executed(service, tmp_path) == (times(programs, factor) if factor else {}), layout
+            if not any(argument.startswith("--no-collector") for argument in arguments):  # their series vanish
+                never_fall(before, samples(service, tmp_path))
+            run(programs)
+            before = samples(service, tmp_path)
+            run(programs)  # counted by the probe, not read by this exporter
         run(programs)
-        before = samples(service, tmp_path)
-        run(programs)  # which nobody has read
-    run(programs)
-    with pinning(pins, *arguments) as service:
-        assert "took over" in service.said
-        assert executed(service, tmp_path) == times(programs, 3)
-        if not arguments[0].startswith("--no-collector"):  # series of disabled collectors vanish
-            never_fall(before, samples(service, tmp_path))
-        run(programs)
-        assert executed(service, tmp_path) == times(programs, 4)
-    with pinning(pins) as service:
-        assert executed(service, tmp_path) == times(programs, 4)
-    assert len([one for one in pins.iterdir() if one.name.isdecimal()]) == 1
+        factor += 3
+        assert len([pin for pin in pins.iterdir() if pin.name.isdecimal()]) == 1
 
 
 @pytest.fixture
 def upgraded(tmp_path):
-    """The command of another version of the exporter, whose keys and values have other layouts."""
+    """Return the command of another version of the exporter, whose keys and values have other layouts."""
     other = tmp_path / "upgraded"
     for name in ("exporter", "bpf"):
         shutil.copytree(PACKAGE / name, other / name)
@@ -243,30 +240,27 @@ def test_pins_of_others_are_set_aside(pins, tmp_path):
     unpin(aside)
 
 
-@pytest.mark.parametrize("name", ["1/map_execs", "1/description", "checkpoint", "1/program_on_exec"])
-def test_damaged_pins_are_not_adopted(pins, tmp_path, name):
-    with pinning(pins):
-        pass
-    (pins / name).unlink()
-    program = static_elf(tmp_path / "static")
-    with pinning(pins) as service:
-        assert "is damaged" in service.said
-        execute(program, 2)
-        assert executed(service, tmp_path) == {str(program): 2}
-
-
-def test_a_state_that_nobody_can_read_is_not_adopted(pins, tmp_path):
-    with pinning(pins):
-        pass
+def unreadable_checkpoint(pins):
+    """Replace the contents of the checkpoint by tables that this version does not know."""
     checkpoint = Checkpoint(BlobMap(Map.of(pinned(os.fsencode(pins / "checkpoint")))))
     checkpoint.load()
     assert checkpoint.save(lambda whole: {"of": {"another version": []}} if whole else {})
     checkpoint.close()
+
+
+def test_damaged_pins_are_not_adopted(pins, tmp_path):
+    """Each start finds other damage, and counts from 0."""
     program = static_elf(tmp_path / "static")
-    with pinning(pins) as service:
-        assert "is damaged" in service.said
-        execute(program, 2)
-        assert executed(service, tmp_path) == {str(program): 2}
+    removed = ("1/map_execs", "1/description", "checkpoint", "1/program_on_exec")
+    damages = [lambda name=name: (pins / name).unlink() for name in removed]
+    with pinning(pins):
+        pass
+    for damage in (*damages, lambda: unreadable_checkpoint(pins)):
+        damage()
+        with pinning(pins) as service:
+            assert "is damaged" in service.said
+            execute(program, 2)
+            assert executed(service, tmp_path) == {str(program): 2}
 
 
 def test_check_says_what_is_pinned(pins):

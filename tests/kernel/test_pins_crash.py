@@ -1,4 +1,4 @@
-"""Killed at each step of a handover, and at random moments of a storm, it loses and doubles no execution."""
+"""Kills at each step of a handover, and at random moments of a storm, neither lose nor double an execution."""
 
 import os
 import random
@@ -19,7 +19,8 @@ from tests.repetition import one_of_each, repetitions
 
 pytestmark = [pytest.mark.native, pytest.mark.timeout(900)]
 KILLED_AT = [sys.executable, str(Path(__file__).parent / "killed_at.py")]
-SECONDS = repetitions(12, exhaustive=120)
+SECONDS = repetitions(6, exhaustive=120)
+STARTS_PER_UPGRADE = repetitions(2, exhaustive=4)
 LAYOUTS = (["--bpf.map-entries=65536"], ["--bpf.map-entries=81920"])
 
 
@@ -30,13 +31,13 @@ def pins(tmp_path):
 
 
 def steps_of(pins, *arguments):
-    """What the exporter does to its pins when it starts and serves, in order."""
+    """Return the steps of a start of the exporter, in order."""
     with pinning(pins, *arguments, command=[*KILLED_AT, "0"]) as service:
         return re.findall(r"^step: (.*)$", service.said, re.MULTILINE)
 
 
 def different(steps):
-    """The numbers of those steps that are not like the one before them, from 1."""
+    """Return the numbers of the steps that differ from the one before, from 1."""
     return [number for number, (before, step) in enumerate(zip(["", *steps], steps, strict=False), 1) if step != before]
 
 
@@ -52,7 +53,7 @@ def test_killed_before_each_step_the_next_start_is_right(pins, tmp_path):
     with pinning(pins, *LAYOUTS[0]):
         execute_some()
     steps = steps_of(pins, *LAYOUTS[1])
-    assert {"rename making-", "fill a slot", "wait", "ledger put", "remove gone-"} <= set(steps)
+    assert {"rename making-", "fill a slot", "wait", "checkpoint put", "remove gone-"} <= set(steps)
     following = 0
     for number in one_of_each(different(steps), lambda number: kind_of(steps[number - 1])):
         execute_some()
@@ -66,12 +67,13 @@ def test_killed_before_each_step_the_next_start_is_right(pins, tmp_path):
 
 
 def kind_of(step):
-    """The step without the name of what it changes: each kind is killed once in the short run."""
-    return re.sub(r"(making-|gone-|hook_).*", r"\1", step)
+    """Return what a step changes, except for the renames that end a phase: the short run interrupts each kind once."""
+    changed = re.search(r"making-|gone-|hook_|checkpoint", step)
+    return changed[0] if changed and not step.startswith("rename") else step
 
 
 def killed(pins, *arguments, number):
-    """Starts the exporter, which is killed before its step of that number: before it serves, or soon after."""
+    """Start the exporter and wait until it is killed before the step of that number; it may serve by then."""
     command = [*KILLED_AT, f"{number}"]
     try:
         with pinning(pins, *arguments, command=command, status=-signal.SIGKILL) as service:
@@ -81,7 +83,7 @@ def killed(pins, *arguments, number):
 
 
 class Storm:
-    """Executes a fixed list of programs all the time, in threads, and counts how often."""
+    """A thread that executes programs all the time; `counts` has how often each was executed, valid after the end."""
 
     def __init__(self, programs, rate):
         self.counts, self._programs, self._stop = dict.fromkeys(programs, 0), programs, threading.Event()
@@ -107,14 +109,14 @@ class Storm:
 
 
 def test_a_storm_with_crashes_and_upgrades_is_counted_to_the_last_one(pins, tmp_path):
-    """Kills at random moments, two pauses, and three upgrades to another layout; no series goes down."""
+    """Kill at random moments, with two pauses and three upgrades to another layout; no series goes down."""
     programs = [str(static_elf(tmp_path / f"elf-{number}", salt=bytes([number]))) for number in range(10)]
     seen, restarts, upgrades, end = [], 0, 0, time.monotonic() + SECONDS
-    with pinning(pins, *LAYOUTS[0]):  # what is executed before the first start is nobody's
+    with pinning(pins, *LAYOUTS[0]):  # executions before the first start are not counted
         pass
     with Storm(programs, rate=2000) as storm:
         while time.monotonic() < end or upgrades < 3:
-            upgrades += restarts % 4 == 3
+            upgrades += restarts % STARTS_PER_UPGRADE == STARTS_PER_UPGRADE - 1
             with pinning(pins, *LAYOUTS[upgrades % 2], status=-signal.SIGKILL) as service:
                 for _ in range(random.randint(1, 4)):
                     now = samples(service, tmp_path)

@@ -1,7 +1,7 @@
-"""What the version before has pinned is taken over with all counts, whichever step of that is the last of a process.
+"""Pins of the previous version are taken over with all counts, even if the process is killed on the way.
 
-Its pins are made of this version's by renaming back: the checkpoint was called `ledger`, the map of exits `lives`, its
-struct `life`, and descriptions had no format.
+The test makes them from pins of this version: the checkpoint was called `ledger`, the map of exits `lives`, its struct
+`life`, and descriptions had no format.
 """
 
 import json
@@ -17,6 +17,7 @@ from exporter.metrics.checkpoint import Checkpoint
 from tests.kernel.pinned import bpffs, pinning, samples
 from tests.kernel.programs import execute, static_elf
 from tests.kernel.test_pins_crash import different, killed, steps_of
+from tests.repetition import one_of_each
 
 pytestmark = [pytest.mark.native, pytest.mark.timeout(900)]
 PRIME = 13
@@ -30,7 +31,7 @@ def pins(tmp_path):
 
 
 def age(path):
-    """Rename everything as the version before had it, in an order in which nothing but the end can be started from."""
+    """Convert pins back to the previous format; the checkpoint is renamed last, so no start finds half of it."""
     pins = Pins(path)
     (number,) = pins.generations()
     checkpoint = Checkpoint(BlobMap(Map.of(pins.get("checkpoint"))))
@@ -66,7 +67,7 @@ def counts(service, directory):
     )
 
 
-def test_pins_of_the_version_before_are_taken_over_with_all_counts(pins, tmp_path):
+def test_pins_of_the_previous_version_are_taken_over_with_all_counts(pins, tmp_path):
     program = static_elf(tmp_path / "static")
     with pinning(pins):
         execute(program, PRIME)
@@ -84,17 +85,23 @@ def test_pins_of_the_version_before_are_taken_over_with_all_counts(pins, tmp_pat
         assert counts(service, tmp_path) == shown
 
 
-def test_killed_before_each_step_of_that_the_next_start_is_right(pins, tmp_path):
+def kind_of(step):
+    """Return the part of the conversion that a step belongs to: the short run interrupts each once."""
+    return next((part for part in ("checkpoint", "description", "rename") if part in step), "done")
+
+
+def test_killed_before_each_step_of_the_conversion_the_next_start_is_right(pins, tmp_path):
     program, total = static_elf(tmp_path / "static"), 0
     with pinning(pins):
         pass
     age(pins)
     steps = steps_of(pins)
     last = steps.index("rename ledger") + 1
-    assert {"ledger put", "pin description-new", "rename description-new", "rename map_lives"} <= {
+    assert {"checkpoint put", "pin description-new", "rename description-new", "rename map_lives"} <= {
         step.replace("1/", "") for step in steps[:last]
     }
-    for number in [number for number in different(steps) if number <= last + 1]:
+    conversion = [number for number in different(steps) if number <= last + 1]
+    for number in one_of_each(conversion, lambda number: kind_of(steps[number - 1])):
         execute(program, PRIME)
         age(pins)
         killed(pins, number=number)
