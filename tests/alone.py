@@ -1,4 +1,4 @@
-"""The kernel's probes are not a process's own: one run of tests with probes at a time."""
+"""The lock of test runs with probes: probes see the whole machine, so only one run at a time may have some."""
 
 import fcntl
 import functools
@@ -9,7 +9,7 @@ LOCK = "/run/exec_exporter-tests.lock"
 
 @functools.cache
 def alone():
-    """Waits until no other run of tests has probes, and keeps others waiting until this process ends."""
+    """Wait until no other run of tests has probes, and make others wait until this process ends."""
     file = Path(LOCK).open("w")  # noqa: SIM115 - as long as this process
     fcntl.flock(file, fcntl.LOCK_EX)
     return file

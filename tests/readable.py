@@ -1,4 +1,4 @@
-"""The exporter where every user can read it: the checkout may lie in a home that others must not enter."""
+"""A copy of the exporter that every user can read; the checkout may be in a home directory closed to others."""
 
 import functools
 import os
@@ -21,7 +21,7 @@ def command(python=PYTHON):
 
 @functools.cache
 def _copy():
-    """Copy the exporter and the packages that it needs, once; the directory is gone when this process ends."""
+    """Copy the exporter and its dependencies, once; the directory is removed when this process ends."""
     directory = tempfile.TemporaryDirectory(prefix="exec_exporter-readable-")
     for name in ("exporter", "bpf"):
         shutil.copytree(CHECKOUT / name, Path(directory.name, name))
@@ -33,7 +33,7 @@ def _copy():
 
 
 def _copy_package(package, directory):
-    """Copy a package's files out of the virtual environment; what the system has, every user can read."""
+    """Copy the files of a package out of the virtual environment; packages of the system are readable by everybody."""
     for file in package.files:
         source, target = Path(file.locate()), directory / file
         if source.is_relative_to(sys.prefix) and ".." not in file.parts and source.exists():

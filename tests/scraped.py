@@ -1,4 +1,4 @@
-"""A scrape, read as Prometheus reads it."""
+"""Scrapes, parsed as Prometheus parses them."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -6,7 +6,7 @@ from exporter.events.labels import Labels
 
 
 class Scraped:
-    """The samples of a text; `below` leaves out those with a path that begins otherwise: others execute very much."""
+    """The samples of a text. With `below`, samples with a path that begins otherwise are skipped: there may be many."""
 
     def __init__(self, text, below=None):
         lines = text.splitlines(keepends=True)
@@ -16,11 +16,11 @@ class Scraped:
         self.all = [sample for family in families for sample in family.samples]
 
     def samples(self, name):
-        """Return the samples of that name."""
+        """Return the samples of a metric."""
         return [sample for sample in self.all if sample.name == name]
 
     def value(self, name, **labels):
-        """Return the sum of all samples of that name that have those labels."""
+        """Return the sum of the samples of a metric that have these labels."""
         return sum(s.value for s in self.all if s.name == name and labels.items() <= s.labels.items())
 
     def executions(self, below=""):
@@ -32,7 +32,7 @@ class Scraped:
         }
 
     def sum_is_exact(self):
-        """Return True if what is counted, lost and expired is what has run."""
+        """Return True if counted, lost and expired executions add up to the runs of the probe."""
         expired = self.value("exec_exporter_executions_expired_total")
         lost = self.value("exec_exporter_executions_lost_total")
         return self.value("exec_executions_total") + lost + expired == self.value("exec_exporter_probe_runs_total")

@@ -1,4 +1,4 @@
-"""Reasons for which a test may be skipped; any other skip fails the run, such as that of a tier for want of root."""
+"""Reasons for which a test may be skipped. Any other reason fails the run, for example a tier that needs root."""
 
 import re
 
@@ -21,6 +21,6 @@ MACHINE = (
 
 
 def unexpected(output, reasons=(*KERNEL, *MACHINE)):
-    """Return the lines of pytest's summary that tell of a skip for none of the reasons."""
+    """Return the lines of pytest's summary that report a skip for any other reason."""
     lines = re.findall(r"^SKIPPED.*$", output, re.MULTILINE)
     return [line for line in lines if not any(re.search(reason, line) for reason in reasons)]

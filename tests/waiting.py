@@ -1,4 +1,4 @@
-"""Waiting for what comes by itself, with a deadline that only a machine in trouble misses."""
+"""Waiting for conditions, with a deadline that only a broken machine misses."""
 
 import time
 
@@ -6,9 +6,9 @@ PAUSE_SECONDS = 0.05
 
 
 def until(condition, seconds=240, what="a condition", not_yet=()):
-    """Return the first true value of a condition, which is asked again and again; raise AssertionError if none comes.
+    """Return the first true value of a condition, which is polled; raise AssertionError after the deadline.
 
-    `what` names what is awaited, or is called for it; errors of the types `not_yet` mean no.
+    `what` names the condition, or is a function that does; exceptions of the types `not_yet` count as false.
     """
     end, last = time.monotonic() + seconds, ""
     while True:

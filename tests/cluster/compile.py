@@ -1,6 +1,6 @@
-"""Compiles what a node of Kubernetes and a Prometheus that an operator configures are made of.
+"""Compile the parts of a Kubernetes node and of the Prometheus Operator: python -m tests.cluster.compile
 
-python -m tests.cluster.compile: from Go modules into the user's cache, once; a quarter of an hour on two cores.
+Go modules are compiled into the user's cache, once; it takes a quarter of an hour on two cores.
 """
 
 import json
@@ -24,7 +24,7 @@ COREDNS = "github.com/coredns/coredns@v1.15.0"
 
 @dataclass(frozen=True)
 class Program:
-    """A command of a module that replaces modules by directories, which `go install` does not take."""
+    """A command of a module that replaces modules by directories, which `go install` rejects."""
 
     module: str
     version: str
@@ -49,7 +49,7 @@ PROGRAMS = [
 
 
 def build(program):
-    """Compiles one, in a module that requires its module and has the replaced ones as they were released with it."""
+    """Compile a program in a module that requires its module and has the replaced modules as released with it."""
     work = DIRECTORY / "src" / program.module
     if not (work / "go.mod").exists():
         _prepare(program, work)
@@ -82,7 +82,7 @@ def _download(module, version):
 
 
 def main():
-    """Compiles what is not there yet."""
+    """Compile the programs that are missing."""
     BIN.mkdir(parents=True, exist_ok=True)
     for program in PROGRAMS:
         if not (BIN / program.name).exists():

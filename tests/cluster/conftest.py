@@ -10,7 +10,7 @@ from tests.image.build import build
 
 
 def pytest_collection_modifyitems(items):
-    """It needs root, and time to start."""
+    """Skip the tests without root, and give them time to start."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(1200))
@@ -19,14 +19,14 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish(session):
-    """The exporter in the cluster sees the whole machine."""
+    """Take the lock of probes: the exporter in the cluster sees the whole machine."""
     if os.geteuid() == 0 and any(Path(__file__).parent in item.path.parents for item in session.items):
         alone()
 
 
 @pytest.fixture(scope="session")
 def cluster():
-    """A cluster that has the image, under two names."""
+    """Run a cluster that has the image under two names."""
     image = build()
     node = Node()
     try:
@@ -39,7 +39,7 @@ def cluster():
 
 @pytest.fixture(scope="session")
 def monitoring(cluster):
-    """The operator and its Prometheus."""
+    """Run the operator and its Prometheus."""
     made = Monitoring(cluster.services)
     made.start()
     return made

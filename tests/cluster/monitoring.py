@@ -33,7 +33,7 @@ PROMETHEUS = {
 
 
 class Monitoring:
-    """Runs on the node, beside the cluster: Debian's Prometheus knows no Kubernetes."""
+    """Prometheus and the operator, on the node beside the cluster: Debian's Prometheus does not know Kubernetes."""
 
     def __init__(self, services):
         self._services = services
@@ -58,24 +58,24 @@ class Monitoring:
 
     @staticmethod
     def configuration():
-        """What the operator has made, as Prometheus takes it."""
+        """Return the configuration that the operator generates, with paths of this machine."""
         packed = get("secret", f"prometheus-{NAME}", "--namespace=default")["data"]["prometheus.yaml.gz"]
         text = gzip.decompress(base64.b64decode(packed)).decode()
         text = text.replace("$(SHARD)", "0").replace("$(POD_NAME)", f"{NAME}-0")
         return text.replace(f"/etc/prometheus/rules/prometheus-{NAME}-rulefiles-0", str(RULES))
 
     def take_over(self):
-        """Gives Prometheus the configuration and the rules as the operator has them now."""
+        """Load the operator's current configuration and rules into Prometheus."""
         (DIRECTORY / "prometheus.yml").write_text(self.configuration())
         shutil.rmtree(RULES)
         RULES.mkdir()
         for name, text in self.rules().items():
-            # Evaluated at once: some rules are for every five minutes.
+            # Evaluated at once: some rules have an interval of five minutes.
             (RULES / name).write_text(re.sub(r"^([ -]*)interval: \S+$", r"\1interval: 1s", text, flags=re.MULTILINE))
 
     @staticmethod
     def rules():
-        """The files of rules that the operator has made."""
+        """Return the files of rules that the operator has generated."""
         return get("configmap", f"prometheus-{NAME}-rulefiles-0", "--namespace=default").get("data", {})
 
     def reload(self):
@@ -91,6 +91,6 @@ class Monitoring:
 
     @staticmethod
     def events():
-        """What the operator has complained about."""
+        """Return the warnings of the operator."""
         return [one["message"] for one in get("events", "--all-namespaces")["items"] if one["type"] == "Warning"
                 and one["involvedObject"]["kind"] in ("PrometheusRule", "ServiceMonitor", "PodMonitor")]  # fmt: skip

@@ -1,6 +1,6 @@
-"""A Kubernetes of one node: etcd and containerd of Debian, the rest compiled, all in the box.
+"""A Kubernetes of one node: etcd and containerd from Debian, the rest compiled, all in the box.
 
-Nothing listens outside of it. What a kubelet changes of the machine's kernel (three sysctls) is put back.
+Nothing listens outside of it. The three sysctls that a kubelet changes are restored.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ from tests.tools.go import CRDS
 from tests.unit.serving import openssl
 
 STATE = DIRECTORY / "state"
-ADDRESS = "10.250.0.1"  # of the node; the kubelet takes none of 127.0.0.0/8
+ADDRESS = "10.250.0.1"  # of the node; the kubelet rejects all of 127.0.0.0/8
 API = f"https://{ADDRESS}:6443"
 SOCKET = STATE / "containerd.sock"
 KUBECONFIG = STATE / "kubeconfig"
 TOKEN = STATE / "token"
 CERTIFICATE = STATE / "api.crt"
-BPFFS = "/sys/fs/bpf"  # the box has one of its own
+BPFFS = "/sys/fs/bpf"  # the box has a bpffs of its own
 SYSCTLS = [Path("/proc/sys") / name for name in ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")]
 SAVED = DIRECTORY / "sysctls.json"
 
@@ -123,13 +123,13 @@ def apply(*objects):
 
 
 class Node:
-    """The cluster, up from `start` to `stop`."""
+    """The cluster, which runs from `start` to `stop`."""
 
     def __init__(self):
         self.services = Services()
 
     def start(self):
-        self._clear()  # of a run that was killed
+        self._clear()  # leftovers of a run that was killed
         STATE.mkdir(parents=True)
         SAVED.write_text(json.dumps({str(file): file.read_text() for file in SYSCTLS}))
         box("up")
@@ -142,8 +142,8 @@ class Node:
         self._names()
 
     def stop(self):
-        """Ends it, pods first, and leaves nothing of it on the machine but the logs."""
-        with contextlib.suppress(RuntimeError):  # it may have got no farther than that
+        """Stop the cluster, pods first, and leave nothing on the machine but its logs."""
+        with contextlib.suppress(RuntimeError):  # the start may have failed before
             kubectl("delete", "daemonsets,pods", "--all-namespaces", "--all", "--grace-period=1", "--timeout=60s")
         self.services.stop()
         self._clear()
@@ -158,7 +158,7 @@ class Node:
         shutil.rmtree(STATE, ignore_errors=True)
 
     def load(self, image, *names):
-        """Takes an image of buildah's over into the node, under other names."""
+        """Import an image from buildah's storage into the node, under other names."""
         archive = STATE / "image.tar"
         for name in names:
             archive.unlink(missing_ok=True)
@@ -242,7 +242,7 @@ class Node:
         awaited("there is a default account", lambda: get("serviceaccount", "default"))
 
     def _names(self):
-        """Addresses of services, and their names."""
+        """Start the service proxy and the name server."""
         self.services.start(
             "kube-proxy", BIN / "kube-proxy", f"--kubeconfig={KUBECONFIG}", "--hostname-override=node1",
             "--bind-address=127.0.0.1", "--cluster-cidr=10.251.0.0/24", "--conntrack-max-per-core=0",

@@ -1,4 +1,4 @@
-"""Processes in the box, and waiting for what they bring about."""
+"""Processes in the box, and waiting for their effects."""
 
 import os
 import signal
@@ -15,12 +15,12 @@ ENVIRONMENT = {**os.environ, "BOX": str(BOX), "PATH": f"{BIN}:{os.environ['PATH'
 
 
 def box(*arguments):
-    """Runs box.sh."""
+    """Run box.sh."""
     subprocess.run([BOX_SH, *arguments], env=ENVIRONMENT, check=True, capture_output=True)
 
 
 def run(*command, **options):
-    """Runs a command in the box; returns what it printed. Raises RuntimeError with what it said."""
+    """Run a command in the box; return its output. Raise RuntimeError with its standard error."""
     result = subprocess.run(
         [BOX_SH, "run", *map(str, command)], env=ENVIRONMENT, capture_output=True, text=True, check=False, **options
     )
@@ -30,12 +30,12 @@ def run(*command, **options):
 
 
 def awaited(what, condition, seconds=300):
-    """Wait for a condition, for which an error of what it asks means no; return what it gives."""
+    """Wait for a condition, whose exceptions count as false; return its value."""
     return until(condition, seconds, what, not_yet=(RuntimeError, OSError, ValueError, KeyError))
 
 
 class Services:
-    """Programs that run in the box until they are ended, the last one first."""
+    """Programs that run in the box until they are stopped, the last one first."""
 
     def __init__(self):
         self._running = []
@@ -51,7 +51,7 @@ class Services:
         return process
 
     def stop(self, *names):
-        """Ends the named ones, or all."""
+        """Stop the named ones, or all."""
         for name, process in reversed(self._running):
             if not names or name in names:
                 process.send_signal(signal.SIGTERM)

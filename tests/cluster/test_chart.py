@@ -1,4 +1,4 @@
-"""The chart on a real Kubernetes, from its installation until nothing of it is left. The tests build on one another."""
+"""The chart on a real Kubernetes, from its installation until its complete removal. The tests build on one another."""
 
 import json
 import re
@@ -25,10 +25,10 @@ for process in pathlib.Path("/proc").glob("[0-9]*"):
 RELEASE = "exec-exporter"
 IDS = re.compile(r"^(prog|map|link)_id:\s*(\d+)$", re.MULTILINE)  # in fdinfo
 KINDS = {"prog": "program", "map": "map", "link": "link"}
-HELD = set()  # by all pods, as far as they were looked at
+HELD = set()  # IDs that any pod was seen to hold
 SELECTOR = f"app.kubernetes.io/instance={RELEASE}"
 DRY_RUN = ("--dry-run=server", "--validate=strict")
-# Whatever runs on this machine meanwhile.
+# Programs that this machine runs meanwhile.
 UNLIMITED = 'config={"series": {"limit": 200000}}', 'resources.limits.memory="1Gi"'
 MONITORED = ("serviceMonitor.enabled=true", "prometheusRule.enabled=true", "dashboards.enabled=true")
 
@@ -40,18 +40,18 @@ def helm(*arguments):
 
 
 def rolled_out():
-    """Helm does not wait for a DaemonSet that may have all of its pods unavailable."""
+    """Wait for the rollout: Helm does not wait for a DaemonSet that may have all of its pods unavailable."""
     print(kubectl("rollout", "status", f"daemonset/{RELEASE}", f"--namespace={NAMESPACE}", "--timeout=120s"))
     HELD.update(held())
     return current()
 
 
 def held():
-    """BPF objects that processes of the cluster hold, of whoever else has some on this machine none."""
+    """Return the BPF objects that processes of the cluster hold, without those of other processes."""
     cluster = (Path("/proc") / (BOX / "pid").read_text().strip() / "ns/pid").readlink()
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended
+        with suppress(OSError):  # the process has ended
             if (process / "ns/pid").readlink() == cluster:
                 for file in (process / "fdinfo").iterdir():
                     found |= {(KINDS[kind], int(number)) for kind, number in IDS.findall(file.read_text())}
@@ -59,14 +59,14 @@ def held():
 
 
 def current():
-    """The one that is not about to end; ValueError while there is none."""
+    """Return the pod that is not terminating; raise ValueError while there is none."""
     pods = get("pods", f"--namespace={NAMESPACE}", f"--selector={SELECTOR}")["items"]
     (one,) = (one for one in pods if "deletionTimestamp" not in one["metadata"])
     return one
 
 
 def metrics():
-    """What a scrape of the service's address gives."""
+    """Return a scrape of the service's address."""
     service = get("service", RELEASE, f"--namespace={NAMESPACE}")["spec"]
     return run("curl", "-sfm5", f"http://{service['clusterIP']}:{service['ports'][0]['port']}/metrics").splitlines()
 
@@ -87,14 +87,14 @@ def namespace(cluster):
 
 @pytest.fixture(scope="module")
 def before(namespace):
-    """The objects that there are before the installation."""
+    """Return the objects that exist before the installation."""
     return everything()
 
 
 def everything():
-    """All objects of the namespace, and those of no namespace, by kind and name."""
+    """Return all objects of the namespace, and those without namespace, by kind and name."""
     kinds = kubectl("api-resources", "--verbs=list", "--output=name").split()
-    left_out = ("events", "events.events.k8s.io", "leases.coordination.k8s.io")  # Kubernetes' own, and passing
+    left_out = ("events", "events.events.k8s.io", "leases.coordination.k8s.io")  # Kubernetes' own, and transient
     kinds = [kind for kind in kinds if kind not in left_out]
     listed = kubectl("get", ",".join(kinds), f"--namespace={NAMESPACE}", "--output=name", "--ignore-not-found")
     return set(listed.split())
@@ -107,7 +107,7 @@ def test_the_api_server_takes_every_object(values):
         if made["metadata"].get("namespace"):
             made["metadata"]["namespace"] = NAMESPACE
         if made["kind"] == "Pod":
-            made["spec"]["serviceAccountName"] = "default"  # its own is not there, and only pods are asked for theirs
+            made["spec"]["serviceAccountName"] = "default"  # its own is removed
     taken = kubectl(
         "apply",
         *DRY_RUN,
@@ -141,7 +141,7 @@ def test_helm_test():
 
 
 def select(value):
-    """Makes the service want one more label, or not."""
+    """Add a label to the selector of the service, which no pod has, or remove it."""
     patch = f'--patch={{"spec": {{"selector": {{"no": {value}}}}}}}'
     kubectl("patch", "service", RELEASE, f"--namespace={NAMESPACE}", patch)
 
@@ -165,7 +165,7 @@ def test_executions_on_the_node_are_counted(tmp_path):
 
 
 def test_executions_in_another_pod_are_counted():
-    """A program that is in no other container: a copy of true, made and executed in an emptyDir of that pod."""
+    """Executes a copy of true in an emptyDir of that pod, so that no other container has the program."""
     script = "cp /usr/bin/true /work/in-a-pod && for i in 1 2 3 4 5; do /work/in-a-pod; done"
     apply({
         "apiVersion": "v1",
@@ -204,7 +204,7 @@ def test_what_the_process_may_do():
 
 
 def test_trace_in_the_pod():
-    """What `kubectl exec` starts has the capabilities too."""
+    """Processes of `kubectl exec` have the capabilities too."""
     pod = rolled_out()["metadata"]["name"]
     said = kubectl("exec", f"--namespace={NAMESPACE}", pod, "--", "exec_exporter", "--check")
     assert re.search(r"^probe: compiled, loaded.*, attached; [1-9]", said, re.MULTILINE)
@@ -321,7 +321,7 @@ def program(tmp_path_factory):
 
 
 def replaced(program, change):
-    """Executes a program all the time from before a change until another pod answers; returns how often."""
+    """Execute a program all the time from before a change until another pod responds; return how often."""
     old, times = rolled_out()["metadata"]["name"], 0
     change()
 
@@ -336,7 +336,7 @@ def replaced(program, change):
 
 
 def pinned():
-    """What the node has pinned of the exporter's."""
+    """Return the exporter's pins on the node."""
     return run("find", f"{BPFFS}/exec-exporter", "!", "-type", "d").split()
 
 
@@ -354,7 +354,7 @@ def test_pins_count_from_pod_to_pod(program):
 
 
 def test_an_update_adopts_pins_too(program):
-    """That which the notes want before uninstalling."""
+    """The update sets pins.unpinOnStop, as the notes demand before an uninstallation."""
     before = counted(program)
     assert before > 0
     pairs = "--reuse-values", *settings("pins.unpinOnStop=true")

@@ -1,6 +1,6 @@
-"""Builds the image with no engine and no registry: python -m tests.image.build. Layers are kept in the user's cache.
+"""Build the image without engine or registry: python -m tests.image.build. Layers are kept in the user's cache.
 
-The Dockerfile's base is made from Debian's packages, as Debian makes it.
+The base of the Dockerfile is made from Debian's packages, as Debian makes it.
 """
 
 import configparser
@@ -20,12 +20,12 @@ IMAGE = "localhost/exec-exporter:test"
 SUITE = "trixie"
 CA = Path("/etc/ssl/certs/ca-certificates.crt")
 CA_INSIDE = "/run/host-ca.crt"  # no package writes there
-# What Debian's slim images leave out.
+# Files that Debian's slim images omit.
 SLIM = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "groff", "info", "locale", "lintian", "man")]
 
 
 def run(*command, **options):
-    """Runs buildah or what it needs, with a storage of our own; returns what it printed."""
+    """Run buildah or one of its helpers with a storage of our own; return the output."""
     environment = {**os.environ, **_configuration()}
     result = subprocess.run(
         ["nice", "-n", "10", *map(str, command)],
@@ -41,7 +41,7 @@ def run(*command, **options):
 
 
 def _configuration():
-    """Containers may not have higher limits than we, and no more than we may give: root may lack CAP_SYS_RESOURCE."""
+    """Write the configuration, with no higher limits than ours: root may lack CAP_SYS_RESOURCE."""
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     storage, engine = DIRECTORY / "storage.conf", DIRECTORY / "containers.conf"
@@ -53,7 +53,7 @@ def _configuration():
 
 
 def make_base(arch=NATIVE):
-    """The image debian:SUITE-slim of a machine, once."""
+    """Make the image debian:SUITE-slim for this machine, once."""
     name = f"docker.io/library/debian:{SUITE}-slim" if arch == NATIVE else f"localhost/debian-{arch}:{SUITE}-slim"
     if run("buildah", "images", "--quiet", "--filter", f"reference={name}"):
         return name
@@ -75,7 +75,7 @@ def make_base(arch=NATIVE):
 
 
 def build(name=IMAGE):
-    """Builds it."""
+    """Build the image."""
     make_base()
     options = ["--isolation=chroot", "--network=host", "--pull-never", "--format=docker", "--layers"]
     with tempfile.TemporaryDirectory() as directory:
@@ -85,7 +85,7 @@ def build(name=IMAGE):
 
 
 def _network(directory):
-    """How pip reaches its index from in there: as here, and with the certificates that are trusted here."""
+    """Return options for pip's access to its index: this machine's index and the certificates that it trusts."""
     if not CA.exists():
         return []
     configuration = configparser.ConfigParser()
@@ -103,7 +103,7 @@ def _network(directory):
 
 @contextmanager
 def mounted(name=IMAGE):
-    """The root directory of a container that is made from the image."""
+    """Mount the root directory of a container that is made from the image."""
     container = run("buildah", "from", "--pull-never", name)
     try:
         yield Path(run("buildah", "mount", container))

@@ -13,19 +13,19 @@ from tests.image.oci import specification
 
 
 def pytest_collection_modifyitems(items):
-    """What stands against building and running an image here is said, and checked."""
+    """Skip the tests, with a reason, if images cannot be built and run here."""
     lacking = [command for command in ("buildah", "mmdebstrap", "runc", "nsenter") if shutil.which(command) is None]
     if os.geteuid():
         lacking.append(f"root (this is uid {os.geteuid()})")
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.timeout(1200))  # the first build of a machine
+            item.add_marker(pytest.mark.timeout(1200))  # includes the first build on a machine
             if lacking:
                 item.add_marker(pytest.mark.skip(reason=f"the image needs {', '.join(lacking)}"))
 
 
 def pytest_collection_finish(session):
-    """Nobody else has probes while containers run. Waits here, where no test's time runs."""
+    """Take the lock of probes, which containers have too; waiting does not count as the time of a test."""
     if os.geteuid() == 0 and any(Path(__file__).parent in item.path.parents for item in session.items):
         alone()
 
@@ -38,7 +38,7 @@ class Image:
 
 @pytest.fixture(scope="session")
 def image():
-    """The image, built from this checkout, and its files."""
+    """Build the image from this checkout; return it with its files."""
     name = build()
     config = json.loads(run("buildah", "inspect", "--type=image", name))["Docker"]["config"]
     with mounted(name) as root:
@@ -47,7 +47,7 @@ def image():
 
 @dataclass(frozen=True)
 class Pod:
-    """What a set of values makes: the pod's spec, and the OCI runtime's configuration of its container."""
+    """The spec of a pod that a set of values renders, and the OCI runtime's configuration of its container."""
 
     spec: dict
     container: dict
@@ -57,7 +57,7 @@ class Pod:
 
 @pytest.fixture
 def pod(image, tmp_path):
-    """Makes a pod of values; `objects` are Secrets that the user has made."""
+    """Return a function that makes a pod from values; `objects` are Secrets that the user has made."""
 
     def make(*arguments, objects=None, **changes):
         made = {**template(*arguments), **(objects or {})}

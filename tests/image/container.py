@@ -1,4 +1,4 @@
-"""A container under runc, and how it is asked."""
+"""Containers under runc, and requests to them."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from tests.waiting import until
 
 DEADLINE_SECONDS = 240
-# Runs in the network of the container: prints the status, then the body.
+# Runs in the network namespace of the container: prints the status, then the body.
 ASK = """
 import ssl, sys, urllib.error, urllib.request
 anyone = ssl.create_default_context()
@@ -24,7 +24,7 @@ sys.stdout.buffer.write(answer.read())
 
 
 class Container:
-    """One that runs. `name` is runc's for it."""
+    """A running container. `name` is its identifier in runc."""
 
     def __init__(self, name, process):
         self.name = name
@@ -32,14 +32,14 @@ class Container:
 
     @property
     def pid(self):
-        """The pid of its first process, as the host sees it; OSError while there is none."""
+        """Return the host's pid of its first process; raise OSError while there is none."""
         result = subprocess.run(["runc", "state", self.name], capture_output=True, check=False)
         if result.returncode:
             raise OSError(result.stderr.decode())
         return json.loads(result.stdout)["pid"]
 
     def ask(self, url):
-        """The status and the body of an answer; OSError where there is none."""
+        """Return the status and the body of a response; raise OSError if there is none."""
         command = ["nsenter", f"--target={self.pid}", "--net", sys.executable, "-c", ASK, url]
         result = subprocess.run(command, capture_output=True, timeout=DEADLINE_SECONDS, check=False)
         if result.returncode:
@@ -48,7 +48,7 @@ class Container:
         return int(status), body.decode()
 
     def until(self, condition, seconds=DEADLINE_SECONDS):
-        """Wait for a condition as long as the container lives; an OSError means no."""
+        """Wait for a condition as long as the container lives; an OSError counts as false."""
 
         def alive_and_so():
             assert self.process.poll() is None, f"it ended: {self.process.stderr.read()}"
@@ -67,7 +67,7 @@ def write(specification, directory):
 
 @contextmanager
 def running(name, specification, directory):
-    """Starts it; in the end it is killed if it still runs."""
+    """Start a container; kill it at the end if it still runs."""
     write(specification, directory)
     process = subprocess.Popen(
         ["runc", "run", "--bundle", directory, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -75,14 +75,14 @@ def running(name, specification, directory):
     try:
         yield Container(name, process)
     finally:
-        while process.poll() is None:  # it may not even be there yet
+        while process.poll() is None:  # the container may not exist yet
             subprocess.run(["runc", "delete", "--force", name], capture_output=True, check=False)
             time.sleep(0.1)
         process.communicate()
 
 
 def ended(name, specification, directory):
-    """Runs one that must end; returns its status and what it said."""
+    """Run a container that must end; return its status and output."""
     write(specification, directory)
     command = ["runc", "run", "--bundle", directory, name]
     result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)

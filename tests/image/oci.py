@@ -1,4 +1,4 @@
-"""A container of a pod as runc starts it: what the kubelet and containerd make of its security context and volumes.
+"""A container of a pod for runc, as the kubelet and containerd derive it from its security context and volumes.
 
 No capability is ambient, as in Kubernetes; the seccomp profile is containerd's.
 """
@@ -18,11 +18,11 @@ BOUND = ["nosuid", "nodev"]
 
 
 def specification(pod, container, image, root, directory, objects=None, network=None):
-    """The OCI runtime's config.json.
+    """Return the config.json of the OCI runtime.
 
-    `pod` is a pod's spec and `container` one of its containers, `image` the configuration of the image in the directory
-    `root`; volumes are made in `directory`, from `objects` ConfigMaps and Secrets by kind and name. `network` is the
-    path of another network namespace, to join it.
+    `pod` is the spec of a pod, `container` one of its containers, and `image` the configuration of the image in the
+    directory `root`. Volumes are made in `directory`, from the ConfigMaps and Secrets in `objects`, by kind and name.
+    `network` is the path of another network namespace to join.
     """
     context = {**pod.get("securityContext", {}), **container.get("securityContext", {})}
     assert context["capabilities"]["drop"] == ["ALL"], "what Docker and containerd add by default is not done here"
@@ -100,7 +100,7 @@ def _volume(volume, directory, objects):
 
 
 def _files(volume, objects):
-    """The files of a volume that is made of ConfigMaps and Secrets."""
+    """Return the files of a volume that is made of ConfigMaps and Secrets."""
     for source in volume.get("projected", {}).get("sources", [volume]):
         if "secret" in source:
             made = objects["Secret", source["secret"].get("name") or source["secret"]["secretName"]]

@@ -1,4 +1,4 @@
-"""The image runs with exactly what the chart gives it, and counts what is executed outside of it."""
+"""The image runs with exactly the rights that the chart grants it, and counts executions outside of it."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ PROBES = "startupProbe", "livenessProbe", "readinessProbe"
 
 
 def url(pod, probe):
-    """What the kubelet asks, for 127.0.0.1."""
+    """Return the URL that the kubelet would request, for 127.0.0.1."""
     (port,) = pod.container["ports"]
     asked = pod.container[probe]["httpGet"]
     assert asked["port"] == port["name"]
@@ -26,7 +26,7 @@ def url(pod, probe):
 
 
 def ready(one, pod):
-    """Waits as long as the kubelet would for the startup probe."""
+    """Wait as long as the kubelet would for the startup probe."""
     probe = pod.container["startupProbe"]
     one.until(
         lambda: one.ask(url(pod, "startupProbe"))[0] == 200, probe["periodSeconds"] * probe["failureThreshold"]
@@ -40,7 +40,7 @@ def metrics(one, address="http://127.0.0.1:10042/metrics"):
 
 
 def counted(one, path):
-    """Executions by path, as a scrape has them."""
+    """Return the executions of a scrape by path."""
     return sum(
         float(line.split()[-1])
         for line in metrics(one)
@@ -112,7 +112,7 @@ def test_the_healthcheck_of_the_image(image, pod, tmp_path):
 
 
 def test_the_chart_s_test(image, pod, tmp_path):
-    """Also that of a pod without any capability: the interpreter of that pod is another one."""
+    """Run it also from a pod without capabilities, which has another interpreter."""
     made = pod()
     asking = template()["Pod", "exec-exporter-test"]["spec"]
     (asks,) = asking["containers"]
@@ -150,7 +150,7 @@ def test_root_works_too(pod, tmp_path):
 
 
 def test_contents_of_other_users_programs_are_read(pod, tmp_path):
-    """By an ordinary user with the two capabilities that the switch adds: of a program that only root may read."""
+    """As an ordinary user with the two capabilities that the switch adds, for a program that only root may read."""
     made = pod(f"--values={VALUES / 'content-hashes.yaml'}", *settings('config={"learning.duration": "0s"}'))
     program = static_elf(tmp_path / "secret")
     program.chmod(0o700)
@@ -176,7 +176,7 @@ def test_without_content_hashes_novel_programs_are_found_all_the_same(pod, tmp_p
 
 @pytest.fixture
 def owned(image, tmp_path):
-    """Runs the init container of a pod."""
+    """Run the init container of a pod."""
 
     def run(made):
         (first,) = made.spec["initContainers"]
@@ -188,7 +188,7 @@ def owned(image, tmp_path):
 
 @pytest.fixture
 def bpffs(tmp_path):
-    """As systemd mounts it: for root alone."""
+    """Mount a bpffs as systemd does, for root alone."""
     point = tmp_path / "bpf"
     point.mkdir()
     subprocess.run(["mount", "-t", "bpf", "-o", "mode=0700", "bpf", point], check=True)
@@ -197,10 +197,10 @@ def bpffs(tmp_path):
 
 
 def test_pins_count_from_pod_to_pod(pod, owned, bpffs, tmp_path):
-    """While none runs too: the first is killed, the second ends, and the third is told to unpin when it ends."""
+    """Counts continue while no pod runs: the first is killed, the second ends, the third unpins when it ends."""
     before = bpf_objects()
     directory = bpffs / "exec-exporter"
-    unlimited = 'config={"series": {"limit": 200000}}'  # whatever runs on this machine meanwhile
+    unlimited = 'config={"series": {"limit": 200000}}'  # room for other programs of this machine
     given = f"--values={VALUES / 'pinned.yaml'}", *settings(f'pins.hostPath="{directory}"', unlimited)
     program = static_elf(tmp_path / "program")
     for number, more in enumerate(((), (), settings("pins.unpinOnStop=true")), 1):
@@ -233,9 +233,9 @@ def test_without_pins_the_exporter_does_not_look_for_any(pod, tmp_path):
 
 
 def test_a_catalogue_on_the_node_outlives_the_pod(pod, owned, tmp_path):
-    """Its directory is made by the kubelet for root, and given to the exporter by the init container."""
+    """The kubelet makes its directory for root; the init container gives it to the exporter."""
     directory = tmp_path / "on-the-node"
-    config = '{"learning.duration": "0s", "findings.series": 10000}'  # whatever else is new on this machine
+    config = '{"learning.duration": "0s", "findings.series": 10000}'  # room for other novel programs of this machine
     made = pod(*settings(f'catalogue.hostPath="{directory}"', f"config={config}"))
     owned(made)
     assert (directory.stat().st_uid, directory.stat().st_gid) == (65534, 65534)
@@ -265,7 +265,7 @@ def test_tls(pod, tmp_path):
 
 
 def _findings(one, path):
-    """Series of open findings of a path."""
+    """Return the series of open findings of a path."""
     name = "exec_novel_binary_first_seen_timestamp_seconds{"
     return sum(line.startswith(name) and f'path="{path}"' in line for line in metrics(one))
 

@@ -1,4 +1,4 @@
-"""What is in the image."""
+"""The contents of the image."""
 
 import os
 import stat
@@ -19,7 +19,7 @@ def test_how_it_starts(image):
     assert not config.get("Cmd")
     assert list(config["ExposedPorts"]) == ["10042/tcp"]
     first = (image.root / config["Entrypoint"][0].lstrip("/")).read_text().partition("\n")[0]
-    assert first.startswith("#!/opt/exec_exporter/bin/python")  # no shell, which would lose the capabilities
+    assert first.startswith("#!/opt/exec_exporter/bin/python")  # no shell, which would drop the capabilities
 
 
 def test_labels(image):

@@ -1,1 +1,1 @@
-"""What tests need of a machine: Debian's packages, programs out of such packages, programs compiled here."""
+"""Preparation of a machine for tests: Debian's packages, programs out of such packages, programs compiled here."""

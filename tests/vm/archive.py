@@ -1,4 +1,4 @@
-"""Debian's archive, asked through apt with a configuration of its own: this machine's packages stay as they are."""
+"""Debian's archive, accessed through apt with a configuration of its own; this machine's packages stay as they are."""
 
 import os
 import re
@@ -20,11 +20,11 @@ _URI = re.compile(r"^(?:URIs:\s*|deb\s+(?:\[[^]]*\]\s+)?)(\w+://\S+?)/?(?:\s|$)"
 
 
 class ArchiveError(RuntimeError):
-    """The archive has not got it, or is not there."""
+    """The archive lacks the package, or cannot be reached."""
 
 
 def mirrors(sources=Path("/etc/apt")):
-    """Where this machine's own apt finds the archives `debian` and `debian-security`, by these names."""
+    """Return where the apt of this machine finds the archives `debian` and `debian-security`, by name."""
     files = [sources / "sources.list", *sorted((sources / "sources.list.d").glob("*"))]
     text = "\n".join(file.read_text() for file in files if file.is_file())
     found = {uri.rsplit("/", 1)[-1]: uri for uri in reversed(_URI.findall(text))}
@@ -35,7 +35,7 @@ def mirrors(sources=Path("/etc/apt")):
 
 
 class Archive:
-    """The packages of one port in all suites that have kernels. State and downloads lie in `directory`."""
+    """The packages of one architecture in all suites that have kernels. State and downloads are in `directory`."""
 
     def __init__(self, directory, arch):
         self._directory = directory / arch
@@ -74,15 +74,15 @@ Acquire::Retries "3";
         return result.stdout
 
     def update(self):
-        """Reads the lists of packages anew."""
+        """Update the lists of packages."""
         self._run("apt-get", "update", "-qq")
 
     def names(self, prefix):
-        """The names of all packages that begin so."""
+        """Return the names of all packages with this prefix."""
         return self._run("apt-cache", "pkgnames", prefix).split()
 
     def unpack(self, names, directory):
-        """Downloads packages and unpacks them into `directory`."""
+        """Download packages and unpack them into `directory`."""
         downloads = directory / "deb"
         downloads.mkdir()
         self._run("apt-get", "download", "-qq", *names, cwd=downloads)

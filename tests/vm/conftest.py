@@ -1,6 +1,6 @@
-"""Guests boot two at a time in the order in which tests want them, while earlier tests look at theirs.
+"""Guests boot two at a time, in the order in which tests need them, while earlier tests check their output.
 
-KERNELS=all in the environment asks for the whole matrix; without it two guests show the edges.
+KERNELS=all in the environment selects the whole matrix; by default, the oldest and the newest kernel boot.
 """
 
 import os
@@ -39,7 +39,7 @@ class Boot:
 
 
 def lacking():
-    """What stands against booting here: root for mounts, commands, an archive that has Debian's kernels."""
+    """Return what is missing to boot guests: root for mounts, commands, an archive that has Debian's kernels."""
     if os.geteuid() != 0:
         yield f"root (this is uid {os.geteuid()})"
     path = f"{os.environ['PATH']}:{SBIN}"
@@ -54,24 +54,24 @@ def lacking():
 
 
 def pytest_collection_modifyitems(items):
-    """What stands against booting here is said, and checked."""
+    """Skip the tests, with a reason, if guests cannot boot here."""
     reasons = list(lacking())
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.timeout(7200))  # a guest has its own deadline, and may have to wait for others
+            item.add_marker(pytest.mark.timeout(7200))  # a guest has its own deadline, and may wait for others
             if reasons:
                 item.add_marker(pytest.mark.skip(reason=f"tests of other kernels need {', '.join(reasons)}"))
 
 
 @pytest.fixture(scope="session")
 def kernels():
-    """The kernels of the matrix that this run is about, in the cache."""
+    """Return the kernels of the matrix that this run needs, from the cache."""
     fetch(KERNELS, newest=WHOLE_MATRIX)
 
 
 @pytest.fixture(scope="session")
 def guests(request, kernels):
-    """What comes of each boot that the tests of this run want."""
+    """Return the results of all boots that the tests of this run need."""
     items = [item for item in request.session.items if hasattr(item, "callspec")]
     boots = dict.fromkeys(item.callspec.params["boot"] for item in items if "boot" in item.callspec.params)
     for arch in {one.machine.kernel.arch for one in boots} - {NATIVE}:
@@ -86,7 +86,7 @@ def guests(request, kernels):
 
 
 def _boot(one):
-    """What the guest said is kept, to be read while others still run."""
+    """Boot a guest and keep its output, to be read while others still run."""
     result = boot(one.machine, one.command, one.deadlines)
     SAID.mkdir(parents=True, exist_ok=True)
     (SAID / one.name.replace(" ", "-")).write_text(f"{result.output}\nstatus {result.status}, {result.seconds:.0f} s\n")
@@ -95,11 +95,11 @@ def _boot(one):
 
 @pytest.fixture
 def result(boot, guests):
-    """The result of the boot that the test asks for."""
+    """Return the result of the boot that the test asks for."""
     return guests[boot].result()
 
 
 def pytest_sessionfinish():
-    """The table in docs/kernels.md is what all of the matrix have shown, and nothing less."""
+    """Write the table of docs/kernels.md if all of the matrix has passed."""
     if WHOLE_MATRIX:
         SUPPORT.publish()

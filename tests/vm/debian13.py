@@ -1,7 +1,8 @@
-"""Debian 13's user space on this machine's kernel: python -m tests.vm.debian13 runs the README's two commands in it.
+"""Run the two commands of the README in Debian 13's user space on this kernel: python -m tests.vm.debian13.
 
-A root directory made of packages (Python 3.13, BCC 0.31), with a copy of the checkout in it. It is entered as
-containers are, by pivot_root: programs are named from the root of the mount namespace, which chroot does not change.
+The root directory is made of packages (Python 3.13, BCC 0.31) and contains a copy of the checkout. It is entered with
+pivot_root, as containers are: the probe names programs from the root of the mount namespace, which chroot does not
+change.
 """
 
 import json
@@ -20,10 +21,10 @@ from tests.vm.user_space import CHECKOUT
 
 ROOT = CACHE / "roots" / "debian13"
 COPY = ROOT / "src"
-# What a user has who has just installed Debian and fetched the sources; BCC and the rest are make's to install.
+# The packages of a user who has just installed Debian and fetched the sources; `make` installs BCC and the rest.
 PACKAGES = ("ca-certificates", "git", "make", "python3")
 CONFIGURATION = ("/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
-# Guests are this machine's to boot. What the kernel tier's probe can do goes into the table of kernels.
+# Without guests, which are booted from outside. The facts of the kernel tier's probe go into the table of kernels.
 COMMANDS = """set -e
 mkdir -p .cache
 make run ARGS=--check
@@ -32,7 +33,7 @@ make test NEEDS='kernel image' ARGS='-p tests.vm.facts --facts=.cache/facts'
 
 
 def make_root():
-    """Makes the root directory, once, and tells it how this machine reaches the network."""
+    """Make the root directory, once, with the network settings of this machine."""
     complete, contents = ROOT / "complete", " ".join(PACKAGES)
     if not complete.exists() or complete.read_text("utf-8") != contents:
         ROOT.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +52,7 @@ def make_root():
 
 
 def copy_checkout():
-    """A fresh clone, in which the files that git knows or would take in are as they are here."""
+    """Make a fresh clone whose files, tracked or untracked but not ignored, are those of the checkout."""
     shutil.rmtree(COPY, ignore_errors=True)
     subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", CHECKOUT, COPY], check=True)
     listed = subprocess.run(
@@ -66,12 +67,12 @@ def copy_checkout():
 
 
 def enter(commands):
-    """Runs shell commands in the copy, in a mount namespace that takes its mounts along; returns their status."""
+    """Run shell commands in the copy, in a mount namespace of their own; return their status."""
     root = shlex.quote(str(ROOT))
     script = f"set -e; mount --bind {root} {root}\n"
     script += f"mount -t proc proc {root}/proc; for d in sys dev; do mount --rbind /$d {root}/$d; done\n"
     script += f"mount -t tmpfs tmpfs {root}/run; mount -t tmpfs tmpfs {root}/tmp\n"
-    # the probes are the kernel's, not the root directory's: the same lock as outside
+    # the lock of outside: all probes are in the same kernel
     script += f"touch {LOCK} {root}{LOCK}; mount --bind {LOCK} {root}{LOCK}\n"
     wheels = os.environ.get("PIP_FIND_LINKS", "")
     if Path(wheels).is_dir() and wheels:

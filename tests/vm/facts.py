@@ -1,4 +1,4 @@
-"""A plugin for pytest in a guest: says in one line of JSON what the probe of its tests can do on that kernel."""
+"""A plugin for pytest in a guest: prints one line of JSON with the abilities of the tests' probe on that kernel."""
 
 import json
 import platform
@@ -16,7 +16,7 @@ SHARED, EVERY = {"compiled", "tracer"}, "every_kernel"
 
 
 def facts(probe):
-    """What the row of this kernel says."""
+    """Return the facts for the row of this kernel."""
     return {
         "release": platform.release(),
         "machine": platform.machine(),
@@ -33,7 +33,7 @@ def facts(probe):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_fixture_setup(fixturedef, request):
-    """Asks the probe that tests share, before they do: another would have to be compiled."""
+    """Examine the shared probe before the tests do: compiling another takes too long."""
     made = yield
     if fixturedef.argname == "compiled" and MARK not in request.config.stash:
         request.config.stash[MARK] = facts(made.get_result().probe)
@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def _is_cheap(item):
-    """To compile a probe takes long."""
+    """Return True if the test needs no probe of its own, which takes long to compile."""
     return (
         not item.get_closest_marker("compiles") and SHARED.intersection(item.fixturenames)
     ) or item.get_closest_marker(EVERY)
@@ -67,7 +67,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def failure_hook(probe):
-    """By what failed executions are seen here, if by anything."""
+    """Return the name of the hook that sees failed executions here, or None."""
     probe.attach()
     kind = probe.failure_hook.kind
     probe.detach()
@@ -75,7 +75,7 @@ def failure_hook(probe):
 
 
 def fires(probe, kind):
-    """Whether that hook for scripts, tried alone, is of use here."""
+    """Return True if this hook for scripts works here, tried alone."""
     probe.attach(script_hooks=(kind,))
     fires = bool(probe.script_hook.kind)
     probe.detach()
@@ -83,7 +83,7 @@ def fires(probe, kind):
 
 
 def verified():
-    """How many instructions the verifier went through for the longest program; None before Linux 5.16."""
+    """Return the number of instructions verified for the longest program; None before Linux 5.16."""
     descriptors = [path.read_text() for path in Path("/proc/self/fdinfo").iterdir() if path.exists()]
     return max(
         (int(found[1]) for text in descriptors if (found := re.search(r"verified_insns:\t(\d+)", text))), default=None

@@ -1,6 +1,7 @@
 """Fetch kernels into the cache: python -m tests.vm.fetch [NAME...]
 
-NAME is one of kernels.py and fetched if it is missing; without names all are, also those with a newer release.
+Each NAME is one of kernels.py and fetched if it is missing. Without names, all are fetched, also those with a newer
+release.
 """
 
 import re
@@ -14,14 +15,14 @@ from tests.vm.archive import Archive, ArchiveError
 from tests.vm.image import module_btf, vmlinux_btf
 from tests.vm.kernels import BY_NAME, CACHE, MATRIX, cache_to_itself
 
-# What a guest needs to reach its root directory, and what tests of filesystems use.
+# Modules that a guest needs to mount its root directory, and modules for tests of filesystems.
 MODULES = re.compile(
     r"/(virtio.*|virtiofs|fuse|overlay|failover|net_failover|loop|ext4|mbcache|jbd2|crc.*|crypto_.*|binfmt_misc)\.ko"
 )
 
 
 def fetch(kernels, newest=False):
-    """Fetches what is not in the cache; with `newest` also what the archive has a newer release of."""
+    """Fetch kernels that are not in the cache; with `newest` also those with a newer release in the archive."""
     with cache_to_itself():
         archives = {}
         for kernel in kernels:
@@ -34,14 +35,14 @@ def fetch(kernels, newest=False):
 
 
 def releases(kernel, names):
-    """The releases of a kernel's series among names of packages, newest first."""
+    """Return the releases of a kernel's series among package names, newest first."""
     wanted = re.compile(rf"linux-image-({re.escape(kernel.series)}\.\d\S*-{kernel.flavour}-{kernel.arch})")
     found = [match[1] for match in map(wanted.fullmatch, names) if match]
     return sorted(found, key=lambda release: [int(part) for part in re.findall(r"\d+", release)], reverse=True)
 
 
 def _fetch(kernel, archive):
-    """The newest release that can be had: lists may name packages that are gone."""
+    """Fetch the newest release that can be downloaded: lists may name packages that are gone."""
     tried = []
     for release in releases(kernel, archive.names(f"linux-image-{kernel.series}.")):
         if (kernel.directory / "release").exists() and kernel.release == release:
@@ -83,7 +84,7 @@ def _unneeded(directory, names):
 
 
 def _cut_out_types(made, modules):
-    """btf/ as the kernel would show it: modules have types of their own only since 5.11."""
+    """Write btf/ as the kernel would expose it: modules have types of their own since 5.11."""
     (made / "btf").mkdir()
     (made / "btf/vmlinux").write_bytes(vmlinux_btf((made / "vmlinuz").read_bytes()))
     for module in modules.rglob("overlay.ko*"):

@@ -1,7 +1,7 @@
-"""Boots a kernel in qemu, over a root directory of this machine that it can read and not change, and runs a command.
+"""Boot a kernel in qemu over a read-only view of this machine's root directory, and run a command in it.
 
-Emulated (TCG): a guest needs no hardware virtualisation, and arm64 runs on amd64. By hand:
-python -m tests.vm.guest 6.1 'uname -a'
+Guests are emulated (TCG): no hardware virtualization is needed, and arm64 runs on amd64. By hand: python -m
+tests.vm.guest 6.1 'uname -a'
 """
 
 import re
@@ -24,9 +24,9 @@ MACHINES = {
     "amd64": (["qemu-system-x86_64", "-M", "q35,memory-backend=memory", "-cpu", "max"], "ttyS0"),
     "arm64": (["qemu-system-aarch64", "-M", "virt,memory-backend=memory", "-cpu", "cortex-a57"], "ttyAMA0"),
 }
-# Debian 12 has it in qemu-system-common; later it is a package of its own, and takes the same arguments.
+# Debian 12 has it in qemu-system-common; later releases have a package of its own, with the same arguments.
 VIRTIOFSD = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")
-# What is the emulator's fault, by what the console says. Only then a guest is booted a second time.
+# Messages of the console that blame the emulator. Only after these a guest is booted a second time.
 EMULATOR_FAILURES = {
     "the timer of a busy emulator was too late for the kernel": "IO-APIC + timer doesn't work",
 }
@@ -47,7 +47,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Deadlines:
-    """A guest is ended when it takes longer than `seconds`, or has said nothing for `silent_seconds`."""
+    """Bounds of a guest: it is ended after `seconds`, or after `silent_seconds` without output."""
 
     seconds: float = 1800
     silent_seconds: float = 420
@@ -58,7 +58,7 @@ USUAL = Deadlines()
 
 @dataclass(frozen=True)
 class Result:
-    """What the command said; `status` is None if the guest did not come to its end, and `output` then has why."""
+    """The output of a command; `status` is None if the guest was ended early, and `output` then has the reason."""
 
     status: int | None
     output: str
@@ -66,7 +66,7 @@ class Result:
 
 
 def boot(machine, command, deadlines=USUAL):
-    """Runs `command` in the checkout's directory in a guest; once more if the emulator has failed."""
+    """Run `command` in the directory of the checkout in a guest; repeat once if the emulator failed."""
     result = _boot(machine, command, deadlines)
     if result.status is None:
         for fault, words in EMULATOR_FAILURES.items():
@@ -98,7 +98,7 @@ def _boot(machine, command, deadlines):
 
 
 def _wait(over, directory, deadlines):
-    """Waits until `over()`; returns why that was given up, or nothing."""
+    """Wait until `over()`; return the reason for giving up, or an empty string."""
     started = heard = time.monotonic()
     said = 0
     while not over():
@@ -132,7 +132,7 @@ def _qemu(machine, directory):
 
 
 def _sharing(root, directory):
-    """virtiofsd over a read-only view of `root` with the checkout in its place, in a mount namespace of its own."""
+    """Run virtiofsd over a read-only view of `root` that contains the checkout, in a mount namespace of its own."""
     view = directory / "root"
     view.mkdir()
     if root != Path("/"):
@@ -173,7 +173,7 @@ def _last_lines(path):
 
 
 def main():
-    """Boots the kernel that is named first into the command that is named second."""
+    """Boot the kernel named by the first argument and run the command in the second."""
     kernel = BY_NAME[sys.argv[1]]
     fetch([kernel])
     prepare(kernel.arch)

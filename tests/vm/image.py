@@ -1,4 +1,4 @@
-"""The types of a kernel, and of its modules, out of their files: what /sys/kernel/btf shows once it runs."""
+"""BTF of a kernel and of its modules, from their files: the same types as /sys/kernel/btf has once the kernel runs."""
 
 import lzma
 import struct
@@ -12,11 +12,11 @@ COMMANDS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x02\x21\x4c\x18": "lz4", b"\x04\x22\
 
 
 class ImageError(ValueError):
-    """The file is not what it should be."""
+    """The file has an unexpected format."""
 
 
 def vmlinux_btf(image):
-    """The BTF in a vmlinuz (a bzImage, or an arm64 Image as it is or by gzip)."""
+    """Return the BTF in a vmlinuz: a bzImage, or an arm64 Image, plain or compressed with gzip."""
     kernel = decompress(_payload(image) if image[0x202:0x206] == b"HdrS" else image)
     at = -1
     while (at := kernel.find(BTF_HEADER, at + 1)) >= 0:
@@ -27,17 +27,17 @@ def vmlinux_btf(image):
 
 
 def _payload(image):
-    """The compressed kernel in a bzImage: Documentation/arch/x86/boot.rst."""
+    """Return the compressed kernel in a bzImage (Documentation/arch/x86/boot.rst)."""
     sectors = image[0x1F1] or 4
     offset, length = struct.unpack_from("<II", image, 0x248)
     start = (sectors + 1) * 512 + offset
     payload = image[start : start + length]
-    # behind what is compressed the build appends its size, which zstd and lz4 would take for more of it
+    # the build appends the size to the compressed kernel, which zstd and lz4 would read as more data
     return payload[:-4] if payload[:4] in COMMANDS else payload
 
 
 def module_btf(data):
-    """The BTF of a module; None if it has none."""
+    """Return the BTF of a module, or None if it has none."""
     module = decompress(data)
     if module[:6] != b"\x7fELF\2\1":
         raise ImageError("a module that is no 64-bit ELF file")
@@ -53,7 +53,7 @@ def module_btf(data):
 
 
 def decompress(data):
-    """What a kernel's or a module's file holds, however it is compressed."""
+    """Decompress a kernel or a module, whichever compression it has."""
     if data[:6] == b"\xfd7zXZ\0":
         return lzma.LZMADecompressor().decompress(data)
     if data[:2] == b"\x1f\x8b":

@@ -1,4 +1,4 @@
-"""The initramfs of a guest: reaches this machine's root directory over virtiofs, and runs one command in it."""
+"""The initramfs of a guest: mounts the root directory of this machine over virtiofs, and runs one command in it."""
 
 import shlex
 import subprocess
@@ -8,9 +8,9 @@ from tests.vm.image import decompress
 from tests.vm.user_space import root_of
 
 DRIVERS = ("virtio_pci", "virtio_console", "virtiofs", "overlay")
-FOR_TESTS = ("binfmt_misc", "loop")  # where the kernel has them
+FOR_TESTS = ("binfmt_misc", "loop")  # where the kernel has them as modules
 
-# The root directory is read-only; what is mounted over it is gone with the guest. The checkout may lie below /tmp.
+# The root directory is read-only; the guest mounts tmpfs over parts of it. The checkout may be below /tmp.
 INIT = r"""#!/bin/busybox sh
 B=/bin/busybox
 $B mkdir -p /proc /sys /new
@@ -42,7 +42,7 @@ sync; echo b >/proc/sysrq-trigger; sleep 60
 
 
 def initramfs(kernel, command, directory, prepare, mark):
-    """The archive that boots `kernel` into `command`, run in `directory` after the shell commands `prepare`."""
+    """Return an archive that boots `kernel` and runs `command` in `directory`, after the shell commands `prepare`."""
     modules = _modules(kernel)
     text = COMMAND.format(prepare=prepare, directory=shlex.quote(str(directory)), command=command, mark=mark)
     files = [(name, 0o40755, b"", (0, 0)) for name in ("bin", "dev", "modules")]
@@ -58,7 +58,7 @@ def initramfs(kernel, command, directory, prepare, mark):
 
 
 def _modules(kernel):
-    """The modules that the drivers need, in the order of loading; what is built in needs none."""
+    """Return the modules that the drivers need, in the order of loading, without those that are built in."""
     found = {}
     for driver in DRIVERS + FOR_TESTS:
         command = ["modprobe", "-d", kernel.directory, "-S", kernel.release, "--show-depends", driver]
@@ -72,7 +72,7 @@ def _modules(kernel):
 
 
 def cpio(files):
-    """An archive of (name, mode, content, device): Documentation/driver-api/early-userspace/buffer-format.rst."""
+    """Return a cpio of (name, mode, content, device): Documentation/driver-api/early-userspace/buffer-format.rst."""
     archive = bytearray()
     for number, (name, mode, content, device) in enumerate([*files, ("TRAILER!!!", 0, b"", (0, 0))], 1):
         encoded = name.encode() + b"\0"

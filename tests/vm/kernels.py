@@ -1,4 +1,4 @@
-"""The kernels that the probe is tested on, and what each is known to lack."""
+"""The kernels that the probe is tested on, and the features that each lacks."""
 
 import fcntl
 import os
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-# Names of Debian's ports by those of the kernel.
+# Debian's names of architectures, by those of the kernel.
 PORTS = {"x86_64": "amd64", "aarch64": "arm64"}
 NATIVE = PORTS.get(platform.machine(), platform.machine())
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "exec_exporter"
@@ -15,7 +15,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "exec
 
 @contextmanager
 def cache_to_itself():
-    """The cache is shared by all checkouts of a user; one at a time changes it."""
+    """Hold the lock of the cache, which all checkouts of a user share, while it is changed."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -24,7 +24,7 @@ def cache_to_itself():
 
 @dataclass(frozen=True)
 class Kernel:
-    """A series of Debian's kernels; `missing` are the features of exporter/compiler/kernel_types.py that it has not."""
+    """A series of Debian's kernels; `missing` are the features of exporter/compiler/kernel_types.py that it lacks."""
 
     series: str
     arch: str = "amd64"
@@ -33,7 +33,7 @@ class Kernel:
 
     @property
     def name(self):
-        """Such as 6.1, 6.1-rt or 6.1-arm64."""
+        """Return the name, for example 6.1, 6.1-rt or 6.1-arm64."""
         parts = [self.series]
         if self.flavour != "cloud":
             parts.append(self.flavour)
@@ -43,18 +43,18 @@ class Kernel:
 
     @property
     def directory(self):
-        """Where the kernel lies once it is fetched: vmlinuz, config, btf/, lib/modules/."""
+        """Return the directory of the fetched kernel: vmlinuz, config, btf/, lib/modules/."""
         return CACHE / "kernels" / self.name
 
     @property
     def release(self):
-        """What uname -r says there."""
+        """Return the release, as `uname -r` prints it."""
         return (self.directory / "release").read_text("ascii").strip()
 
 
 # 6.5: 62d53c4a1dfe ("fs: use backing_file container for internal files with "fake" f_path")
 BEFORE_6_5 = frozenset({"backing_file"})
-# 5.11: 36e68442d1af ("bpf: Load and verify kernel module BTFs"): before it, overlay's types are not shown
+# 5.11: 36e68442d1af ("bpf: Load and verify kernel module BTFs"): before that, types of overlay are not exposed
 BEFORE_5_11 = BEFORE_6_5 | {"overlay_backing"}
 
 MATRIX = (

@@ -1,6 +1,6 @@
-"""The table in docs/kernels.md: what each kernel said when the whole tier passed there, all with the same sources.
+"""The table in docs/kernels.md: facts of each kernel on which the whole tier passed, all with the same sources.
 
-Facts are kept from run to run, so that a kernel can be run again alone; other sources make them void.
+Facts are kept between runs, so that a single kernel can be run again; facts of other sources are discarded.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ ARGUMENTS = 16
 
 @dataclass(frozen=True)
 class Here:
-    """The kernel that runs here, under another user space."""
+    """The kernel of this machine, under another user space."""
 
     name: str
     release: str = platform.release()
@@ -36,7 +36,7 @@ DEBIAN_13 = Here("debian13")
 
 
 def digest_of_sources(checkout=CHECKOUT):
-    """What tells one state of the probe and the exporter from another."""
+    """Return a digest of the sources of the probe and the exporter."""
     digest = hashlib.sha256()
     for path in sorted([*checkout.glob("bpf/*.[ch]"), *checkout.glob("exporter/**/*.py")]):
         content = path.read_bytes()
@@ -45,7 +45,7 @@ def digest_of_sources(checkout=CHECKOUT):
 
 
 class Support:
-    """The facts of kernels, for the sources as they are when a run begins."""
+    """Facts of kernels, for the sources at the beginning of the run."""
 
     def __init__(self, checkout=CHECKOUT, kept=KEPT):
         self._checkout = checkout
@@ -53,23 +53,23 @@ class Support:
         self._directory = kept / self._sources
 
     def keep(self, name, facts):
-        """Facts of a kernel on which the whole tier has passed."""
+        """Store facts of a kernel on which the whole tier has passed."""
         assert digest_of_sources(self._checkout) == self._sources, "sources have changed while guests ran them"
         self._directory.mkdir(parents=True, exist_ok=True)
         self._file(name).write_text(json.dumps(facts), "utf-8")
 
     def forget(self, name):
-        """Until it has passed again, nothing is known of a kernel."""
+        """Remove the facts of a kernel, until the tier passes again."""
         self._file(name).unlink(missing_ok=True)
 
     def of(self, kernels):
-        """The facts by name, of those kernels whose present release has passed."""
+        """Return facts by name, of those kernels whose current release has passed."""
         files = {kernel: self._file(kernel.name) for kernel in kernels}
         found = {kernel: json.loads(file.read_text("utf-8")) for kernel, file in files.items() if file.exists()}
         return {kernel.name: facts for kernel, facts in found.items() if facts["release"] == kernel.release}
 
     def publish(self, page=PAGE):
-        """Writes the table, once there are the facts of all the matrix."""
+        """Write the table if there are facts of the whole matrix."""
         found = self.of((*MATRIX, DEBIAN_13))
         if all(kernel.name in found for kernel in MATRIX):
             write(found, page)
@@ -79,14 +79,14 @@ class Support:
 
 
 def table(support):
-    """A row for each of the facts, as Markdown, in the order in which they are given."""
+    """Return a Markdown table with a row for each of the facts, in the given order."""
     lines = [row(COLUMNS), row("---" for _ in COLUMNS)]
     lines += [row(cells(facts)) for facts in support.values()]
     return "".join(lines)
 
 
 def cells(facts):
-    """What a row says, in the order of COLUMNS. The hook that is used is the first of those that would do."""
+    """Return the cells of a row, in the order of COLUMNS. The hook in use is the first that would work."""
     first, *others = facts["hooks"] or ["no"]
     yield facts["release"]
     yield facts["machine"]
@@ -100,18 +100,18 @@ def cells(facts):
 
 
 def row(texts):
-    """A line of a table."""
+    """Return a line of a table."""
     return f"| {' | '.join(texts)} |\n"
 
 
 def rows(page=PAGE):
-    """The rows of the page, as lists of cells."""
+    """Return the rows of the page, as lists of cells."""
     text = page.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()[2:]]
 
 
 def write(support, page=PAGE):
-    """Puts the table into its place in the page."""
+    """Write the table to its section of the page."""
     text = page.read_text("utf-8")
     pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     assert pattern.search(text), f"{page} has no place for the table of kernels"

@@ -1,4 +1,4 @@
-"""A guest that does not come to its end is ended, says why, and is booted again only if the emulator is to blame."""
+"""A guest that does not finish is ended with a reason, and is booted again only if the emulator is to blame."""
 
 import time
 
@@ -14,7 +14,7 @@ PANICKED = "Kernel panic - not syncing: sysrq triggered crash"
 
 @pytest.fixture
 def boots(monkeypatch):
-    """How often a guest was started."""
+    """Return how often a guest was booted."""
     started = []
     running = guest._qemu
     monkeypatch.setattr(guest, "_qemu", lambda *arguments: started.append(1) or running(*arguments))

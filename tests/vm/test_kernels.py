@@ -1,4 +1,4 @@
-"""The kernel tier, run by each kernel."""
+"""The kernel tier on each kernel."""
 
 import json
 import re
@@ -17,7 +17,7 @@ BOOTS = [
     for kernel in KERNELS
     if WHOLE_MATRIX or kernel in (OLDEST, NEWEST)
 ]
-# Of the million instructions that the verifier follows: at the end of it a small change is one too many.
+# Of the million instructions that the verifier follows. Near the limit, a small change would exceed it.
 VERIFIED_MOST = 950_000
 
 
@@ -53,6 +53,6 @@ def test_what_is_missing_there_is_what_its_types_said_without_booting(boot, resu
 def test_the_probe_is_not_at_the_end_of_what_the_verifier_follows(boot, result):
     verified = facts_of(result)["verified"]
     if verified is None:
-        assert boot.machine.kernel is OLDEST or boot.machine.kernel.series == OLDEST.series  # it does not say
+        assert boot.machine.kernel is OLDEST or boot.machine.kernel.series == OLDEST.series  # not reported
     else:
         assert verified < VERIFIED_MOST

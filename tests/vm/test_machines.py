@@ -1,4 +1,4 @@
-"""Machines that lack something, as guests that really lack it: it works with less, or says in one line why not."""
+"""Guests that lack something: the exporter works with less, or explains in one line why it cannot."""
 
 import json
 
@@ -17,12 +17,12 @@ CGROUP1 = """mount -t tmpfs cgroup /sys/fs/cgroup
 for controller in cpu memory pids; do
     mkdir /sys/fs/cgroup/$controller && mount -t cgroup -o $controller cgroup /sys/fs/cgroup/$controller
 done"""
-# A kprobe that is disarmed and a function whose tracing is off attach, and never fire. 7.3 takes no word of the second.
+# Disarmed kprobes and functions that may not be traced attach and never fire. 7.3 has no option for the latter.
 DISARM_KPROBES = "echo 0 > /sys/kernel/debug/kprobes/enabled"
 SWITCH_TRACING_OFF = "echo 0 > /proc/sys/kernel/ftrace_enabled"
 COUNTING = pytest_command(NEWEST.arch, "tests/kernel/test_executions.py", "-k", "elf or script or stdin")
 STORM = pytest_command(NEWEST.arch, "tests/kernel/test_exact.py", "-k", "storm or under_load")
-# Until there is a record of it, sleep(1) is executed.
+# sleep(1) is executed until there is a record of it.
 TRACE = f"""{PYTHON} -m exporter trace --count=1 >/run/record &
 timeout 300 sh -c 'until [ -s /run/record ]; do sleep 0.5; done'; cat /run/record"""
 
@@ -98,7 +98,7 @@ if WHOLE_MATRIX:
         record = record_of(result)
         assert " cgroup2 " in result.output
         assert " cgroup rw" not in result.output
-        assert record["cgroup"] == 1  # the root's directory, in which all of this guest runs
+        assert record["cgroup"] == 1  # the root directory, in which all processes of this guest run
         assert "cgroup" not in record["unavailable"]
 
     @of(ONLY_V1, ONLY_V1_OLDEST)

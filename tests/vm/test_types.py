@@ -1,4 +1,4 @@
-"""Every member that the probe reads is found on every kernel, in the layout of that kernel, without booting it."""
+"""Every member that the probe reads is found in the types of every kernel, in the layout of that kernel."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from exporter.compiler.kernel_types import kernel_types
 from exporter.probe.features import FEATURES
 from tests.vm.conftest import KERNELS
 
-# Since which Linux a feature has which layout, newest first; the commits stand in bpf/.
+# First Linux version with each layout of a feature, newest first; bpf/ names the commits.
 LAYOUTS = {
     "program_file": (("NAME_SHORTNAME", (6, 14)), ("NAME_INAME", (0, 0))),
     "ctime": (("CTIME_SPLIT", (6, 11)), ("CTIME_PRIVATE", (6, 6)), ("CTIME_PLAIN", (0, 0))),

@@ -1,4 +1,4 @@
-"""The root directories that guests run on: this machine's own, or made of Debian's packages for another port."""
+"""Root directories for guests: this machine's own, or one made of Debian's packages for another architecture."""
 
 import subprocess
 import sys
@@ -21,17 +21,17 @@ PACKAGES = (
 
 
 def root_of(arch):
-    """Where the root directory lies."""
+    """Return the path of the root directory."""
     return Path("/") if arch == NATIVE else CACHE / "roots" / arch
 
 
 def python_of(arch):
-    """The Python that runs the tests there, as seen from inside."""
+    """Return the path of the Python that runs the tests there, as seen from inside."""
     return sys.executable if arch == NATIVE else str(VENV / "bin/python")
 
 
 def prepare(arch):
-    """Makes the root directory for another port, once. Nothing in it is run: packages are only unpacked."""
+    """Make the root directory for another architecture, once. Packages are only unpacked; nothing in it is run."""
     if arch == NATIVE:
         return
     root, contents = root_of(arch), " ".join((SUITE, *PACKAGES))
@@ -57,14 +57,14 @@ def _unpack(arch, root):
 
 
 def _compile(root):
-    """Bytecode is the same on every machine: where this one has the same Python, a guest need not compile it anew."""
+    """Copy bytecode, which is portable: if this machine has the same Python, a guest need not compile it again."""
     if (root / f"usr/bin/python{sys.version_info.major}.{sys.version_info.minor}").exists():
         where = [root / "usr/lib/python3/dist-packages", *(root / "usr/lib").glob("python3.*")]
         subprocess.run([sys.executable, "-m", "compileall", "-qq", "-s", root, *where], check=False)
 
 
 def _make_venv(root):
-    """What `python -m venv` would make, had it been run there, and the command."""
+    """Make the result of `python -m venv`, and the command, without running anything there."""
     version = next((root / "usr/bin").glob("python3.?*[0-9]")).name
     venv = root / VENV.relative_to("/")
     (venv / "bin").mkdir(parents=True)
