@@ -1,7 +1,7 @@
 """Benchmarks of the exporter: `make bench`. Prints Markdown.
 
-Each section is kept in .cache/bench-results/, so that one alone can be run again, and all that there are in
-.cache/bench.md.
+The results of each section are kept in .cache/bench-results/, so that a single section can be repeated; .cache/bench.md
+has all of them.
 """
 
 import argparse
@@ -29,7 +29,7 @@ RESULTS, ALL = Path(".cache/bench-results"), Path(".cache/bench.md")
 
 
 def machine():
-    """Where and when this was measured."""
+    """Return the place and time of the measurement."""
     lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
     when = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
@@ -38,7 +38,7 @@ def machine():
 
 
 def main():
-    """Runs the sections asked for."""
+    """Run the selected sections."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few blocks of each, to see that it works")
     parser.add_argument("sections", nargs="*", metavar="section", help=f"of {', '.join(SECTIONS)} (default: all)")

@@ -1,4 +1,4 @@
-"""The service beside programs that nobody has executed before: what each costs it, and how many are too many."""
+"""The service beside programs that nobody has executed before: the cost of each, and the rate that it sustains."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from tests.kernel.command import served
 from tests.kernel.pinned import bpffs, unpin
 from tests.kernel.programs import execute_as_new, static_elf
 
-A_SECOND = 1000, 3000, 5000, None  # None: as many as two processes can execute
+A_SECOND = 1000, 3000, 5000, None  # None: as fast as two processes can
 PROGRAMS = 50_000
 WORKERS = 2
 SCRAPE_SECONDS = 1
@@ -22,7 +22,7 @@ AT_REST_SECONDS = 3.0  # without CPU time
 
 
 def churn(directory, quick):
-    """The table of new programs, by how many a second are executed."""
+    """Return the table of new programs, by executions per second."""
     program, programs = static_elf(directory / "program"), 5_000 if quick else PROGRAMS
     progress, rows = Progress("storms of new programs", len(A_SECOND)), []
     with bpffs(directory / "bpf") as mounted:
@@ -63,7 +63,7 @@ def _storm(service, directory, program, programs, a_second):
 
 
 def _scraped(service, over):
-    """Scrapes every second until it is over; returns how long the slowest took, in seconds."""
+    """Scrape every second until `over`; return the duration of the slowest scrape in seconds."""
     slowest = 0.0
     while not over.wait(SCRAPE_SECONDS):
         slowest = max(slowest, _lost(service)[1])
@@ -71,7 +71,7 @@ def _scraped(service, over):
 
 
 def _worker(directory, program, numbers, a_second):
-    """Executes names of one file, each once, in a process of its own; a name is removed after its turn."""
+    """Execute names of one file, each once, in a process of its own; a name is removed after its turn."""
     child = os.fork()
     if child:
         return child
@@ -89,7 +89,7 @@ def _worker(directory, program, numbers, a_second):
 
 
 def _cpu_at_rest(process):
-    """The CPU time of a process, in seconds, once it takes none any more."""
+    """Return the CPU time of a process in seconds, once it is idle."""
     while True:
         before = sum(process.cpu_times()[:2])
         time.sleep(AT_REST_SECONDS)
@@ -98,7 +98,7 @@ def _cpu_at_rest(process):
 
 
 def _lost(service):
-    """Executions that were not counted, and how long a scrape took, in seconds."""
+    """Return the executions that were not counted, and the duration of a scrape in seconds."""
     started = time.monotonic()
     text = service.get().decode()
     lost = re.findall(r"^exec_exporter_executions_lost_total{[^}]*} ([0-9.e+]+)$", text, re.MULTILINE)

@@ -1,7 +1,7 @@
-"""Time in the kernel for each exec: a probe beside an empty program, an array and a hash, attached side by side.
+"""Time in the kernel per exec: the probe beside an empty program, an array and a hash, attached side by side.
 
-Blocks of executions are timed by the kernel's own statistics. In each there is one probe, for what one reads another
-would find in the caches, and the order is another one, for the first to run finds them coldest.
+The kernel's own statistics time blocks of executions. Each block has only one probe, because a second would find in the
+caches what the first has read. The order of programs varies, because the first to run finds the caches coldest.
 """
 
 import os
@@ -60,14 +60,14 @@ WARM = 5
 
 
 class Attached:
-    """Programs, by name, that can be attached and detached together again and again."""
+    """Programs, by name, that are attached and detached together, repeatedly."""
 
     def __init__(self, programs, attach, detach):
         self.programs, self.attach, self.detach = programs, attach, detach
 
 
 def baselines(stack):
-    """The three programs, a module each: BCC attaches one program of a module to a tracepoint."""
+    """Yield the three baseline programs, in a module each: BCC attaches one program of a module to a tracepoint."""
     for name, function in ((EMPTY, b"on_exec_empty"), (ARRAY, b"on_exec_array"), (HASH, b"on_exec_hash")):
         module = stack.enter_context(compiled(BASELINES))
         yield Attached(
@@ -78,7 +78,7 @@ def baselines(stack):
 
 
 class Dispatchers:
-    """Attachments as the service makes them by default, which could outlive this process: but nothing is pinned."""
+    """Dispatchers, which the service attaches by default. These are not pinned."""
 
     def __init__(self):
         self.dispatchers, self._slots, self._links = {}, [], []
@@ -95,7 +95,7 @@ class Dispatchers:
             os.close(self._links.pop())
 
     def nothing(self, *_):
-        """No hook is pinned, and no program stays attached."""
+        """Do nothing: no hook is pinned, and no program stays attached."""
 
     hook = keep_hook = drop_hook = detach = nothing
 
@@ -106,9 +106,9 @@ class Dispatchers:
 
 
 def probe_programs(stack, name, settings, *, direct=False):
-    """The probe, at work as in the service, and its programs: that on exec by the name, those beside it by theirs.
+    """Return the probe, at work as in the service, and its programs by name.
 
-    `direct`: attached as where nothing can be pinned, without dispatchers.
+    `direct`: attached without dispatchers, as where nothing can be pinned.
     """
     attachments = None if direct else Dispatchers()
     probe = stack.enter_context(closing(Probe(settings, attachments=attachments)))
@@ -120,7 +120,7 @@ def probe_programs(stack, name, settings, *, direct=False):
 
     probe.refresh_settings()
     probe.attach()
-    Pipeline(probe, SeriesOptions())  # knows what runs, so that each fork finds its parent
+    Pipeline(probe, SeriesOptions())  # seeds processes, so that each fork finds its parent
     detach()
     loaded = attachments.dispatchers if attachments else probe.program.bpf.programs
     programs = {f"{name}: {program}": loaded[program] for _, program in probe.beside}
@@ -128,7 +128,7 @@ def probe_programs(stack, name, settings, *, direct=False):
 
 
 def timed(stack, probes, workloads, blocks, executions, what):
-    """ns for each run in each block, by program and workload; and how many times the hash's those are."""
+    """Return ns per run in each block, by program and workload, and the ratios to the hash."""
     found, ratios = defaultdict(list), defaultdict(list)
     beside = list(baselines(stack))
     progress = Progress(what, blocks)
@@ -153,7 +153,7 @@ def timed(stack, probes, workloads, blocks, executions, what):
 
 
 def _block(programs, run, executions):
-    """ns for each run of each program."""
+    """Return ns per run of each program."""
     with undisturbed():
         run(WARM)
         before = {name: run_statistics(program) for name, program in programs.items()}
@@ -164,7 +164,7 @@ def _block(programs, run, executions):
 
 
 def per_exec(directory, quick):
-    """The table of costs by program and workload."""
+    """Return the table of costs by program and workload."""
     workloads = {
         "static": partial(execute, static_elf(directory / "static")),
         "dynamic": partial(execute, dynamic_elf(directory / "dynamic")),
@@ -185,11 +185,11 @@ def per_exec(directory, quick):
 
 
 def growth(directory, quick):
-    """The table of costs by depth of the path, by CPUs that execute the program at once, and by entries in the map."""
+    """Return the table of costs by depth of the path, by CPUs that execute at once, and by entries in the map."""
     cases = {}
     for depth in (2, 8, 32):
         below = directory
-        while len(below.parts) < depth:  # the root counts as one, the file as another
+        while len(below.parts) < depth:  # the root and the file count too
             below /= "d"
         below.mkdir(parents=True, exist_ok=True)
         cases[f"depth {len(below.parts)}"] = partial(execute, static_elf(below / "static"))
@@ -218,7 +218,7 @@ def growth(directory, quick):
 
 
 def _at_once(path, cpus, times):
-    """Executes a file `times` times on each of so many CPUs."""
+    """Execute a file `times` times on each of so many CPUs."""
     children = []
     for cpu in range(cpus):
         child = os.fork()
@@ -234,7 +234,7 @@ def _at_once(path, cpus, times):
 
 
 def fill(probe, entries):
-    """Puts so many keys into the map of executions."""
+    """Insert so many keys into the map of executions."""
     executions = probe.maps["execs"]
     value = bytes(probe.structs["execs"](executions=1, introduced=1))
     for number in range(entries):

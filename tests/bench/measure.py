@@ -1,4 +1,4 @@
-"""What the benchmarks share: statistics of BPF programs, medians with their spread, progress."""
+"""Shared by the benchmarks: statistics of BPF programs, medians with their spread, progress."""
 
 import os
 import statistics
@@ -13,7 +13,7 @@ SHOWN_AFTER_SECONDS = 2
 
 @contextmanager
 def bpf_statistics():
-    """Has the kernel time BPF programs, and leaves it as it was."""
+    """Enable the kernel's statistics of BPF programs; restore the setting at the end."""
     before = STATISTICS.read_text("ascii")
     STATISTICS.write_text("1")
     try:
@@ -24,7 +24,7 @@ def bpf_statistics():
 
 @contextmanager
 def pinned():
-    """Keeps this process and what it starts on one CPU."""
+    """Keep this process and its children on one CPU."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(before)})
     try:
@@ -35,7 +35,7 @@ def pinned():
 
 @contextmanager
 def undisturbed():
-    """Lets no other task run on the CPU while this process or what it starts could."""
+    """Keep other tasks off the CPU while this process or a child of it could run."""
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     try:
         yield
@@ -44,14 +44,14 @@ def undisturbed():
 
 
 def run_statistics(descriptor):
-    """Time in a program, in ns, and how often it ran."""
+    """Return the time in a program in ns, and the number of its runs."""
     lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii").splitlines()
     fields = dict(line.split(":\t", 1) for line in lines)
     return int(fields["run_time_ns"]), int(fields["run_cnt"])
 
 
 def spread(values, form="{:.0f}"):
-    """The median of values and the middle half of them, as text."""
+    """Return the median and the interquartile range of values, as text."""
     if len(values) < 2:
         return form.format(values[0]) if values else "-"
     low, middle, high = statistics.quantiles(values, n=4)
@@ -59,13 +59,13 @@ def spread(values, form="{:.0f}"):
 
 
 def table(title, head, rows):
-    """A table in Markdown, below its title."""
+    """Return a table in Markdown, below its title."""
     lines = [f"**{title}**", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     return "\n".join([*lines, *(f"| {' | '.join(map(str, row))} |" for row in rows), ""])
 
 
 class Progress:
-    """One line on a terminal, for what takes more than two seconds."""
+    """A line of progress on a terminal, for work of more than two seconds."""
 
     def __init__(self, what, total):
         self._what, self._total, self._done = what, total, 0

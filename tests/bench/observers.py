@@ -1,4 +1,4 @@
-"""The programs that tell of executions: ours, and Debian's, unpacked and run from where they lie."""
+"""Programs that report executions: ours, and Debian's, which are unpacked and run in place."""
 
 import re
 import signal
@@ -37,7 +37,7 @@ AUDIT_RULE = ["-a", "always,exit", "-F", "arch=b64", "-S", "execve", "-S", "exec
 
 @dataclass(frozen=True)
 class Observer:
-    """`start()` runs it and gives its pid; `seen()` then tells how many executions of the program it knew of."""
+    """`start()` runs the program and returns its pid; `seen()` then returns how many executions it has reported."""
 
     name: str
     start: Callable[[], AbstractContextManager[int]]
@@ -45,7 +45,7 @@ class Observer:
 
 
 def observers(directory, name):
-    """Those that there are, in a directory of their own, for a program of that name."""
+    """Yield the observers that this machine has, for a program of that name; they write to the directory."""
     yield _exec_exporter(directory, name)
     lines, by_comm = re.compile(rf"\b{name}\b"), re.compile(rf"@\[{name}\]: (\d+)")
 
@@ -93,7 +93,7 @@ def _exec_exporter(directory, name):
     @contextmanager
     def start():
         with served(f"--catalogue.path={directory}/catalogue.db") as exporter:
-            time.sleep(READY_SECONDS)  # as the others have; it looks at what runs already
+            time.sleep(READY_SECONDS)  # as for the others; it reads running processes first
             yield exporter.process.pid
             said[:] = [exporter.get().decode()]
 
@@ -102,7 +102,7 @@ def _exec_exporter(directory, name):
 
 @contextmanager
 def _tool(package, name, arguments, output):
-    """A tool that is running, and has had time to attach; it is ended as a user would, with SIGINT."""
+    """Run a tool that has had time to attach; end it with SIGINT, as a user would."""
     root = packages.unpacked(package)
     path = packages.command(root, name)
     if path is None:
@@ -114,11 +114,11 @@ def _tool(package, name, arguments, output):
             command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
         )
         try:
-            time.sleep(READY_SECONDS)  # none of them says when it is ready
+            time.sleep(READY_SECONDS)  # none of them reports that it is ready
             if process.poll() is not None:
                 raise OSError(output.read_text("utf-8", "replace")[-300:].strip() or "it ended at once")
             yield process.pid
-            time.sleep(DONE_SECONDS)  # what is on its way
+            time.sleep(DONE_SECONDS)  # for records under way
         finally:
             process.send_signal(signal.SIGINT if name != "auditd" else signal.SIGTERM)
             try:
@@ -130,7 +130,7 @@ def _tool(package, name, arguments, output):
 
 @contextmanager
 def _audited(package, name, arguments, output):
-    """The daemon, with a rule for every execution; auditing is off again afterwards, as it was."""
+    """Run the daemon with a rule for every execution; restore the state of auditing afterwards."""
     root = packages.unpacked(package)
 
     def auditctl(*words):

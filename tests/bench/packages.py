@@ -1,4 +1,4 @@
-"""Debian's packages, unpacked and not installed: nothing that they bring is started or stays."""
+"""Debian's packages, unpacked but not installed, so that none of their services is started."""
 
 import functools
 import os
@@ -10,7 +10,7 @@ ROOT = Path(".cache/bench").resolve()
 
 @functools.cache
 def unpacked(*names):
-    """The directory into which packages and what they need beside what is installed are unpacked."""
+    """Unpack packages, with dependencies that are not installed, into a directory; return it."""
     root = ROOT / "-".join(names)
     if (root / "complete").exists():
         return root
@@ -29,13 +29,13 @@ def unpacked(*names):
 
 
 def environment(root):
-    """What lets unpacked programs find their libraries."""
+    """Return the environment in which unpacked programs find their libraries."""
     libraries = [str(path) for place in ("usr/lib", "lib") for path in (root / place).glob("*-linux-gnu")]
     return {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)}
 
 
 def command(root, name):
-    """The path of an unpacked program, or of the one that is installed; None: there is none."""
+    """Return the path of an unpacked program, or of the installed one, or None."""
     for base in (root, Path("/")):
         for directory in ("usr/bin", "usr/sbin", "bin", "sbin"):
             if (base / directory / name).exists():

@@ -1,4 +1,4 @@
-"""CPU of a scrape, by what it goes to, at 1,000, 10,000 and 100,000 series; and others' at as many."""
+"""CPU time of the parts of a scrape at 1,000, 10,000 and 100,000 series; the same for other exporters."""
 
 import asyncio
 import gzip
@@ -33,7 +33,7 @@ DEADLINE_SECONDS = 30
 
 @contextmanager
 def filled(entries, room):
-    """A probe that is not attached, with so many programs, each in a series of its own, and room for so many in all."""
+    """Yield a probe that is not attached, with so many programs, each in a series of its own, and room for so many."""
     with closing(Probe(ProbeSettings(collect=frozenset(), map_entries=room))) as probe:
         pipeline = Pipeline(probe, SeriesOptions(limit=room))
         fill(probe, entries)
@@ -54,14 +54,14 @@ class _Families:
 
 
 def cpu_ms(action):
-    """What `action` returns, and the CPU time that all threads of this process took meanwhile."""
+    """Return the result of `action`, and the CPU time in ms that all threads of this process used meanwhile."""
     started = time.process_time()
     result = action()
     return result, (time.process_time() - started) * 1e3
 
 
 def ours(entries, scrapes, room=1 << 17):
-    """Rows for the parts of a scrape, whole scrapes, four at once, and a plain generate_latest."""
+    """Return rows for the parts of a scrape, whole scrapes, four at once, and a plain generate_latest."""
     parts = {"reading": [], "rendering": [], "compression": [], "all": [], f"{SCRAPERS} at once": [], "plain": []}
     with filled(entries, room) as (_, pipeline):
         collector, renderer = Scrape(pipeline.collectors), Renderer(TEXT)
@@ -91,7 +91,7 @@ def ours(entries, scrapes, room=1 << 17):
 
 
 def node_exporter(directory, entries, scrapes):
-    """CPU of node_exporter for each scrape of a file with as many series, in ms."""
+    """Return CPU time of node_exporter per scrape of a file with as many series, in ms."""
     lines = "\n".join(
         f'exec_executions_total{{path="/usr/lib/some-package/program-{number:06}",interpreter="/lib64/ld-linux.so.2",'
         f'stdin_type="null"}} {number}'
@@ -103,7 +103,7 @@ def node_exporter(directory, entries, scrapes):
 
 
 def process_exporter(directory, entries, scrapes):
-    """CPU of process-exporter for each scrape of about as many series, of processes that wait, in ms."""
+    """Return CPU time of process-exporter per scrape of about as many series, of sleeping processes, in ms."""
     names, processes = [f"waits-{number}" for number in range(entries // SERIES_OF_A_PROCESS)], []
     try:
         for name in names:
@@ -119,7 +119,7 @@ def process_exporter(directory, entries, scrapes):
 
 
 def _cpu_of(package, options, scrapes):
-    """CPU of each scrape of one of Debian's exporters, in ms, and how many series it has."""
+    """Return CPU time per scrape of one of Debian's exporters in ms, and its number of series."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -155,7 +155,7 @@ def _get(request, end):
 
 
 def scrape(directory, quick):
-    """The table of what scrapes cost."""
+    """Return the table of costs of scrapes."""
     rows = []
     for entries in SERIES[: 2 if quick else 3]:
         others = [node_exporter(directory, entries, 5 if quick else 20)]

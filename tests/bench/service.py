@@ -1,7 +1,4 @@
-"""The service as a whole: from its start to the first execution that it counts, memory, CPU for each scrape.
-
-And whether it counts a million executions, and not one less.
-"""
+"""The whole service: time to the first counted execution, memory, CPU time per scrape, a million executions."""
 
 import os
 import re
@@ -20,7 +17,7 @@ PAUSE_SECONDS = 0.01
 
 
 def service(directory, quick):
-    """The table of figures of the service."""
+    """Return the table of figures of the service."""
     program = static_elf(directory / "canary")
     catalogue = f"--catalogue.path={directory}/catalogue.db"
     starts = [_start_to_first_count(program, catalogue) for _ in range(2 if quick else 7)]
@@ -44,7 +41,7 @@ def service(directory, quick):
 
 
 def exact(directory, quick):
-    """The table of a million executions, from as many processes at once as there are CPUs."""
+    """Return the table of a million executions, from as many processes at once as there are CPUs."""
     program, workers = static_elf(directory / "one-of-a-million"), os.cpu_count()
     each, parts = (1_000 if quick else 1_000_000) // workers // 100, 100
     with served(f"--catalogue.path={directory}/catalogue.db") as exporter:
@@ -67,7 +64,7 @@ def _counted(exporter, program):
 
 
 def _starts_with_pins(directory, times):
-    """Seconds to the first scrape of a service that pins its probe, and of the one after it, in turns."""
+    """Return seconds to the first scrape of a service that creates its pins, and of one that adopts them, in turns."""
     seconds = [], []
     with bpffs(directory / "bpf") as mounted:
         for _ in range(times):
@@ -81,7 +78,7 @@ def _starts_with_pins(directory, times):
 
 
 def _start_to_first_count(program, catalogue):
-    """Executes a program again and again while the service starts; those that it missed say when it began."""
+    """Return seconds from a start to the first count, by the executions missed of a program that runs all the time."""
     import threading
 
     times, stop = [], threading.Event()

@@ -1,6 +1,6 @@
-"""What executions cost those who execute: the probe beside nothing, and observers beside a storm.
+"""The cost of executions: the probe compared with none, and observers beside a storm.
 
-CPU time is measured, not the time that passes: it hardly grows with what else the machine does.
+CPU time is measured instead of elapsed time, because other load hardly affects it.
 """
 
 import itertools
@@ -24,7 +24,7 @@ A_NOTHING = "nothing, compared with nothing"
 
 
 def slowdown(directory, quick):
-    """The table of what the probe adds to the CPU time of whole programs: attached for a block, and detached again."""
+    """Return the table of CPU time that the probe adds to whole programs, attached and detached in turns."""
     blocks = {"tiny static": 50, "dynamic": 50, "shell": 20, "build": 10}
     busy = {"tiny static, saturated": 20}
     if quick:
@@ -50,7 +50,7 @@ def slowdown(directory, quick):
 
 
 def collectors(directory, quick):
-    """The table of what each collector adds to the CPU time of the smallest program, alone beside executions."""
+    """Return the table of CPU time that each collector adds to the smallest program, without others."""
     chosen = {"executions only": NOTHING_ELSE, **{name: frozenset({name}) for name in sorted(EVERYTHING)}}
     with ExitStack() as stack:
         probes = _probes(stack, {**chosen, "all collectors": EVERYTHING})
@@ -70,7 +70,7 @@ def _probes(stack, chosen):
 
 
 def _after(probe, baselines):
-    """Nothing, and baselines by name, after the same work: what comes after a probe is attached is slower for that."""
+    """Return a variant without programs, and the baselines; the probe is attached and detached before each, too."""
 
     def attach(attach_one):
         probe.attach()
@@ -86,7 +86,7 @@ def _after(probe, baselines):
 
 
 def _compared(workload, variants, nothing, blocks, busy=False):
-    """How many times the CPU time without anything each variant takes, block by block, in another order each time."""
+    """Return the CPU time of each variant relative to none, block by block, in another order each time."""
     ratios, progress = defaultdict(list), Progress(f"slowdown, {workload.name}", blocks)
     for _ in range(blocks):
         order, took = [("", nothing), *variants.items()], {}
@@ -104,7 +104,7 @@ def _compared(workload, variants, nothing, blocks, busy=False):
 
 
 def storm(directory, quick):
-    """The table of observers: what they cost a storm, use themselves, and miss, on an idle and on a busy machine."""
+    """Return the table of observers: their cost to a storm, CPU time and misses, on an idle and on a busy machine."""
     rounds, blocks = (1, 4) if quick else (2, 20)
     states = {"idle": nullcontext, "saturated": saturated}
     name = f"storm-{os.getpid()}"[:15]
@@ -163,7 +163,7 @@ def _cpu_seconds(process):
 
 @contextmanager
 def _tracefs():
-    """Mounted where tools look for it; unmounted if it was not."""
+    """Mount tracefs where tools expect it; unmount it if it was not mounted before."""
     mounted = (TRACEFS / "events").exists()
     if not mounted:
         subprocess.run(["mount", "-t", "tracefs", "tracefs", TRACEFS], check=True)

@@ -1,4 +1,4 @@
-"""What executes programs: a tiny one, a dynamic one, a shell that works as configure does, and a build."""
+"""Workloads that execute programs: a tiny one, a dynamic one, a shell that works as configure does, and a build."""
 
 import os
 import resource
@@ -10,7 +10,7 @@ from tests.bench.measure import pinned, undisturbed
 from tests.kernel.programs import dynamic_elf, execute, static_elf
 
 TINY_EXECUTIONS, WARM = 200, 20
-# As configure does: writes a little source, looks at it with a handful of tools, and removes it.
+# As configure does: write a small source, examine it with a few tools, and remove it.
 CONFIGURE = """
 for feature in alloca fork getline mmap poll strdup vfork wait; do
     echo "int main(void) { return $feature(); }" > conftest.$$.c
@@ -25,13 +25,13 @@ MAKEFILE = "program: $(patsubst %.c,%.o,$(wildcard *.c))\n\t$(CC) -o $@ $^\n"
 
 
 class Workload:
-    """Something that executes programs; `alone` on a CPU if it needs no other."""
+    """A workload; `alone` on a CPU if it needs no other."""
 
     def __init__(self, name, run, warm=lambda: None, alone=True):
         self.name, self._run, self._warm, self._alone = name, run, warm, alone
 
     def cpu_seconds(self, busy=False):
-        """CPU time of one block of it, its programs' with it. On a `busy` machine it has no right of way."""
+        """Return the CPU time of one block, with that of its children. On a `busy` machine it has no priority."""
         if not self._alone:
             return self._measured()
         with pinned():
@@ -41,7 +41,7 @@ class Workload:
                 return self._measured()
 
     def warm(self):
-        """Executes a few if a block of it is short: what was done before leaves caches cold."""
+        """Execute a few programs if a block is short: earlier work leaves caches cold."""
         with pinned():
             self._warm()
 
@@ -57,13 +57,13 @@ def _cpu_seconds():
 
 
 def tiny(directory, name):
-    """vfork and exec of the smallest program, again and again; its arguments are its name."""
+    """vfork and exec of the smallest program, repeatedly; its arguments are its name."""
     run = partial(execute, static_elf(directory / name), arguments=(name.encode(),))
     return Workload("tiny static", partial(run, times=TINY_EXECUTIONS), partial(run, times=WARM))
 
 
 def workloads(directory):
-    """All of them."""
+    """Return all workloads."""
     yield tiny(directory, "tiny")
     run = partial(execute, dynamic_elf(directory / "dynamic"))
     yield Workload("dynamic", partial(run, times=TINY_EXECUTIONS // 2), partial(run, times=WARM))
@@ -84,7 +84,7 @@ def workloads(directory):
 
 @contextmanager
 def saturated():
-    """As many shells as there are CPUs execute true(1) without end."""
+    """Run as many shells as there are CPUs, each of which executes true(1) without end."""
     shells = [subprocess.Popen(["sh", "-c", "while :; do /bin/true; done"]) for _ in range(os.cpu_count())]
     try:
         yield

@@ -1,4 +1,4 @@
-"""A real Alertmanager, out of Debian's package, and a receiver of what it sends, on the loopback device."""
+"""A real Alertmanager from Debian's package, and a receiver of its notifications, on the loopback device."""
 
 import http.server
 import json
@@ -20,13 +20,13 @@ EXAMPLE = ROOT / "dashboards/alertmanager.yaml"
 
 
 class Receiver:
-    """The notifications that came in, in their order, as Alertmanager's webhook has them."""
+    """The notifications received, in order, in the format of Alertmanager's webhook."""
 
     def __init__(self):
         self.notifications = []
 
     def alerts(self, **labels):
-        """All alerts with these labels that came in, in their order."""
+        """Return all alerts received with these labels, in order."""
         return [
             alert
             for notification in self.notifications
@@ -35,7 +35,7 @@ class Receiver:
         ]
 
     def wait_for(self, status, deadline_seconds=DEADLINE_SECONDS, **labels):
-        """The last alert with these labels, once it has that status."""
+        """Return the last alert with these labels, once it has that status."""
 
         def last():
             return next((alert for alert in self.alerts(**labels)[-1:] if alert["status"] == status), None)
@@ -45,7 +45,7 @@ class Receiver:
 
 @contextmanager
 def receiver():
-    """A receiver and its address."""
+    """Yield a receiver and its address."""
     received = Receiver()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -69,7 +69,7 @@ def receiver():
 
 @contextmanager
 def alertmanager(webhook):
-    """The address of an Alertmanager with the example's configuration, but that it waits for nothing."""
+    """Yield the address of an Alertmanager with the configuration of the example, but without its waits."""
     config = yaml.safe_load(EXAMPLE.read_text("utf-8"))
     config["route"] |= {"group_wait": "1s", "group_interval": "1s"}
     for each in config["receivers"]:
@@ -94,7 +94,7 @@ def alertmanager(webhook):
 
 
 def _with_templates(command):
-    """Debian's Alertmanager wants its templates where its package has them; only it sees them there."""
+    """Show Debian's Alertmanager its templates at the path of its package; only this process sees them there."""
     if TEMPLATES.exists():
         return command
     cached = ROOT / ".cache/alertmanager-templates"

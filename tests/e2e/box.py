@@ -1,6 +1,6 @@
-"""A systemd that is process 1 of namespaces of its own, with the exporter installed as `make install` does it.
+"""A systemd as process 1 of its own namespaces, with the exporter installed by `make install`.
 
-What it changes in /etc, /usr/local, /opt and /var/lib is thrown away; /proc/sys and the rest of /sys it cannot change.
+Its changes in /etc, /usr/local, /opt and /var/lib are discarded; it cannot change /proc/sys and the rest of /sys.
 Network, kernel and everything else are this machine's.
 """
 
@@ -48,7 +48,7 @@ class Box:
         self._process, self._cgroup, self._log = process, cgroup, log
 
     def run(self, *command):
-        """Runs a command in the box; returns status and what it said."""
+        """Run a command in the box; return its status and output."""
         init = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()[0]
         result = subprocess.run(
             ["nsenter", f"--target={init}", "--mount", "--pid", "--root", "--", *command],
@@ -62,17 +62,17 @@ class Box:
 
     @property
     def pid(self):
-        """The exporter's process, or None."""
+        """Return the pid of the exporter, or None."""
         file = self._cgroup / "system.slice" / UNIT / "cgroup.procs"
         return next(map(int, file.read_text().split()), None) if file.exists() else None
 
     def log(self):
-        """What the exporter said."""
+        """Return the log of the exporter."""
         return self._log.read_text() if self._log.exists() else ""
 
 
 def missing():
-    """Why there can be no box here, or nothing."""
+    """Return the reason why this machine cannot run a box, or an empty string."""
     if os.geteuid():
         return f"a systemd of its own needs root, this is uid {os.geteuid()}"
     if not Path(SYSTEMD).exists():
@@ -82,7 +82,7 @@ def missing():
 
 @contextmanager
 def box(directory, *arguments):
-    """The service, installed and started with these arguments, until the end of the block."""
+    """Install the service and run it with these arguments until the end of the block."""
     cgroup = _cgroup2() / f"exec_exporter-test-{os.getpid()}"
     cgroup.mkdir()
     log, said = directory / "log", directory / "said"
@@ -104,7 +104,7 @@ def box(directory, *arguments):
         assert process.poll() is None, said.read_text()
         yield started
     finally:
-        process.send_signal(signal.SIGKILL)  # and process 1 with it, and with that everything in the box
+        process.send_signal(signal.SIGKILL)  # ends process 1, and with it everything in the box
         process.wait()
         _remove(cgroup)
         shutil.rmtree(directory / "box", ignore_errors=True)

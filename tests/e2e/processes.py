@@ -1,4 +1,4 @@
-"""What a process may do, as the kernel says it in /proc."""
+"""Privileges of a process, from /proc."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ CAP_READING = 1 << 2 | 1 << 19  # CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE
 
 
 def threads(pid):
-    """The status of each thread of a process, as a dict."""
+    """Return the status of each thread of a process, as a dict."""
     found = [task / "status" for task in Path(f"/proc/{pid}/task").iterdir()]
     return [dict(line.split(":", 1) for line in status.read_text().splitlines()) for status in found]
 
 
 def capabilities(pid):
-    """Of all threads together: what each kind of set holds, by its name in /proc."""
+    """Return the union of each capability set over all threads, by its name in /proc."""
     sets = {}
     for thread in threads(pid):
         for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
@@ -22,7 +22,7 @@ def capabilities(pid):
 
 
 def may_do_nothing(pid):
-    """No thread has a capability, and none can get one by executing something."""
+    """Return True if no thread has a capability or can gain one by an exec."""
     sets = capabilities(pid)
     assert {name: held for name, held in sets.items() if name != "CapBnd"} == dict.fromkeys(
         ("CapInh", "CapPrm", "CapEff", "CapAmb"), 0

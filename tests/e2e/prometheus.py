@@ -1,4 +1,4 @@
-"""A real Prometheus, out of Debian's package, on the loopback device."""
+"""A real Prometheus from Debian's package, on the loopback device."""
 
 import json
 import re
@@ -22,18 +22,18 @@ class Prometheus:
         self.url = url
 
     def query(self, promql, time=None):
-        """The result of an instant query as [(labels, value)]; a scalar has no labels."""
+        """Return the result of an instant query as [(labels, value)]; a scalar has no labels."""
         found = self.api("query", query=promql, **({} if time is None else {"time": time}))
         if found["resultType"] == "scalar":
             return [({}, float(found["result"][1]))]
         return [(series["metric"], float(series["value"][1])) for series in found["result"]]
 
     def targets(self):
-        """The active targets as the API has them: health, lastError, lastScrape, labels, scrapeUrl and so on."""
+        """Return the active targets in the API's form: health, lastError, lastScrape, labels, scrapeUrl and so on."""
         return self.api("targets", state="active")["activeTargets"]
 
     def api(self, what, **parameters):
-        """The data of an answer of /api/v1, such as query_range, rules, alerts, series. Errors are AssertionErrors."""
+        """Return the data of a response of /api/v1 (query_range, rules, alerts...). Raise AssertionError on errors."""
         try:
             body = self._get(f"/api/v1/{what}?{urllib.parse.urlencode(parameters, doseq=True)}")
         except urllib.error.HTTPError as error:
@@ -41,7 +41,7 @@ class Prometheus:
         return json.loads(body)["data"]
 
     def wait_until(self, condition, deadline_seconds=DEADLINE_SECONDS):
-        """Returns what the condition gives as soon as it is true."""
+        """Return the value of the condition as soon as it is true."""
         return until(condition, deadline_seconds, what=lambda: f"targets are {self.targets()}")
 
     def _get(self, path):
@@ -51,9 +51,9 @@ class Prometheus:
 
 @contextmanager
 def prometheus(config, rule_files=(), flags=()):
-    """A Prometheus with a configuration (what prometheus.yml holds, as a dict) until the end of the block.
+    """Run a Prometheus with a configuration (the content of prometheus.yml as a dict) until the end of the block.
 
-    It scrapes and evaluates each second if `config` has no `global` of its own. Its data are in a temporary directory.
+    It scrapes and evaluates each second unless `config` has a `global`. Its data are in a temporary directory.
     """
     with tempfile.TemporaryDirectory(prefix="prometheus-") as directory:
         file, log = Path(directory, "prometheus.yml"), Path(directory, "log")
@@ -80,14 +80,14 @@ def prometheus(config, rule_files=(), flags=()):
 
 
 def _ready(process, log):
-    """Waits until it has opened its port, whose number it logs, and says that it is ready."""
+    """Wait until it has opened its port, whose number it logs, and is ready."""
     server = Prometheus(f"http://{listening_on(process, log, 'Prometheus')}")
     server.wait_until(lambda: _answers(server))
     return server
 
 
 def listening_on(process, log, name):
-    """The address that a process has logged that it listens on, as soon as it has."""
+    """Return the address that a process listens on, as soon as it has logged it."""
 
     def address():
         said = log.read_text("utf-8", "replace")
@@ -100,6 +100,6 @@ def listening_on(process, log, name):
 def _answers(server):
     try:
         server._get("/-/ready")
-    except OSError:  # 503 is an OSError to urllib, too
+    except OSError:  # urllib raises an OSError for 503, too
         return False
     return True

@@ -14,7 +14,7 @@ from tests.unit.dashboards.rules_world import RULES
 
 @contextmanager
 def watched(*exporters):
-    """What is received of exporters that are scraped, each as an instance of the same job."""
+    """Yield the notifications about exporters that are scraped, each as an instance of the same job."""
     targets = [exporter.url.removeprefix("http://") for exporter in exporters]
     with receiver() as (received, webhook), alertmanager(webhook) as address:
         config = {

@@ -1,4 +1,4 @@
-"""Every query of every panel has an answer from a real Prometheus, which scrapes a real exporter at work."""
+"""Every query of every panel returns data from a real Prometheus that scrapes a real exporter at work."""
 
 import math
 import os
@@ -21,7 +21,7 @@ RATE_INTERVAL, SHOWN = "8s", "40s"
 
 @contextmanager
 def statistics():
-    """The kernel measures what BPF programs cost."""
+    """Enable the kernel's statistics of BPF programs."""
     before = BPF_STATISTICS.read_text("ascii")
     BPF_STATISTICS.write_text("1", "ascii")
     try:
@@ -32,7 +32,7 @@ def statistics():
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A Prometheus that has seen some seconds' work."""
+    """Yield a Prometheus that has scraped for some seconds."""
     if os.geteuid():
         pytest.skip(f"probes need root, this is uid {os.geteuid()}")
     alone()
@@ -49,7 +49,7 @@ def server(tmp_path_factory):
 
 
 def eager_rules(directory):
-    """The rules, none of which waits for minutes until it is evaluated."""
+    """Return copies of the rules, evaluated every second instead of every few minutes."""
     copies = []
     for file in RULES:
         copies.append(directory / file.name)
@@ -58,7 +58,7 @@ def eager_rules(directory):
 
 
 def answers(server, target):
-    """The numbers that a query gives, now or over what is shown."""
+    """Return the values of a query, now or over the time shown."""
     expression = filled_in(target["expr"], RATE_INTERVAL, SHOWN)
     now = time.time()
     if target["instant"]:

@@ -1,4 +1,4 @@
-"""The Prometheus of these tests does what the tests ask of it."""
+"""The Prometheus of these tests scrapes, evaluates rules and answers queries."""
 
 import http.server
 import threading
@@ -11,7 +11,7 @@ from tests.e2e.prometheus import prometheus
 
 @contextmanager
 def exposing(text):
-    """A target that exposes a text."""
+    """Yield the address of a target that exposes a text."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):

@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes the real exporter, over TLS, and is let in or not as web.yml says."""
+"""A real Prometheus scrapes the real exporter over TLS, and is admitted or refused as web.yml configures."""
 
 import re
 
@@ -19,7 +19,7 @@ CERTIFICATES = TLS % (
     ", client_allowed_sans: [scraper.example]"
 )
 RATE = TLS % "" + "rate_limit: {burst: 3, interval: 1h}\n"
-# What a client without a certificate is told, by TLS 1.3 or 1.2, or finds where the connection ends before.
+# Errors of a client without certificate: alerts of TLS 1.3 or 1.2, or of a connection that is closed before.
 NO_CERTIFICATE = r"certificate required|unknown (certificate )?(authority|CA)|handshake failure|reset by peer|EOF"
 
 
@@ -40,7 +40,7 @@ def stranger(tmp_path_factory):
 
 
 def jobs(exporter, authority, **options):
-    """A job for each keyword: what it has beside TLS that trusts the authority."""
+    """Return a job per keyword: its options, and TLS that trusts the authority."""
     return [
         {
             "job_name": name,
@@ -54,7 +54,7 @@ def jobs(exporter, authority, **options):
 
 
 def scraped(server):
-    """Health and last error by job, when all have been scraped."""
+    """Return health and last error by job, when all have been scraped."""
 
     def all_scraped():
         targets = server.targets()

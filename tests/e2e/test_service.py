@@ -1,4 +1,4 @@
-"""The service as it is run: who it is, what it may do, what it says, and how it ends."""
+"""The service as it is run: its user, its privileges, its log, and its end."""
 
 import contextlib
 import http.client
@@ -53,7 +53,7 @@ def test_as_nobody_with_two_ambient_capabilities(tmp_path):
 
 
 def test_as_nobody_with_capabilities_of_the_interpreters_file(tmp_path):
-    """As in a container, where nobody gives a user ambient ones."""
+    """As in a container, where users get no ambient capabilities."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
         python = Path(directory, "exporter-python")
@@ -67,7 +67,7 @@ def test_as_nobody_with_capabilities_of_the_interpreters_file(tmp_path):
 
 @contextlib.contextmanager
 def started(*arguments, **options):
-    """The command, with whatever it says on standard error kept in a file until the end of the block."""
+    """Run the command, with its standard error in a file until the end of the block."""
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen([*COMMAND, *KEEPING_NOTHING, *arguments], stderr=said, **options)
         try:
@@ -119,7 +119,7 @@ def test_a_hangup_is_ignored(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_who_is_being_answered_when_it_stops_gets_all_of_it(number):
-    """Whatever was begun is complete, or was refused before a byte of it."""
+    """Every response is complete, or refused before its first byte."""
     complete, cut = [], []
 
     def scrape():
@@ -203,7 +203,7 @@ def test_a_textfile_is_kept_up_to_date_whole_and_for_all_to_read(tmp_path):
 
 
 def test_sockets_of_systemd_are_served(tmp_path):
-    """Passed by systemd's own tool, which starts the command at the first connection."""
+    """The sockets come from systemd's own tool, which starts the command at the first connection."""
     paths = tmp_path / "first", tmp_path / "second"
     command = [
         "systemd-socket-activate",

@@ -1,4 +1,4 @@
-"""The unit that is shipped, installed by `make install`, under a real systemd."""
+"""The unit of this repository, installed by `make install`, under a real systemd."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from tests.kernel.novel import new_elf
 from tests.kernel.programs import execute, static_elf
 from tests.waiting import until
 
-MOST_EXPOSED = 2.0  # must be below it
+MOST_EXPOSED = 2.0  # exclusive
 
 if missing():
     pytest.skip(missing(), allow_module_level=True)
@@ -109,14 +109,14 @@ def test_a_restart_misses_nothing(service, tmp_path):
 
 @pytest.fixture
 def directory():
-    """One that everybody may look into."""
+    """Yield a directory that everybody may read."""
     with TemporaryDirectory() as made:
         Path(made).chmod(0o755)
         yield Path(made)
 
 
 def executed(directory):
-    """The SHA-256 of two new programs that were executed: one that everybody may read, and one that only root may."""
+    """Execute two new programs, one of which only root may read; return their SHA-256 by path."""
     everybodys, roots = (new_elf(directory / name) for name in ("everybodys", "roots"))
     roots.chmod(0o700)
     for program in (everybodys, roots):
@@ -125,7 +125,7 @@ def executed(directory):
 
 
 def contents(service, programs):
-    """The SHA-256 that each was found with, once all are."""
+    """Return the SHA-256 in the finding of each program, once there are findings of all."""
 
     def found():
         status, said = service.run("exec_exporter", "findings", "list", "--json")

@@ -1,4 +1,4 @@
-"""An hour's mixed work in a few seconds: something for every series that a dashboard asks for."""
+"""Mixed work of a few seconds, with something for every series that a dashboard queries."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from tests.kernel.programs import dynamic_elf, execute, script, static_elf
 
 
 class Workload:
-    """What can be done again and again; the programs are in a directory of its own."""
+    """Work that can be repeated; its programs are in a directory of its own."""
 
     def __init__(self, directory):
         self._static = static_elf(directory / "static")
@@ -44,7 +44,7 @@ class Workload:
 
 @contextmanager
 def goes_on(directory):
-    """Work that goes on, with pauses, until the end of the block; a process runs all the time."""
+    """Repeat the work, with pauses, until the end of the block; one process runs all the time."""
     workload, stop = Workload(directory), threading.Event()
 
     def run():
@@ -63,7 +63,7 @@ def goes_on(directory):
 
 
 def shell_on_a_socket(command):
-    """What a reverse shell is: a shell that takes its commands from a socket. Its path is returned."""
+    """Do as a reverse shell does: run a shell that reads commands from a socket. Return its path."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         shell = subprocess.Popen(["/bin/sh"], stdin=theirs, stdout=theirs)

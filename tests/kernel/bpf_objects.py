@@ -1,4 +1,4 @@
-"""Which BPF programs, maps and links the kernel has, asked of the kernel itself."""
+"""BPF programs, maps and links that the kernel has, as it lists them."""
 
 import ctypes
 import errno
@@ -10,12 +10,12 @@ libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
 
 
 def bpf_objects():
-    """The ids of all BPF objects on this machine, by kind."""
+    """Return the ids of all BPF objects on this machine, by kind."""
     return {(kind, number) for kind, function in NEXT_ID.items() for number in _ids(function)}
 
 
 def gone(before, deadline_seconds=60.0):
-    """Waits until nothing is left that was not there before; the kernel frees some objects with a delay."""
+    """Wait until all objects that did not exist before are gone; the kernel frees some with a delay."""
     end = time.monotonic() + deadline_seconds
     while bpf_objects() - before and time.monotonic() < end:
         os.sched_yield()

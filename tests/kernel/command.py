@@ -1,4 +1,4 @@
-"""The command `exec_exporter` as a user starts it, and what it serves."""
+"""The command `exec_exporter` as a user starts it, and requests to it."""
 
 import os
 import re
@@ -21,7 +21,7 @@ DEADLINE_SECONDS = scaled(240, emulated=300)
 class Served:
     def __init__(self, process, port, said):
         self.process = process
-        self.said = said  # on standard error, until it said that it counts
+        self.said = said  # the standard error until it serves
         self.url = f"http://127.0.0.1:{port}"
 
     def get(self, path="/metrics"):
@@ -31,10 +31,10 @@ class Served:
 
 @contextmanager
 def served(*arguments, command=COMMAND, status=0):
-    """Starts the command on a free port, waits until it says that it counts, and ends it with SIGTERM.
+    """Start the command on a free port, wait until it serves, and end it with SIGTERM.
 
-    `status` is what it has to end with: other than 0 if the test ends it otherwise. It keeps nothing that a test does
-    not ask for.
+    `status` is the expected exit status: other than 0 if the test ends it otherwise. Nothing is pinned or stored unless
+    a test asks for it.
     """
     process = subprocess.Popen(
         [*command, "--web.listen-address=127.0.0.1:0", *KEEPING_NOTHING, *arguments], stderr=subprocess.PIPE, text=True
@@ -65,7 +65,7 @@ def _port(process):
 
 
 def refused(*arguments, command=COMMAND, **options):
-    """Runs a command that must end at once; returns its status and what it said on standard error."""
+    """Run a command that must end at once; return its status and its standard error."""
     options = {"stdout": subprocess.PIPE, **options}
     result = subprocess.run(
         [*command, *arguments], stderr=subprocess.PIPE, text=True, timeout=DEADLINE_SECONDS, check=False, **options

@@ -14,7 +14,7 @@ from tests.repetition import EXHAUSTIVE
 
 
 def pytest_collection_modifyitems(config, items):
-    """The kernel tier needs root; without it every test of it is skipped, and says so."""
+    """Skip the tests of this tier, with a reason, unless run as root."""
     if not (EXHAUSTIVE or EMULATED):
         repeated = [item for item in items if _repeats(item)]
         config.hook.pytest_deselected(items=repeated)
@@ -27,22 +27,22 @@ def pytest_collection_modifyitems(config, items):
 
 
 def _repeats(item):
-    """The other way of reading memory than the one that this kernel allows, in a test that does not ask for both."""
+    """Return True for a test with plain reads where the kernel accepts typed loads, unless the test asks for both."""
     way = getattr(item, "callspec", None) and item.callspec.params.get("typed_loads")
     return way is False and True in ways_of_reading() and not item.get_closest_marker("both_ways")
 
 
 def pytest_collection_finish(session):
-    """What one run leaves behind another would find. Waits here, where no test's time runs."""
+    """Take the lock of probes here, so that waiting does not count as the time of a test."""
     if os.geteuid() == 0 and any(Path(__file__).parent in item.path.parents for item in session.items):
         alone()
 
 
-NO_LIMIT = 1_000_000  # of series: the paths of one test take no room from those of another
+NO_LIMIT = 1_000_000  # of series: tests share the probe, and shall not exhaust each other's room
 
 
 def ways_of_reading():
-    """How the probe can read the kernel's memory: by typed loads, where there are casts for them, and without."""
+    """Return the ways to read the kernel's memory: with typed loads, where the kernel accepts them, and without."""
     btf = Path("/sys/kernel/btf/vmlinux")
     typed = btf.exists() and b"\0bpf_rdonly_cast\0" in btf.read_bytes()
     return [True, False][not typed : 1 if EMULATED and typed else 2]
@@ -50,13 +50,13 @@ def ways_of_reading():
 
 @pytest.fixture(scope="session", params=ways_of_reading(), ids=lambda typed: "typed" if typed else "untyped")
 def typed_loads(request):
-    """Each of the ways in which the probe can read the kernel's memory here; the best one where all takes long."""
+    """Return each way in which the probe can read the kernel's memory here; only the best one in an emulator."""
     return request.param
 
 
 @pytest.fixture(scope="session")
 def compiled(typed_loads):
-    """One probe for all tests that can share it; it is detached until they attach it."""
+    """Yield a probe for all tests that can share it; it is detached until they attach it."""
     with running(SeriesOptions(limit=NO_LIMIT), typed_loads=typed_loads) as exporter:
         exporter.probe.detach()
         yield exporter
@@ -64,7 +64,7 @@ def compiled(typed_loads):
 
 @pytest.fixture(scope="module")
 def exporter(compiled):
-    """That probe, attached for a module's tests: each looks only at paths of its own."""
+    """Yield the shared probe, attached for the tests of a module: each examines paths of its own."""
     compiled.probe.attach()
     yield compiled
     compiled.probe.detach()

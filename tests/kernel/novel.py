@@ -1,4 +1,4 @@
-"""The service with a catalogue of the test's own, and what it finds, told by its metrics, its commands and its file."""
+"""The service with a catalogue of the test's own, and its findings in metrics, commands and the file."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ _salts = itertools.count()
 
 
 def within(seconds, attempt, times=5):
-    """Whether one of some attempts succeeds so soon: a machine that is busy is late now and then."""
+    """Return True if one of several attempts succeeds within that time: a busy machine is late now and then."""
     for _ in range(times):
         condition = attempt()
         started = time.monotonic()
@@ -31,21 +31,21 @@ def within(seconds, attempt, times=5):
 
 
 def unmount(path):
-    """Unmounts it; the service may just be reading a program there."""
+    """Unmount, and retry while the service reads a program there."""
     until(lambda: subprocess.run(["umount", path], capture_output=True, check=False).returncode == 0)
 
 
 def new_elf(path):
-    """A program that has never been anywhere before."""
+    """Return a program that has never existed before."""
     return static_elf(path, salt=os.urandom(16) + str(next(_salts)).encode())
 
 
 class Host:
-    """A service that watches. `catalogue` is its file."""
+    """A service and the file of its catalogue; a thread collects its standard error."""
 
     def __init__(self, service, catalogue, directory):
         self.service, self.catalogue, self._directory = service, catalogue, directory
-        self.said = service.said.encode()  # on standard error; nobody reading it would hold the service up
+        self.said = service.said.encode()  # a full pipe would block the service
         threading.Thread(target=self._listen, args=(os.dup(service.process.stderr.fileno()),), daemon=True).start()
 
     def _listen(self, descriptor):
@@ -68,7 +68,7 @@ class Host:
         )
 
     def open(self, below=""):
-        """The open findings as metrics: reason by path, of paths that begin so."""
+        """Return the open findings in the metrics, reason by path, of paths with that prefix."""
         return {
             s.labels["path"]: s.labels["reason"]
             for s in self.samples()
@@ -76,7 +76,7 @@ class Host:
         }
 
     def rows(self, below=""):
-        """All findings as the catalogue's file has them: reason, content and record by path. Asked of SQLite itself."""
+        """Return all findings in the catalogue's file: path, reason, content and record. Reads with SQLite itself."""
         with closing(sqlite3.connect(f"file:{self.catalogue}?mode=ro", uri=True)) as db:
             found = db.execute("SELECT path, reason, content, record FROM findings").fetchall()
         return [
@@ -86,25 +86,25 @@ class Host:
         ]
 
     def programs(self):
-        """The paths of all programs in the catalogue's file."""
+        """Return the paths of all programs in the catalogue's file."""
         with closing(sqlite3.connect(f"file:{self.catalogue}?mode=ro", uri=True)) as db:
             return {path for (path,) in db.execute("SELECT path FROM programs")}
 
     def catch_up(self):
-        """Returns once everything that was executed before has been judged: what comes after it has been too."""
+        """Return once all earlier executions have been judged: a later program has been."""
         canary = new_elf(self._directory / f"canary-{next(_salts)}")
         execute(canary)
         until(lambda: any(row[0] == str(canary) for row in self.rows(self._directory)))
 
     def found(self, below, action):
-        """What comes of an action: reason by path."""
+        """Return the findings that an action causes: reason by path."""
         before = {row[0] for row in self.rows(below)}
         action()
         self.catch_up()
         return {path: reason for path, reason, *_ in self.rows(below) if path not in before}
 
     def command(self, *arguments, status=0):
-        """Runs `exec_exporter` with the service's catalogue; returns what it printed, or said if it fails."""
+        """Run `exec_exporter` with the service's catalogue; return its output, or its standard error if it fails."""
         command = [*COMMAND, *arguments, f"--catalogue.path={self.catalogue}"]
         result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
         assert result.returncode == status, result.stderr
@@ -113,7 +113,7 @@ class Host:
 
 @contextmanager
 def watching(directory, *arguments, learning="0s", catalogue=None, state="watching", status=0):
-    """Starts the service; returns once it is in that state. Findings of others do not crowd out the test's."""
+    """Start the service; yield it in that state. The limit of findings leaves room for those of other programs."""
     catalogue = catalogue or directory / "catalogue.db"
     canaries = Path(directory) / "canaries"
     canaries.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""BPF programs of the tests' own, compiled as the probe is: without the kernel's headers."""
+"""BPF programs of the tests, compiled as the probe is: without the kernel's headers."""
 
 import os
 import tempfile
@@ -13,7 +13,7 @@ from exporter.compiler.stub_headers import stub_headers
 
 @contextmanager
 def compiled(source):
-    """BCC's object for a source, with everything given back to the kernel at the end."""
+    """Yield BCC's object for a source; free all of its kernel objects at the end."""
     with tempfile.TemporaryDirectory(prefix="exec_exporter-") as name:
         directory = Path(name)
         for path, text in stub_headers(os.uname().release, os.sysconf("SC_PAGE_SIZE")).items():

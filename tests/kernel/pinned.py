@@ -1,4 +1,4 @@
-"""The exporter with pins of a test's own, in a bpffs that is mounted for it."""
+"""The exporter with pins of a test's own, in a bpffs mounted for it."""
 
 import subprocess
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ PROGRAMS = "exec_executions_total"
 
 @contextmanager
 def bpffs(directory):
-    """A bpffs; whatever is pinned in it is gone afterwards."""
+    """Mount a bpffs; its pins are gone afterwards."""
     directory.mkdir()
     subprocess.run(["mount", "-t", "bpf", "bpf", directory], check=True)
     try:
@@ -21,12 +21,12 @@ def bpffs(directory):
 
 
 def samples(service, below=""):
-    """The samples of a scrape that have no path, or one that begins so: others execute very many programs."""
+    """Return the samples of a scrape without a path, or with a path of that prefix: there may be very many others."""
     return Scraped(service.get().decode(), below).all
 
 
 def executed(service, below):
-    """Executions by path, of the paths that begin so."""
+    """Return executions by path, of paths with that prefix."""
     found = {}
     for sample in samples(service, below):
         if sample.name == PROGRAMS:
@@ -35,17 +35,17 @@ def executed(service, below):
 
 
 def value(service, name, **labels):
-    """The sum of the samples of that name that have those labels."""
+    """Return the sum of the samples of a metric with these labels."""
     return Scraped(service.get().decode(), labels.get("path", "no path")).value(name, **labels)
 
 
 def pinning(path, *arguments, **options):
-    """The service, with pins in a directory, and no limit of series that others could use up."""
+    """Start the service with pins in a directory, and without a limit of series that other programs could exhaust."""
     return served(f"--bpf.pin-path={path}", "--series.limit=1000000", *arguments, **options)
 
 
 def unpin(path, status=0):
-    """Runs the command; returns what it said."""
+    """Run the command; return its output, or its standard error if it fails."""
     command = [*COMMAND, "unpin", f"--bpf.pin-path={path}"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert result.returncode == status, result.stderr

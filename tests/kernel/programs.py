@@ -1,4 +1,4 @@
-"""Programs that tests execute, and ways of executing them exactly once."""
+"""Programs for tests, and ways to execute them exactly once."""
 
 import os
 import platform
@@ -11,21 +11,19 @@ MACHINES = {"x86_64": 62, "aarch64": 183}
 
 
 def _exit(status):
-    """exit(status), in machine code."""
+    """Return machine code of exit(status)."""
     if platform.machine() == "x86_64":
         return b"\xbf" + struct.pack("<I", status) + bytes.fromhex("b83c000000 0f05")
     return struct.pack("<I", 0xD2800000 | status << 5) + bytes.fromhex("a80b80d2 010000d4")
 
 
 def _fault():
-    """A read from address 0, in machine code."""
+    """Return machine code that reads from address 0."""
     return bytes.fromhex("8b042500000000" if platform.machine() == "x86_64" else "000080d2 000040f9")
 
 
 def static_elf(path, salt=b"", pie=False, status=0):
-    """The smallest static program that ends with a status, or with SIGSEGV for None; `salt` makes its content another
-    one.
-    """
+    """Make the smallest static program that ends with a status, or with SIGSEGV for None; `salt` varies its content."""
     machine, code = MACHINES[platform.machine()], _fault() if status is None else _exit(status)
     base, start = 0 if pie else 0x400000, 64 + 56
     size = start + len(code)
@@ -36,7 +34,7 @@ def static_elf(path, salt=b"", pie=False, status=0):
 
 
 def dynamic_elf(path):
-    """A dynamic program: a copy of true(1)."""
+    """Make a dynamic program: a copy of true(1)."""
     shutil.copyfile(shutil.which("true"), path)
     path.chmod(0o755)
     return path
@@ -47,7 +45,7 @@ def script(path, interpreter="/bin/sh", argument=""):
 
 
 def elf_interpreter(path):
-    """The interpreter that a dynamic program names, resolved, read from its PT_INTERP."""
+    """Return the interpreter in PT_INTERP of a dynamic program, resolved."""
     data = Path(path).read_bytes()
     (offset,) = struct.unpack_from("<Q", data, 32)
     size, count = struct.unpack_from("<HH", data, 54)
@@ -59,10 +57,10 @@ def elf_interpreter(path):
 
 
 def execute(path, times=1, stdin="/dev/null", arguments=(b"x",), environment=None, ends=0):
-    """Executes a file `times` times, each in a process of its own, and waits for it to end with a status or, negative,
-    by a signal.
+    """Execute a file `times` times, each in a process of its own, and expect each to end with `ends`.
 
-    `stdin` is a path, an open descriptor or None for a closed one.
+    `ends` is an exit status or a negative signal number. `stdin` is a path, an open descriptor or None for a closed
+    one.
     """
     with _open(stdin) as descriptor:
         actions = [(os.POSIX_SPAWN_CLOSE, 0)] if descriptor is None else [(os.POSIX_SPAWN_DUP2, descriptor, 0)]
@@ -73,14 +71,14 @@ def execute(path, times=1, stdin="/dev/null", arguments=(b"x",), environment=Non
 
 
 def execute_as_new(program, path):
-    """Executes a program once under a name that nobody has executed, and that is gone afterwards."""
+    """Execute a program once by a new name, which is removed afterwards."""
     path.hardlink_to(program)
     execute(path)
     path.unlink()
 
 
 def storm(paths, times, workers):
-    """Executes each of `paths` `times` times from each of `workers` processes at once."""
+    """Execute each of `paths` `times` times from each of `workers` processes at once."""
     children = []
     for _ in range(workers):
         child = os.fork()
@@ -110,7 +108,7 @@ def _open(stdin):
 
 
 def _write(path, data):
-    # A file that is still open for writing anywhere cannot be executed, and a fork elsewhere may hold it open.
+    # A file that is open for writing anywhere cannot be executed, and a concurrent fork may hold it open.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o755)
     try:
         os.write(descriptor, data)

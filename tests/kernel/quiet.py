@@ -1,4 +1,4 @@
-"""Windows in which nobody else did what is counted for the whole machine: there the numbers have to be exact."""
+"""Windows without the activity of others, in which counts of the whole machine are exact."""
 
 import time
 from pathlib import Path
@@ -7,7 +7,7 @@ DEADLINE_SECONDS = 240
 
 
 def while_nobody_else_executes(exporter, work, executions):
-    """Does the work, which is that many executions, until there were no others meanwhile; the scrapes around it."""
+    """Do the work, of that many executions, until a window has no others; return the scrapes before and after it."""
     end = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < end:
         before = exporter.scrape()
@@ -19,9 +19,9 @@ def while_nobody_else_executes(exporter, work, executions):
 
 
 def while_nobody_else_forks(exporter, work):
-    """Does the work until nothing forked between a scrape and the reading of /proc/stat beside it.
+    """Do the work until nothing forks between a scrape and the reading of /proc/stat beside it.
 
-    Returns the scrapes around it, and the forks that the kernel itself has counted from one to the other.
+    Returns the scrapes before and after it, and the forks that the kernel counted in between.
     """
     end = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < end:
@@ -38,7 +38,7 @@ def while_nobody_else_forks(exporter, work):
 
 
 def forks_of_machine():
-    """All forks, vforks and clones since boot, of threads too."""
+    """Return all forks, vforks and clones since boot, those of threads too."""
     stat = Path("/proc/stat").read_text()
     return next(int(line.split()[1]) for line in stat.splitlines() if line.startswith("processes "))
 

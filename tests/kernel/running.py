@@ -1,4 +1,4 @@
-"""The exporter in this process, read as Prometheus reads it: through its exposition."""
+"""The exporter in this process, read through its exposition, as Prometheus does."""
 
 from contextlib import contextmanager
 

@@ -1,4 +1,4 @@
-"""How much tests do: EMULATED=1 in the environment says that this machine takes ten times as long for everything."""
+"""Sizes of tests: EMULATED=1 in the environment is for machines that take ten times as long for everything."""
 
 import os
 
@@ -6,5 +6,5 @@ EMULATED = os.environ.get("EMULATED") == "1"
 
 
 def scaled(number, emulated):
-    """A number of executions, or the smaller one where they are slow. Counts are exact, and so either will do."""
+    """Return a number of executions, or a smaller one in an emulator. Counts are exact; either number will do."""
     return emulated if EMULATED else number

@@ -1,4 +1,4 @@
-"""Maps, strings in maps and programs, as BCC's own binding to libbpf and the kernel's files see them."""
+"""Maps, strings in maps and programs, as BCC's own binding to libbpf and the kernel's files show them."""
 
 import ctypes
 import errno
@@ -42,14 +42,14 @@ def key(number):
 
 
 def seen(table, key):
-    """The value that BCC finds."""
+    """Return the value that BCC reads."""
     value = ctypes.create_string_buffer(table.value_size)
     found = bcc.lib.bpf_lookup_elem(table.fd, ctypes.create_string_buffer(key, table.key_size), value)
     return value.raw if found == 0 else None
 
 
 def described(descriptor):
-    """What /proc says of a map."""
+    """Return the description of a map in /proc."""
     lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
     return dict(line.replace(":", "").split()[:2] for line in lines)
 

@@ -1,4 +1,4 @@
-"""The whole command: real executions in, an exposition out that Prometheus' own tool finds nothing wrong with."""
+"""The whole command: real executions in, an exposition out that Prometheus' own linter accepts."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ def samples(exposition):
 
 
 def executions(exposition, below):
-    """Counts by name below a directory, both as bytes."""
+    """Return counts by name below a directory, both as bytes."""
     found = [
         (unescape(sample.labels["path"]), sample.value)
         for sample in samples(exposition)

@@ -1,6 +1,6 @@
-"""What an execution and a scrape may cost, in counts that do not depend on how fast the machine is.
+"""Limits of the cost of an execution and of a scrape, in counts that do not depend on the speed of the machine.
 
-Whoever makes the probe do more finds the new numbers in the failure, and writes them into LIMITS below.
+If a change makes the probe do more, write the new numbers from the failure into LIMITS below.
 """
 
 import ctypes
@@ -15,8 +15,8 @@ from tests.kernel.command import served
 from tests.kernel.own_programs import compiled
 from tests.kernel.running import running
 
-# Of the program on exec, with all collectors, by whether loads are typed: what was counted on Linux 6.18 (x86_64,
-# BCC 0.26), and the limit. Where other kernels and compilers make a little more of it, the limit is a twentieth above.
+# Of the program on exec, with all collectors, by whether loads are typed: the number on Linux 6.18 (x86_64,
+# BCC 0.26), and the limit. Where numbers depend on kernel and compiler, the limit is a twentieth higher.
 LIMITS = {
     True: {
         "instructions": (3397, 3570),
@@ -42,7 +42,7 @@ LIMITS = {
         "other helpers": (11, 11),
     },
 }
-# System calls of a scrape in the whole exporter: what was counted, and the limit.
+# System calls of the whole exporter per scrape: the number found, and the limit.
 SYSTEM_CALLS = (144, 180)
 
 # include/uapi/linux/bpf.h
@@ -74,14 +74,14 @@ int on_system_call(struct bpf_raw_tracepoint_args *ctx)
 
 
 def loaded_bytes(descriptor):
-    """Sizes of a program in the kernel, as machine code and as BPF: the beginning of struct bpf_prog_info."""
+    """Return the sizes of a loaded program, as machine code and as BPF: the first members of struct bpf_prog_info."""
     info = (ctypes.c_uint32 * 64)()
     libbpf().bpf_obj_get_info_by_fd(descriptor, info, ctypes.byref(ctypes.c_uint32(ctypes.sizeof(info))))
     return info[4], info[5]
 
 
 def calls(code):
-    """How often each helper stands in a program; `loads` are those that a cast allows."""
+    """Count the calls of each helper in a program; `loads` are those that a cast allows."""
     counted = Counter()
     for opcode, registers, _, number in struct.iter_unpack("<BBhi", code):
         if opcode == CALL:
@@ -102,7 +102,7 @@ def test_the_program_does_no_more_than_it_did(typed_loads):
 
 
 def test_a_scrape_makes_no_more_system_calls_than_it_did():
-    """Counted by the kernel, of all threads of the exporter; the fewest of many scrapes are those that it needs."""
+    """The kernel counts the calls of all threads of the exporter; the scrape with the fewest had no other work."""
     with served() as exporter, compiled(COUNTER.replace("EXPORTER", str(exporter.process.pid))) as counter:
         exporter.get()
         counter.attach_raw_tracepoint(b"sys_enter", b"on_system_call")

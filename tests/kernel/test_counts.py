@@ -1,4 +1,4 @@
-"""What is counted for the whole machine: forks, failed executions, histograms by format. Known work, exact numbers."""
+"""Counts of the whole machine: forks, failed executions, histograms by format. Known work, exact numbers."""
 
 import ctypes
 import errno
@@ -47,7 +47,7 @@ def test_forks_of_processes_and_threads(exporter):
 
 @pytest.fixture(scope="module", params=KINDS)
 def hooked(request, exporter):
-    """The probe, seeing failures in that one way."""
+    """Yield the probe with one kind of hook for failures."""
     exporter.probe.detach()
     exporter.probe.attach(failure_hooks=(request.param,))
     hook = exporter.probe.failure_hook

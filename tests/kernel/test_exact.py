@@ -1,4 +1,4 @@
-"""Under load, with maps too small, with a ring buffer too small: the sum is exact, and nothing goes down."""
+"""Under load, with maps or a ring buffer too small, the sum stays exact and no series goes down."""
 
 import pytest
 
@@ -15,7 +15,7 @@ EXECUTED = TIMES * WORKERS * PROGRAMS
 
 @pytest.fixture
 def programs(tmp_path):
-    """20 programs: each is executed 250 times by each of 4 processes, which is 20,000 executions."""
+    """Return 20 programs; 4 processes execute each of them 250 times: 20,000 executions."""
     elfs = [static_elf(tmp_path / f"elf-{number}", salt=bytes([number])) for number in range(15)]
     return elfs + [script(tmp_path / f"script-{number}") for number in range(5)]
 
@@ -37,7 +37,7 @@ def test_every_execution_of_a_storm_is_counted(compiled, programs, tmp_path):
 
 
 def test_a_full_map_loses_by_name_and_the_sum_stays_exact(programs, tmp_path):
-    # without traits: a program that was just made has another key a minute later, and a storm may take as long
+    # without traits: the key of a new program changes after a minute, and a storm may take as long
     with running(map_entries=8, collect=frozenset()) as exporter:
         storm(programs, TIMES, WORKERS)
         exporter.probe.detach()
@@ -73,7 +73,7 @@ def test_with_a_ring_buffer_of_one_page_names_come_late_and_nothing_is_lost(tmp_
         scraped = exporter.scrape()
     assert rounds > 1
     assert deferred > 0
-    # other programs of this machine may have been unknown for a while too
+    # other programs of this machine may have been unknown for a while, too
     named = sum(scraped.executions(tmp_path).values())
     assert rounds * len(programs) - unknown <= named < rounds * len(programs)
     assert scraped.value("exec_exporter_executions_lost_total") == 0

@@ -1,4 +1,4 @@
-"""Each way of executing a file is counted exactly as often as it was done, in its own series and in no other."""
+"""Each way to execute a file counts exactly once, in its own series and in no other."""
 
 import os
 import pty
@@ -16,7 +16,7 @@ PRIME = 13
 
 @pytest.fixture
 def counts(exporter, tmp_path):
-    """What was counted below the test's own directory."""
+    """Return a function that returns the counts below the test's directory."""
 
     def counts():
         return {tuple(labels): count for labels, count in exporter.scrape().executions(below=tmp_path).items()}
@@ -167,7 +167,7 @@ def test_file_that_is_named_like_a_memfd(counts, tmp_path):
 
 
 def open_stdin(kind, tmp_path):
-    """Descriptors of that kind, the first of them to be standard input."""
+    """Return descriptors of that kind, the first for standard input."""
     if kind == "file":
         (tmp_path / "input").touch()
         return [os.open(tmp_path / "input", os.O_RDONLY)]
@@ -233,7 +233,7 @@ def test_interpreters_of_scripts_are_not_counted_as_programs(exporter, tmp_path)
 
 
 def test_a_name_that_the_kernel_has_forgotten_and_read_again_is_still_the_same_key(exporter, counts, tmp_path):
-    """The dentry hash would change: it is salted with the address of the parent's dentry."""
+    """The dentry hash would differ: it is salted with the address of the parent's dentry."""
     (tmp_path / "parent").mkdir()
     program = static_elf(tmp_path / "parent/a name that is too long to lie inside of its dentry")
     execute(program, PRIME)

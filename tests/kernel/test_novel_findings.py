@@ -1,4 +1,4 @@
-"""Novel binaries are found, each with its right path, content and reason, at once and only once."""
+"""Each novel binary is found at once and only once, with its path, content and reason."""
 
 import hashlib
 import os
@@ -36,7 +36,7 @@ def digest_of(content):
 
 
 def a_sleep():
-    """A program that was never anywhere before and takes its time."""
+    """Return a new program that runs for a while."""
     return Path(shutil.which("sleep")).read_bytes() + os.urandom(16)
 
 
@@ -48,7 +48,7 @@ def execute_in_memory(content):
 
 @contextmanager
 def running(action):
-    """A process that does it, which ends in an exec of something that takes its time."""
+    """Run a process that calls `action`, which ends in the exec of a long-running program."""
     pid = os.fork()
     if not pid:
         try:
@@ -88,7 +88,7 @@ def test_a_freshly_compiled_program_is_one_finding_until_it_is_accepted(tmp_path
         assert (record["pathname"], record["inode"]) == (str(program), program.stat().st_ino)
         counted = host.value("exec_novel_binaries_total", reason="new_path")
         assert host.found(tmp_path / "hello", lambda: execute(program, 3, stdin=None)) == {}
-        # the canary is the only other one of ours; others may execute something as well
+        # the canary is the test's only other program; other processes may have executed some
         assert host.value("exec_novel_binaries_total", reason="new_path") >= counted + 1
     with watching(tmp_path) as host:
         assert host.open(program) == {str(program): "new_path"}
@@ -149,7 +149,7 @@ def test_content_that_changed_in_place_or_by_rename(host, tmp_path):
 
 
 def test_changed_content_with_a_change_time_set_back(host, tmp_path):
-    """What setting back the clock would do, without that: debugfs writes the inode's change time on its filesystem."""
+    """The same as after setting back the clock: debugfs writes the inode's change time on its filesystem."""
     image, mounted = tmp_path / "image", tmp_path / "mounted"
     mounted.mkdir()
     with image.open("wb") as file:
@@ -188,7 +188,7 @@ def test_a_program_in_memory(host, tmp_path):
 
 
 def test_a_program_in_memory_that_has_ended_before_it_could_be_read(host, tmp_path):
-    """Its size is all that is left."""
+    """Only its size is left to identify it."""
     content = new_elf(tmp_path / "content").read_bytes() + os.fsencode(tmp_path)
 
     def execute_it(_):
@@ -204,7 +204,7 @@ def test_a_program_in_memory_that_has_ended_before_it_could_be_read(host, tmp_pa
 
 def test_a_script_in_memory(host, tmp_path):
     content = f"#!/bin/sh\n# {tmp_path}\nread nothing < {tmp_path}/pipe\n".encode()
-    os.mkfifo(tmp_path / "pipe")  # it waits, and starts nothing
+    os.mkfifo(tmp_path / "pipe")  # blocks, and executes nothing
 
     def execute_it():
         descriptor = os.memfd_create("a script", 0)
@@ -240,7 +240,7 @@ def test_a_program_that_is_deleted_after_its_start(host, tmp_path):
     digest = sha256(program)
     process = subprocess.Popen([program, "60"])
     try:
-        # what was closed on exec is closed before the kernel reports the execution
+        # descriptors are closed on exec before the kernel reports the execution
         until(lambda: "State:\tS" in Path(f"/proc/{process.pid}/status").read_text())
         program.unlink()
         host.catch_up()
@@ -260,7 +260,7 @@ def test_a_new_script(host, tmp_path):
 
 
 def test_a_new_interpreter_of_a_script(host, tmp_path):
-    """Nothing but the kernel ever executes it."""
+    """Only the kernel executes it."""
     interpreter = new_elf(tmp_path / "interpreter")
     path = script(tmp_path / "script", interpreter)
     found = host.found(tmp_path, lambda: execute(path))
@@ -273,7 +273,7 @@ def test_a_script_that_changes(host, tmp_path):
     execute(path)
     host.catch_up()
     path.write_text(f"#!/bin/sh\n# {tmp_path} otherwise\n")
-    # the probe of a kernel without a hook for scripts knows them as invoked: a scrape has to see that it ran again
+    # without a hook, scripts are known as invoked: only a scrape shows that it was executed again
     until(lambda: execute(path) or (host.samples() and len(host.rows(path)) == 2))
     assert {(row[1], row[2]) for row in host.rows(path)} >= {("content_changed", sha256(path))}
 
@@ -302,7 +302,7 @@ def test_a_file_written_to_the_upper_layer_of_a_container(host, tmp_path):
 
 
 def test_an_inode_number_that_is_used_again_within_a_tick_of_the_clock(host, tmp_path):
-    """On ext4, which gives it away at once: another generation, and nothing else, tells the files apart."""
+    """ext4 reuses the number at once; only the generation distinguishes the files."""
     image, mounted = tmp_path / "image", tmp_path / "mounted"
     mounted.mkdir()
     with image.open("wb") as file:
@@ -310,7 +310,7 @@ def test_an_inode_number_that_is_used_again_within_a_tick_of_the_clock(host, tmp
     subprocess.run(["mkfs.ext4", "-q", image], check=True)
     subprocess.run(["mount", "-o", "loop", image, mounted], check=True)
     try:
-        for number in range(60):  # some will fall into one tick
+        for number in range(60):  # some pairs fall into one tick
             program = new_elf(mounted / f"program-{number}")
             execute(program)
             program.unlink()
@@ -334,7 +334,7 @@ def test_an_inode_number_that_is_used_again_within_a_tick_of_the_clock(host, tmp
 
 
 def test_a_program_in_a_container_and_in_a_chroot(host, tmp_path):
-    """The content is that of the file there, not of one on the host that has its path."""
+    """The content is that of the file in the container, not of a file on the host with the same path."""
     root = tmp_path / "root"
     (root / "bin").mkdir(parents=True)
     inside = new_elf(root / "bin/inside")

@@ -1,4 +1,4 @@
-"""Very many distinct programs: memory and catalogue stay bounded, and scrapes are answered."""
+"""With very many distinct programs, memory and catalogue stay bounded, and scrapes are answered."""
 
 import os
 import time
@@ -12,21 +12,19 @@ from tests.waiting import until
 # 200,000 take six minutes: NOVEL_PROGRAMS=200000 make test ARGS='-k novel_load --timeout=6000 -s'
 PROGRAMS = int(os.environ.get("NOVEL_PROGRAMS", "2000"))
 ENTRIES = PROGRAMS // 10
-ROUND = 500  # between two scrapes; so many are there at once
-CATALOGUE_BYTES = ENTRIES * 1024 + min(ENTRIES, FINDINGS) * 2048 + (8 << 20)  # the last for what SQLite appends to
-MEMORY_BYTES = 160 << 20  # with a map of executions that is full
+ROUND = 500  # programs between two scrapes, which exist at the same time
+CATALOGUE_BYTES = ENTRIES * 1024 + min(ENTRIES, FINDINGS) * 2048 + (8 << 20)  # the last term is the journal of SQLite
+MEMORY_BYTES = 160 << 20  # with a full map of executions
 
 
 def kilobytes(process, name):
-    """A figure of /proc/<pid>/status, in bytes."""
+    """Return a figure of /proc/<pid>/status in bytes."""
     (line,) = [line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if line.startswith(name)]
     return int(line.split()[1]) * 1024
 
 
 def test_very_many_programs(tmp_path):
-    """Each has a name and a content of its own and is gone soon, as in an attack on the catalogue: what was learnt
-    outlives them.
-    """
+    """Programs with distinct names and contents come and go, as in an attack on the catalogue; learnt ones survive."""
     learnt = static_elf(tmp_path / "learnt", salt=b"learnt")
     with watching(tmp_path, learning="1h", state="learning") as host:
         execute(learnt)
@@ -50,7 +48,7 @@ def test_very_many_programs(tmp_path):
                 most = max(most, kilobytes(process, "VmRSS"))
                 assert body.count(b"\nexec_novel_binary_first_seen_timestamp_seconds{") <= 50
         executed = time.monotonic()
-        until(lambda: str(path) in host.programs(), seconds=600)  # a machine that is busy lags behind
+        until(lambda: str(path) in host.programs(), seconds=600)  # a busy machine lags behind
         judged = time.monotonic()
         found = host.value("exec_novel_binaries_total") - found_before
         runs = host.value("exec_exporter_probe_runs_total") - runs_before
@@ -63,7 +61,7 @@ def test_very_many_programs(tmp_path):
             f" resident {most >> 20} MiB, at most {kilobytes(process, 'VmHWM') >> 20} MiB;"
             f" slowest scrape {slowest:.2f} s"
         )
-        # each once; what others execute meanwhile is new at most with its interpreter
+        # each once; executions of other processes add at most a program and its interpreter each
         assert PROGRAMS <= found <= PROGRAMS + 2 * (runs - PROGRAMS)
         assert host.value("exec_exporter_catalogue_programs") <= ENTRIES
         assert evicted > 0

@@ -1,4 +1,4 @@
-"""An ordinary day after learning raises nothing, replayed for real: upgrades, restarts of containers, a reboot."""
+"""Events of an ordinary day after learning, executed for real, cause no findings: upgrades, restarts, a reboot."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ QUIET = {"reinstalled", "metadata_only"}
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """What was there while it learnt: a tool of a package, a script, a container's image, a disk."""
+    """Make the programs that exist during learning: a tool of a package, a script, a container's image, a disk."""
     directory = tmp_path_factory.mktemp("ordinary")
     directory.chmod(0o755)
     for name in ("lower", "empty", "merged", "disk", "links", "opt"):
@@ -42,7 +42,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def host(place):
-    """A service that has learnt a day in which everything happened once."""
+    """Yield a service that has learnt a day in which everything happened once."""
     with watching(place, learning="1h", state="learning") as host, installed(place, "1"):
         container(place)
         with disk(place, loop=0):
@@ -53,7 +53,7 @@ def host(place):
         execute(f"/opt/{PACKAGE}/tool")
         apt_reinstall("hostname")
         subprocess.run(["mawk", "BEGIN{}"], check=True)
-        # learning itself has no findings to wait for: its programs are in the catalogue
+        # learning creates no findings to wait for, but its programs are in the catalogue
         until(lambda: str(place / "opt/job") in host.programs())
         until(lambda: f"/opt/{PACKAGE}/tool" in host.programs())
     with watching(place, learning="1ms") as host:
@@ -63,7 +63,7 @@ def host(place):
 
 @contextmanager
 def own_cgroup():
-    """Puts what is started into a cgroup of its own, by which its findings are told from those of others."""
+    """Put children into a cgroup of their own, which distinguishes their findings from those of other processes."""
     (mounted,) = [
         line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines() if line.split()[2] == "cgroup2"
     ][:1]
@@ -82,7 +82,7 @@ def own_cgroup():
 
 
 def findings_of(host, action):
-    """The findings of what an action executes, and of nobody else: path and reason."""
+    """Return path and reason of the findings that an action causes."""
     with own_cgroup() as group:
         before = {(row[0], row[2]) for row in host.rows()}
         action()
@@ -111,7 +111,7 @@ def apt_reinstall(*packages):
 
 
 def build(directory, version):
-    """A Debian package with a program and a maintainer script; its program's content is another in each version."""
+    """Build a Debian package with a program, whose content differs between versions, and maintainer scripts."""
     tree = directory / f"package-{version}"
     (tree / f"opt/{PACKAGE}").mkdir(parents=True)
     (tree / "DEBIAN").mkdir()
@@ -141,11 +141,11 @@ def installed(directory, version):
 
 
 def container(place, held=0, program="program"):
-    """Starts a container from the same image, as far as files go; its overlay has another device number each time."""
+    """Start the equivalent of a container from the same image; its overlay has another device number each time."""
 
     def action(tell):
         own_mounts()
-        for number in range(held):  # device numbers that are free would be used again
+        for number in range(held):  # free device numbers would be reused
             (place / f"held-{number}").mkdir(exist_ok=True)
             mount("none", place / f"held-{number}", "tmpfs")
         mount("none", place / "merged", "overlay", data=f"lowerdir={place}/lower:{place}/empty")
@@ -157,7 +157,7 @@ def container(place, held=0, program="program"):
 
 @contextmanager
 def disk(place, loop):
-    """Mounts the disk as it would be after a reboot: `loop` others have come before it and changed its number."""
+    """Mount the disk as after a reboot: `loop` other devices come first and change its number."""
     others = []
     try:
         for _ in range(loop):
@@ -176,7 +176,7 @@ def disk(place, loop):
 
 
 def test_a_finding_would_be_seen(host, place):
-    """The other tests of this file prove something only because this one finds something."""
+    """Prove that the other tests of this file would see a finding."""
     planted = new_elf(place / "planted")
     assert findings_of(host, lambda: execute(planted)) == [(str(planted), "new_path", None)]
 
@@ -194,7 +194,7 @@ def test_packages_are_reinstalled(host):
 
 
 def test_a_package_is_upgraded(host, place):
-    """Its program has other content at the same path, and its maintainer scripts were never there before."""
+    """Its program has other content at the same path, and its maintainer scripts are new."""
     before = quiet(host)
     archive = build(place, "2")
 
@@ -228,7 +228,7 @@ def test_chmod_chown_a_hard_link_and_a_copy_in_its_place(host, place):
     program, before = place / "opt/program", quiet(host)
 
     def day():
-        # each is judged before the next: by its change time a file is told from what it was
+        # each is judged before the next: the change time shows that a file has changed
         program.chmod(0o711)
         execute(program)
         host.catch_up()

@@ -1,4 +1,4 @@
-"""Exits, lifetimes and running processes: known work, and what wait(2) and the clock say of it."""
+"""Exits, lifetimes and running processes: known work, compared with wait(2) and the clock."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ def lifetimes(scraped, path):
 
 
 def copy_of(name, directory):
-    """A program under a path that nobody else executes."""
+    """Return a program at a path that nobody else executes."""
     path = directory / name
     shutil.copyfile(os.path.realpath(sys.executable if name == "python3" else shutil.which(name)), path)
     path.chmod(0o755)
@@ -47,7 +47,7 @@ def copy_of(name, directory):
 
 @contextmanager
 def started(command, number=1, **options):
-    """Processes that run, and are killed in the end."""
+    """Yield running processes, which are killed at the end."""
     processes = [subprocess.Popen(command, **options) for _ in range(number)]
     try:
         yield processes
@@ -146,7 +146,7 @@ threading.Thread(target=other).start()
 @pytest.mark.parametrize(
     ("other", "leader", "statuses"),
     [
-        # which thread's status wait(2) gives then depends on the kernel: the leader's or the last one's
+        # the kernel's version decides which thread's status wait(2) returns: the leader's or the last one's
         ("leader_is_gone(); libc.syscall(SYS_exit, 0)", "libc.syscall(SYS_exit, 3)", {0, 3}),
         ("leader_is_gone(); os._exit(9)", "libc.syscall(SYS_exit, 0)", {9}),
         ("leader_is_gone(); os.kill(os.getpid(), 9)", "libc.syscall(SYS_exit, 0)", {-9}),
@@ -214,7 +214,7 @@ def test_what_is_switched_off_is_not_attached_and_not_shown(tmp_path):
         scraped = exporter.scrape()
         assert sum(scraped.executions(tmp_path).values()) == 13
         collectors = {sample.labels["collector"] for sample in scraped.samples("exec_exporter_collector_success")}
-        assert collectors == {"executions", "novelty", "probe"}  # that of novelty says that it is off
+        assert collectors == {"executions", "novelty", "probe"}  # novelty reports that it is off
         assert {s.labels["program"] for s in scraped.samples("exec_exporter_probe_run_seconds_total")} == {"exec"}
     for name in ("exec_exits_total", "exec_running_processes", "exec_forks_total", "exec_traits_total"):
         assert not scraped.samples(name)

@@ -1,4 +1,4 @@
-"""The map is read whole, however it is read."""
+"""A map is read completely, by every way of reading."""
 
 import ctypes
 
@@ -15,7 +15,7 @@ PROGRAMS = scaled(300, emulated=30)
 
 @pytest.fixture(scope="module")
 def still(compiled, tmp_path_factory):
-    """A probe that has counted enough, and is detached: its map stays as it is."""
+    """Yield a detached probe with many counts, whose map no longer changes."""
     directory = tmp_path_factory.mktemp("programs")
     compiled.probe.attach()
     for number in range(PROGRAMS):
@@ -25,7 +25,7 @@ def still(compiled, tmp_path_factory):
 
 
 def one_by_one(table):
-    """The entries of a map as BCC reads them."""
+    """Return the entries of a map as BCC reads them."""
     key, value = ctypes.create_string_buffer(table.key_size), ctypes.create_string_buffer(table.value_size)
     end = bcc.lib.bpf_get_first_key(table.fd, key, table.key_size)
     while end >= 0:

@@ -1,6 +1,6 @@
-"""The record of an exec is right, field by field: every kind of program, and every way to name it.
+"""Fields of the record of an exec: every kind of program, and every way to name it.
 
-What is expected comes from elsewhere: stat(2), readlink of /proc, what the test itself passed to execve.
+Expected values come from stat(2), from readlink of /proc, and from the test's own arguments of execve.
 """
 
 import errno
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.both_ways
 
 
 def generation(path):
-    """FS_IOC_GETVERSION, or None where the filesystem has none."""
+    """Return the generation (FS_IOC_GETVERSION), or None if the filesystem has none."""
     with Path(path).open("rb") as file:
         try:
             return struct.unpack("i", fcntl.ioctl(file, 0x80087601, b"\0" * 4))[0] & 0xFFFFFFFF

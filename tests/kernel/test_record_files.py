@@ -1,6 +1,6 @@
-"""The record of an exec is right, field by field: wherever the program lies.
+"""Fields of the record of an exec: every location of the program.
 
-What is expected comes from elsewhere: stat(2), readlink of /proc, what the test itself passed to execve.
+Expected values come from stat(2), from readlink of /proc, and from the test's own arguments of execve.
 """
 
 import os
@@ -139,7 +139,7 @@ def test_program_on_an_overlay(trace, tmp_path, layer):
         assert "overlay" not in Path("/proc/filesystems").read_text()
         pytest.skip(facts["skip"])
     (record,) = trace.of(pid)
-    if "backing_inode" in record["unavailable"]:  # before 5.11 the kernel shows no types of modules
+    if "backing_inode" in record["unavailable"]:  # before 5.11 the kernel does not expose types of modules
         assert not Path("/sys/kernel/btf/overlay").exists()
         assert record["unavailable"]["backing_inode"] == "this kernel lacks overlay_backing"
         facts |= {"backing_dev": None, "backing_inode": None}
@@ -147,7 +147,7 @@ def test_program_on_an_overlay(trace, tmp_path, layer):
 
 
 def test_elf_interpreter_on_an_overlay(trace):
-    """The kernel maps the file below the overlay; the path is nevertheless that on the overlay."""
+    """The kernel maps the file below the overlay, but the path is that on the overlay."""
     base = Path(tempfile.mkdtemp(prefix="e", dir="/tmp"))
     loader = elf_interpreter(shutil.which("true"))
 
@@ -195,7 +195,7 @@ def test_path_of_4095_bytes(trace, tmp_path):
 
 
 def test_path_longer_than_the_kernel_takes_in_one_piece(trace, tmp_path):
-    """Such a file can only be reached step by step; its record says that the path was cut."""
+    """The file can only be reached directory by directory; its record reports that the path was truncated."""
 
     def action(_):
         os.chdir(tmp_path)
@@ -223,7 +223,7 @@ def test_path_of_70_components(trace, tmp_path):
 
 
 def test_program_on_a_mount_that_has_been_taken_away(trace, tmp_path):
-    """What is left of its path would look like another program's."""
+    """The remaining path could be mistaken for that of another program."""
     program = static_elf(tmp_path / "static").read_bytes()
     (tmp_path / "there").mkdir()
 

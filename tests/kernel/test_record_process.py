@@ -1,6 +1,6 @@
-"""The record of an exec is right, field by field: arguments, environment, standard input and process.
+"""Fields of the record of an exec: arguments, environment, standard input and process.
 
-What is expected comes from elsewhere: stat(2), readlink of /proc, what the test itself passed to execve.
+Expected values come from stat(2), from readlink of /proc, and from the test's own arguments of execve.
 """
 
 import faulthandler
@@ -26,7 +26,7 @@ from tests.kernel.tracing import NO_INTERPRETER, PLAIN, RECORDED, child, execute
 
 
 def test_no_arguments_at_all(trace, tmp_path):
-    """Linux 5.18 and newer give an empty argv[0] to those who pass none: dcd46d897adb."""
+    """Linux 5.18 and newer pass an empty argv[0] if there is none: dcd46d897adb."""
     program = static_elf(tmp_path / "static")
     pid, _ = child(lambda _: execveat(-1, str(program))(None, [], {}))
     (record,) = trace.of(pid)
@@ -176,19 +176,19 @@ def test_cgroup_is_the_inode_of_its_directory(trace, tmp_path):
 
 
 def test_program_started_by_the_kernel(trace, tmp_path):
-    """core_pattern with a pipe: the kernel starts the program that takes the core dump."""
+    """core_pattern with a pipe: the kernel starts the program that receives the core dump."""
     helper = static_elf(tmp_path / "helper")
     for directory in (tmp_path, *tmp_path.parents[:2]):
         directory.chmod(0o755)
     pattern = Path("/proc/sys/kernel/core_pattern")
     before = pattern.read_text()
-    # by way of /proc, since the kernel looks for it from the root of process 1, which may be another one
+    # through /proc, because the kernel resolves the path from the root of process 1, which may differ
     name = f"/proc/{os.getpid()}/root{helper}"
     pattern.write_text(f"|{name} %P")
     try:
         pid = os.fork()
         if not pid:
-            faulthandler.disable()  # pytest has it print where it was
+            faulthandler.disable()  # which would print a traceback
             resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
             os.abort()
         _, status = os.waitpid(pid, 0)

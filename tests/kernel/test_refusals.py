@@ -1,5 +1,7 @@
-"""Where it cannot run, it says so in one line, and what to do. Each machine that lacks something is a real one:
-a process without the capability, a mount namespace without the file, a seccomp filter without the system call."""
+"""If it cannot run, one line says why, and what to do. Each machine that lacks something is real.
+
+They are processes without a capability, mount namespaces without a file, and seccomp filters without a system call.
+"""
 
 import shlex
 import socket
@@ -16,7 +18,7 @@ SECCOMP = [COMMAND[0].removesuffix("exec_exporter") + "python", str(Path(__file_
 
 
 def in_a_mount_namespace(preparation):
-    """The command with something mounted over a part of its machine."""
+    """Return the command to run it with something mounted over a part of its machine."""
     return ["unshare", "--mount", "sh", "-c", f'{preparation} && exec {shlex.join(COMMAND)} "$@"', "sh"]
 
 

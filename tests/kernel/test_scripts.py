@@ -1,4 +1,4 @@
-"""Scripts: by their own file where the kernel offers a hook that sees it, as they were invoked where it does not."""
+"""Scripts are identified by their own file where the kernel offers a hook, and by the path as invoked elsewhere."""
 
 import ctypes
 import errno
@@ -21,7 +21,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 @pytest.fixture(scope="module", params=KINDS)
 def hooked(request, compiled):
-    """A probe with that one hook."""
+    """Yield a probe with that kind of hook only."""
     compiled.probe.attach(script_hooks=(request.param,))
     hook = compiled.probe.script_hook
     if hook.kind:
@@ -90,7 +90,7 @@ def test_execs_that_fail_leave_nothing_that_is_taken_for_a_later_one(hooked, tmp
     failing = script(tmp_path / "failing", interpreter="/nonexistent")
     good, program = script(tmp_path / "good"), static_elf(tmp_path / "static")
     pid = os.fork()
-    if not pid:  # one task: fails first, and then executes
+    if not pid:  # one task: an exec that fails, then one that succeeds
         for _ in range(PRIME):
             try:
                 os.execv(failing, ["x"])
@@ -128,13 +128,13 @@ def test_asking_whether_a_script_may_be_executed_is_not_executing_it(hooked, tmp
     if answer == 0:
         execute(other, PRIME)
         assert counts(hooked, tmp_path) == {str(other): PRIME}
-    else:  # before 6.14 the flag is not known, and refused
+    else:  # before 6.14 the flag is unknown and refused
         assert error == errno.EINVAL
 
 
 def test_without_a_hook_it_is_named_as_invoked(compiled, tmp_path):
     (tmp_path / "link").symlink_to(script(tmp_path / "script"))
-    compiled.probe.detach()  # from the hook of the tests before
+    compiled.probe.detach()  # from the hook of earlier tests
     compiled.probe.attach(script_hooks=())
     execute(tmp_path / "link", PRIME)
     assert compiled.probe.script_hook.kind == ""

@@ -1,4 +1,4 @@
-"""Each trait goes up by exactly the number of executions that have it, and no other moves."""
+"""Each trait grows by exactly the number of executions that have it, and no other trait grows."""
 
 import os
 import resource
@@ -18,7 +18,7 @@ from tests.kernel.running import running
 from tests.kernel.tracing import mount, own_mounts
 
 PRIME = 13
-# What a program that a test has just made has in any case.
+# Traits that every program has that a test has just made.
 FRESH = {"fresh_binary": PRIME}
 COLLECT = frozenset({"traits", "preload"})
 
@@ -30,7 +30,7 @@ def exporter():
 
 
 def traits(exporter, work, executions=PRIME):
-    """By how much each trait went up, of those that did, while nobody but `work` executed anything."""
+    """Return the growth of each trait that grew, in a window in which only `work` executed programs."""
     before, after = while_nobody_else_executes(exporter, work, executions)
     found = {trait: grown(before, after, "exec_traits_total", trait=trait) for trait in TRAITS}
     return {trait: number for trait, number in found.items() if number}
@@ -164,7 +164,7 @@ def test_a_program_that_the_kernel_starts(exporter, tmp_path):
     def crash():
         pid = os.fork()
         if not pid:
-            signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # ignored by what a shell starts in the background
+            signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # shells ignore the signal in background processes
             resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
             os.kill(os.getpid(), signal.SIGQUIT)
             os._exit(0)
@@ -198,7 +198,7 @@ def test_a_shell_that_reads_from_a_socket(exporter, tmp_path):
 
     assert traits(exporter, lambda: work(shell)) == {"shell_socket_stdin": PRIME}
     found = traits(exporter, lambda: work(handler))
-    assert found.pop("fresh_binary", PRIME) == PRIME  # a script as invoked has no file whose age is known
+    assert found.pop("fresh_binary", PRIME) == PRIME  # the age of a script's file is unknown if it is named as invoked
     assert found == {"shell_socket_stdin": PRIME}
 
 
@@ -225,7 +225,7 @@ def test_preload_is_not_looked_for_unless_it_is_asked_for(tmp_path):
 
 
 def test_a_path_that_is_too_long_to_be_followed(exporter, tmp_path):
-    """1,400 directories of two letters, entered one by one: the kernel takes no such path in one piece."""
+    """1,400 directories with names of two letters, entered one by one: the kernel rejects the path as a whole."""
 
     def work():
         here = os.open(".", os.O_PATH)
@@ -242,4 +242,4 @@ def test_a_path_that_is_too_long_to_be_followed(exporter, tmp_path):
     try:
         assert traits(exporter, work) == {"path_truncated": PRIME, **FRESH}
     finally:
-        subprocess.run(["rm", "-rf", tmp_path / "dd"], check=True)  # deeper than Python's own removal goes
+        subprocess.run(["rm", "-rf", tmp_path / "dd"], check=True)  # deeper than shutil.rmtree can go

@@ -1,4 +1,4 @@
-"""The two ways of reading the kernel's memory see the same: keys, counts and records, side by side."""
+"""Both ways of reading the kernel's memory yield the same keys, counts and records, side by side."""
 
 import os
 from contextlib import chdir
@@ -17,7 +17,7 @@ PRIME = 7
 
 @pytest.fixture
 def everything(tmp_path):
-    """Executes files of every kind, from every kind of path; returns how often."""
+    """Return a function that executes files of every kind, at every kind of path, and returns how often."""
 
     def everything():
         static, dynamic = static_elf(tmp_path / "static"), dynamic_elf(tmp_path / "dynamic")
@@ -62,7 +62,7 @@ def test_it_is_the_kernel_that_decides():
 
 @pytest.mark.every_kernel
 def test_without_typed_loads_it_is_verified_too(compiled, typed_loads):
-    """The probe that tests share is, where there are none."""
+    """Where the kernel has no typed loads, this is the shared probe."""
     if not typed_loads:
         assert compiled.probe.program_type == RAW_TRACEPOINT
         return
@@ -79,7 +79,7 @@ def test_keys_and_counts_are_the_same(everything, tmp_path):
 
 
 def counted(exporter, directory):
-    """Executions by raw key, of what this test has executed."""
+    """Return executions by raw key, of this test's programs."""
     exporter.probe.detach()
     value_of = exporter.probe.structs["execs"].from_buffer_copy
     found = {key: value_of(value).executions for key, value in exporter.probe.entries("execs")}

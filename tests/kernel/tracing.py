@@ -1,4 +1,4 @@
-"""What tests of records share: a tracer in this process, children with an exec of their own, stat(2) for facts."""
+"""Shared by the tests of records: a tracer in this process, children that exec, facts from stat(2)."""
 
 import ctypes
 import json
@@ -26,7 +26,7 @@ class Trace:
         self._boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     def records(self):
-        """Everything that was executed on this machine since the last call."""
+        """Return the records of all executions on this machine since the last call."""
         lacking = unavailable(self._tracer.missing)
         for raw in self._tracer.introductions():
             introduction = self._decoder.introduction(raw)
@@ -52,7 +52,7 @@ def own_mounts():
 
 
 def child(action):
-    """Forks; the child calls `action`, which ends in an exec. Returns its pid and what it passed to `tell` before."""
+    """Fork; the child calls `action`, which ends in an exec. Return its pid and the facts that it passed to `tell`."""
     read, write = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if not pid:
@@ -73,7 +73,7 @@ def child(action):
 
 
 def executed(trace, path, arguments=("x", "y z"), environment=None, prepare=lambda: None, execute=os.execve):
-    """One record, and stat(2) of the file as the child saw it just before."""
+    """Return the only record, and stat(2) of the file as the child saw it just before."""
     environment = {"NAME": "value", "OTHER": ""} if environment is None else environment
 
     def action(tell):
@@ -122,7 +122,7 @@ PLAIN = {
 
 
 def shows(record, *expected, **more):
-    """Asserts that the record has these values; says which are wrong."""
+    """Assert that the record has these values; list those that differ."""
     wanted = {key: value for part in expected for key, value in part.items()} | more
     assert {key: record[key] for key in wanted} == wanted
 

@@ -1,6 +1,6 @@
-"""without_bpf_command.py NUMBER COMMAND...: runs a command in which that command of bpf(2) fails with EINVAL.
+"""without_bpf_command.py NUMBER COMMAND...: run a command in which that command of bpf(2) fails with EINVAL.
 
-This is what a kernel says that does not know the command; here a seccomp filter says it.
+A seccomp filter returns the error that a kernel returns if it does not know the command.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""A BlobMap as a plain dictionary."""
+"""A BlobMap in a plain dictionary."""
 
 PART_BYTES = 100
 
@@ -8,9 +8,9 @@ class KilledError(Exception):
 
 
 class Blobs(dict):
-    """Strings by number. `changes_left`: so many can be made until whoever makes them is killed; None: any number.
+    """Strings by number. `changes_left` changes succeed, then the process counts as killed; None means any number.
 
-    `full`: there is no room for more.
+    `full`: no further string fits.
     """
 
     def __init__(self):

@@ -1,4 +1,4 @@
-"""Writes BTF by hand, from the format's documentation, for tests of its reader."""
+"""BTF written by hand after the documentation of the format, for tests of its reader."""
 
 import struct
 
@@ -55,7 +55,7 @@ def example():
     numbers = build.array(build.add(CONST, size=u64), 3)
     choice = build.aggregate(UNION, "", 24, [("p", pointer, 0), ("n", numbers, 0)])
     alias = build.add(TYPEDEF, "inner_t", inner)
-    build.add(FUNC, "inner")  # a function may be named as a struct is
+    build.add(FUNC, "inner")  # functions and structs may share a name
     build.add(FUNC, "call")
     build.aggregate(
         STRUCT,

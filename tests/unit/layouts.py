@@ -1,4 +1,4 @@
-"""Layouts for tests of the decoder. They are not the probe's: the decoder has to follow whatever it is given."""
+"""Layouts for tests of the decoder. They differ from the probe's: the decoder must follow any layout."""
 
 import ctypes
 

@@ -1,4 +1,4 @@
-"""Maps as the kernel would have them, kept as plain dictionaries: what readers of maps are fed in tests."""
+"""The kernel's maps as plain dictionaries, for tests of their readers."""
 
 import ctypes
 
@@ -36,7 +36,7 @@ class FormatHistograms(ctypes.Structure):
 
 
 class Maps:
-    """Executions put in by hand, at a time that is set by hand."""
+    """Executions entered by hand, at a time that is set by hand."""
 
     def __init__(self, capacity=1000):
         self.structs = {"execs": Value, "processes": Process, "exits": ExitStats, "histograms": FormatHistograms}
@@ -64,7 +64,7 @@ class Maps:
         assert state == {}
 
     def execute(self, number, times=1, path=None, pid=None, introduce=True, **flags):
-        """Executes the program of that number, and introduces it where it is new."""
+        """Execute the program of that number, and introduce it if it is new."""
         raw = key(file=number, **flags)
         self.runs += times
         value = self.maps["execs"].get(raw)
@@ -81,7 +81,7 @@ class Maps:
             self.maps["processes"][pid.to_bytes(4, "little")] = Process(self.now, number + 1)
 
     def introduce(self, number, path=None, **flags):
-        """Introduces the program of that number."""
+        """Introduce the program of that number."""
         raw = key(file=number, **flags)
         self.maps["execs"][raw].introduced = 1
         self.records.append(record(raw, pathname=(path or f"program-{number}").encode() + b"\0"))
@@ -133,13 +133,13 @@ class Maps:
 
 
 def pipeline_of(maps, limit=1000, idle_seconds=0, rules=NO_RULES, seeds=None, **options):
-    """The real pipeline over these maps, by their clock."""
+    """Return the real pipeline over these maps, with their clock."""
     series = SeriesOptions(limit, idle_seconds, rules)
     clock = Clock(boot_ns=lambda: maps.now, wall_ns=lambda: 1000 * SECOND + maps.now)
     return Pipeline(maps, series, seeds=seeds or {}, clock=clock, **options)
 
 
 def family(pipeline, metric):
-    """The rows of a metric, as a scrape of its collector shows them."""
+    """Return the rows of a metric in a scrape of its collector."""
     families = (family for collect in pipeline.collectors.values() for family in collect())
     return next(dict(family.rows) for family in families if getattr(family, "metric", None) is metric)

@@ -25,7 +25,7 @@ class Served:
         self.port = port
 
     def ask(self, path="/metrics", method="GET", headers=None, tls=None):
-        """The answer as (status, headers, body)."""
+        """Return the response as (status, headers, body)."""
         if tls:
             connection = http.client.HTTPSConnection("localhost", self.port, timeout=120, context=tls)
         else:
@@ -56,7 +56,7 @@ def serving(web_config=None, families=lambda: rows(3), idle_seconds=30, write_se
 
 
 class Authority:
-    """A certificate authority in a directory, and what it has signed."""
+    """A certificate authority in a directory, and its certificates."""
 
     def __init__(self, directory, name="authority"):
         self.directory = directory
@@ -65,7 +65,7 @@ class Authority:
         self._new(self.certificate, self.key, name, "-x509", "-days", "2", "-addext", usage)
 
     def sign(self, name, sans="DNS:localhost,IP:127.0.0.1"):
-        """A certificate and its key."""
+        """Make a certificate and its key."""
         certificate, key, request = (self.directory / f"{name}.{suffix}" for suffix in ("pem", "key", "csr"))
         extensions = self.directory / "extensions"
         extensions.write_text(f"subjectAltName={sans}\nauthorityKeyIdentifier=keyid\n")
@@ -75,7 +75,7 @@ class Authority:
         return certificate, key
 
     def client(self, certificate=None):
-        """A client's TLS context that trusts this authority."""
+        """Return a client's TLS context that trusts this authority."""
         context = ssl.create_default_context(cafile=self.certificate)
         if certificate:
             context.load_cert_chain(*certificate)

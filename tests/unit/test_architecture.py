@@ -14,7 +14,7 @@ MOST_WORDS = 20
 
 
 def rows(header):
-    """The rows of the table that begins with a header."""
+    """Return the rows of the table that begins with a header."""
     table = PAGE[PAGE.index(header) :].partition("\n\n")[0]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 

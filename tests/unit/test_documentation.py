@@ -23,23 +23,23 @@ README_BYTES, SECTION_LINES = 9216, 45
 
 
 def section(page, name):
-    """The text between the comments that mark a section of a page."""
+    """Return the text between the comments that mark a section of a page."""
     (found,) = re.findall(rf"<!-- {name}:.*?-->\n(.*?)<!-- /{name} -->", PAGES[page], re.DOTALL)
     return found
 
 
 def table(page, header):
-    """The lines of the table that begins with a header."""
+    """Return the lines of the table that begins with a header."""
     return PAGES[page][PAGES[page].index(header) :].partition("\n\n")[0]
 
 
 def prose(page):
-    """A page without its indented code."""
+    """Return a page without its indented code."""
     return "\n".join(line for line in PAGES[page].splitlines() if not line.startswith("    "))
 
 
 def anchors(page):
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -1,4 +1,4 @@
-"""`make`, the hooks and the change log follow one source each."""
+"""`make`, the hooks and the change log each follow one source."""
 
 import re
 import subprocess

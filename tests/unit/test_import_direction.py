@@ -30,7 +30,7 @@ MODULES = {
 
 
 def imports(name):
-    """The modules of exporter that a module imports, TYPE_CHECKING and functions included, and all others by name."""
+    """Return the modules of exporter that a module imports, TYPE_CHECKING and functions included, and all others."""
     for node in ast.walk(ast.parse(MODULES[name].read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -1,4 +1,4 @@
-"""The table in docs/kernels.md: what each of the matrix said when it passed, all with the same sources."""
+"""The table in docs/kernels.md has facts of each kernel of the matrix, all with the same sources."""
 
 import copy
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ OLD, NEW = Kernel("5.10", "5.10.0-1"), Kernel("6.1", "6.1.0-1")
 
 @pytest.fixture
 def begun(tmp_path):
-    """Begins runs of the matrix over sources that can be changed."""
+    """Return a function that begins runs of the matrix over sources that the test can change."""
     for name in ("bpf/exec.c", "exporter/kernel/map_reader.py"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("first\n")

@@ -1,4 +1,4 @@
-"""The file that hands a baseline to another host: nothing of it counts unless all of it is right."""
+"""The file that carries a baseline to another host: it is imported completely, or rejected if any part is wrong."""
 
 import io
 import json
@@ -30,14 +30,14 @@ def test_a_file_that_was_changed_or_cut_is_refused(programs, data):
     whole = b"".join(dump(programs, True))
     at = data.draw(st.integers(0, len(whole) - 1))
     with pytest.raises(BadBaseline):
-        load(io.BytesIO(whole[: min(at, len(whole) - 2)]))  # the last newline alone is no loss
+        load(io.BytesIO(whole[: min(at, len(whole) - 2)]))  # the last newline may be missing
     other = bytes([whole[at] ^ data.draw(st.integers(1, 255))])
     changed = whole[:at] + other + whole[at + 1 :]
     try:
         found = load(io.BytesIO(changed))
     except BadBaseline:
         return
-    # the end has no checksum of its own: another spelling of the same is the same
+    # the last line has no checksum of its own: it may be spelled differently
     assert found == load(io.BytesIO(whole))
 
 

@@ -1,4 +1,4 @@
-"""The catalogue: what it remembers, and what it forgets first."""
+"""The catalogue: its contents, and the order of eviction."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def test_what_is_known_of_a_program(catalogue):
 @pytest.mark.parametrize("of_one_file", [False, True])
 def test_what_is_known_is_found_as_quickly_among_many_that_are_alike(catalogue, content, of_one_file):
     def steps(number):
-        """How much SQLite does to look up a program, in hundreds of its instructions."""
+        """Return the cost of looking up a program, in hundreds of SQLite's instructions."""
         file = FILE._replace(inode=10 if of_one_file else number, ctime=number)
         done = []
         catalogue._db.set_progress_handler(lambda: done.append(None), 100)

@@ -1,4 +1,4 @@
-"""The time that is learnt."""
+"""The duration of learning."""
 
 import pytest
 from hypothesis import given, settings
@@ -27,7 +27,7 @@ class Clock:
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(0, 50), st.booleans(), st.floats(-1e9, 1e9)), min_size=1, max_size=20))
 def test_learning_lasts_as_long_as_it_ran_whatever_the_wall_clock_does(tmp_path_factory, steps):
-    """Each step: time that passes, whether a restart follows, and where the wall clock is set."""
+    """Each step: time that passes, whether a restart follows, and the wall clock after it."""
     catalogue = Catalogue(tmp_path_factory.mktemp("learning") / "catalogue.db", create=True)
     boottime, wall, ran = Clock(), Clock(), 0.0
     one = Learning(100.0, boottime, wall)
@@ -44,7 +44,7 @@ def test_learning_lasts_as_long_as_it_ran_whatever_the_wall_clock_does(tmp_path_
         assert one.state == "learning"
         assert abs(one.end - (wall.now + 100.0 - ran)) <= 1.0
         if restarts:
-            boottime.now = 5.0 if jump > 0 else boottime.now + 3600  # a reboot, or time in which nothing watched
+            boottime.now = 5.0 if jump > 0 else boottime.now + 3600  # a reboot, or time without an exporter
             one = Learning(100.0, boottime, wall)
             one.load(catalogue)
     catalogue.close()

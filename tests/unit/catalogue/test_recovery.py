@@ -1,4 +1,4 @@
-"""A catalogue that is damaged, gone, of another version or in a place that cannot be used."""
+"""A catalogue that is damaged, deleted, of another version, or in a directory that cannot be used."""
 
 import sqlite3
 import stat
@@ -150,7 +150,7 @@ def test_damage_that_is_met_while_it_runs_is_set_aside(tmp_path):
     with path.open("r+b") as file:
         file.seek(8192)
         file.write(b"\xff" * (path.stat().st_size - 8192))
-    with closing(sqlite3.connect(path)) as another:  # its change empties the cache
+    with closing(sqlite3.connect(path)) as another:  # a change by another connection empties the cache
         another.execute("PRAGMA user_version=1")
     with pytest.raises(sqlite3.DatabaseError) as error:
         list(recovering.catalogue.programs())

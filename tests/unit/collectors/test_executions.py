@@ -1,4 +1,4 @@
-"""Executions by label set, by the real pipeline over maps that are written by hand."""
+"""Executions by label set, from the real pipeline over hand-written maps."""
 
 from collections import Counter, deque
 from types import SimpleNamespace
@@ -189,7 +189,7 @@ def test_a_record_that_does_not_fit_into_the_queue_is_to_be_looked_at_by_its_key
 
 
 def largest(thing, seen):
-    """The size of the largest container that an object of the exporter holds, however deep."""
+    """Return the size of the largest container that an object of the exporter holds, at any depth."""
     if id(thing) in seen:
         return 0
     seen.add(id(thing))

@@ -1,4 +1,4 @@
-"""Housekeeping stepped by hand, with a clock that only waiting moves."""
+"""Housekeeping stepped by hand, with a clock that only waiting advances."""
 
 import logging
 
@@ -10,7 +10,7 @@ from tests.unit.maps import SECOND, Maps, pipeline_of
 
 
 class Probe(Maps):
-    """Maps whose records end a wait, and time passes only while nothing comes."""
+    """Maps with records that end a wait; time passes only while there are none."""
 
     def __init__(self, capacity=1000):
         super().__init__(capacity)

@@ -1,4 +1,4 @@
-"""Exits, lifetimes and running processes by path, by the real pipeline over maps that are written by hand."""
+"""Exits, lifetimes and running processes by path, from the real pipeline over hand-written maps."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ SEED = 1 << 63
 
 
 def rows(pipeline):
-    """Exits by outcome, the sum of lifetimes in microseconds and their buckets, by path."""
+    """Return exits by outcome, the sum of lifetimes in microseconds and their buckets, by path."""
     exits, lifetimes = family(pipeline, definitions.EXITS), family(pipeline, definitions.LIFETIME)
     outcomes = definitions.EXITS.values["outcome"]
     return {
@@ -137,7 +137,7 @@ def test_idle_paths_end():
 
 def test_paths_for_which_there_is_no_room_are_other():
     maps = Maps()
-    pipeline = pipeline_of(maps, limit=6)  # one execution, one path with four label sets, one that runs
+    pipeline = pipeline_of(maps, limit=6)  # one execution, one path with four label sets, one running process
     for number in range(3):
         maps.execute(number, pid=number)
         maps.end(number)

@@ -1,4 +1,4 @@
-"""Exporters that are killed at any moment continue from the checkpoint: nothing is lost, nothing decreases."""
+"""Exporters that are killed at any moment continue from the checkpoint: no count is lost or decreases."""
 
 import contextlib
 
@@ -15,14 +15,14 @@ from tests.unit.blobs import Blobs, KilledError
 from tests.unit.layouts import key
 from tests.unit.maps import SECOND, Maps, family, pipeline_of
 
-ALL = 1 << 60  # an acknowledgement goes no further than the last record
+ALL = 1 << 60  # an acknowledgement ends at the last record
 
 EXECUTIONS = "exec_executions_total"
 READERS = "checkpoint", "novelty"
 
 
 class Host:
-    """Maps that stay, and exporters that come and go."""
+    """Maps that outlive the exporters that read them."""
 
     def __init__(self, limit=1000, idle_seconds=0, capacity=1000):
         self.maps, self._options = Maps(capacity), {"limit": limit, "idle_seconds": idle_seconds}
@@ -30,7 +30,7 @@ class Host:
         self.start()
 
     def start(self):
-        """The next exporter starts. Novelty is done with every record at once."""
+        """Start the next exporter. Novelty acknowledges every record at once."""
         self.queue = RecordQueue(self.records, READERS)
         self.pipeline = pipeline_of(self.maps, queue=self.queue, checkpoint=Checkpoint(self.blobs), **self._options)
 
@@ -116,7 +116,7 @@ def test_a_name_outlives_the_exporter_whichever_way_it_came():
     for number in (1, 2):
         host.maps.execute(number, introduce=False)
     host.scrape()
-    host.maps.introduce(1)  # after the map was read
+    host.maps.introduce(1)  # after the map is read
     host.pipeline.flush()
     host.maps.execute(3)
     host.maps.execute(4)
@@ -268,7 +268,7 @@ def test_killed_while_keys_are_removed_the_next_exporter_distinguishes_them_from
 
 
 def exits_expired(host):
-    """Exits of expired series, which no metric shows."""
+    """Return exits of expired series, which no metric shows."""
     return host.pipeline._processes.totals.expired
 
 
@@ -279,7 +279,7 @@ def test_what_was_saved_of_exits_is_not_lost_if_the_next_exporter_does_not_come_
     host.scrape()
     host.start()
     host.pipeline.collectors["executions"]()
-    host.maps.execute(2)  # a new series: it is saved
+    host.maps.execute(2)  # a new series, which is saved
     host.pipeline.collectors["executions"]()
     host.start()
     assert succeeded(host.scrape()) == 1
@@ -330,9 +330,9 @@ def test_what_a_disabled_collector_has_saved_is_there_once_it_is_enabled_again()
 
 
 class Histories(RuleBasedStateMachine):
-    """Whatever happens, the sum is exact and no series decreases.
+    """In any order of events, the sum is exact and no series decreases.
 
-    A program is at rest a while after it was executed, which no exporter is slower than: so is none here.
+    A program rests for a while after an execution, longer than an exporter takes.
     """
 
     @initialize(limit=st.integers(1, 30), capacity=st.integers(1, 12))
@@ -373,7 +373,7 @@ class Histories(RuleBasedStateMachine):
         before = self.expired()
         self.host.do(self.host.evict, changes)
         if before != self.expired():
-            self.shown = {}  # what is executed again is a new series
+            self.shown = {}  # programs that are executed again get new series
 
     @rule()
     def the_exporter_is_killed(self):

@@ -1,4 +1,4 @@
-"""Work in a child process, and what it prints."""
+"""Work in a child process, and its output."""
 
 import os
 import signal

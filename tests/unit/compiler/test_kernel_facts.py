@@ -1,4 +1,4 @@
-"""The BTF of this machine's kernel, or of a directory of the test's."""
+"""The BTF of this machine's kernel, or of a directory made by the test."""
 
 import pytest
 

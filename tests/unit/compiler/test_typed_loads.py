@@ -1,4 +1,4 @@
-"""A placeholder becomes a call of the kernel's function, and nothing else is touched."""
+"""A placeholder becomes a call of the kernel's function; the rest of the program stays as it is."""
 
 from exporter.compiler.typed_loads import PLACEHOLDER, resolve
 from exporter.kernel.instructions import INSTRUCTION

@@ -9,7 +9,7 @@ from exporter.errors import ExporterError
 
 
 class Numbers(ReloadedFile[list[int]]):
-    """A file of numbers; a line `from NAME` takes those of another file."""
+    """A file of numbers; a line `from NAME` includes those of another file."""
 
     name = "numbers.file"
 

@@ -14,7 +14,7 @@ NOTHING = Decoder(LAYOUTS).introduction(record(key()))
 
 
 def labels(flags=(), stdin="null", **fields):
-    """The labels of an exec with these flags of its key; names of paths are paths."""
+    """Return the labels of an exec with these flags in its key; names of paths are paths."""
     number = sum(FLAGS[f"KEY_{flag.upper()}"] for flag in flags)
     paths = {
         name: KernelPath(fields[name])

@@ -1,4 +1,4 @@
-"""Each test gives up what it has in a child process, whose /proc/<pid>/status says what was left."""
+"""Each test drops privileges in a child process, and reads the remaining ones in /proc/<pid>/status."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ print(json.dumps([before, status(), sorted(returned)]))
 
 
 def after(action):
-    """The capabilities of a process before and after it does something, and what that returned."""
+    """Return the capabilities of a process before and after an action, and the result of the action."""
     command = [sys.executable, "-c", SCRIPT, action]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 

@@ -1,4 +1,4 @@
-"""Owners of files, by a dpkg database in a directory of the test's."""
+"""Owners of files, by a dpkg database that the test makes."""
 
 import hashlib
 

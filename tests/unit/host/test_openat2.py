@@ -1,4 +1,4 @@
-"""Looking files up in another root: by openat2(2), and where that is forbidden."""
+"""Lookup of files in another root, by openat2(2) and where it is forbidden."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Digests of many files in little memory, and the owner among several databases."""
+"""Digests of many files in little memory, and the owner of a file among several databases."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -18,7 +18,7 @@ def child():
 
 
 def start_time(pid):
-    """When a process started, in ns since boot, at some moment within its tick."""
+    """Return the start time of a process in ns since boot, at some moment within its tick."""
     ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[FIELD_22]
     return int(ticks) * TICK_NS + TICK_NS // 3
 

@@ -1,4 +1,4 @@
-"""Owners of files, by what the command rpm printed."""
+"""Owners of files, by the output of the command rpm."""
 
 import os
 

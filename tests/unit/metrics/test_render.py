@@ -31,7 +31,7 @@ def table(rows, metric=definitions.EXECUTIONS):
 @given(scrapes=st.lists(st.dictionaries(LABEL_SETS, COUNTS, max_size=6), min_size=1, max_size=4))
 def test_the_output_equals_that_of_generate_latest(text_format, scrapes):
     renderer = Renderer(text_format)
-    for rows in scrapes:  # the same renderer: series come, change, go and come back
+    for rows in scrapes:  # the same renderer; series appear, change, disappear and return
         other = definitions.SERIES.family()
         other.add_metric((), len(rows))
         families = [table(rows), other, table({("execs",): len(rows)}, definitions.MAP_ENTRIES)]

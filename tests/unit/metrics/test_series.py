@@ -129,7 +129,7 @@ def test_rows_change_when_one_comes_or_goes_and_not_when_one_grows():
     for change in (
         lambda: series.add("a", (1,), 1),
         lambda: series.add("a", (1,), 2),
-        lambda: series.add("b", (1,), 3),  # the first of what is folded
+        lambda: series.add("b", (1,), 3),  # the first series that is folded
         lambda: series.add("c", (1,), 4),
         lambda: series.expire(2),
         lambda: series.expire(3),

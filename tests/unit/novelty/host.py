@@ -1,4 +1,4 @@
-"""A host whose clock stands still, with real files, a real catalogue and records as a probe would write them."""
+"""A host whose clock stands still, with real files, a real catalogue and records in the probe's format."""
 
 import fcntl
 import os
@@ -34,7 +34,7 @@ def generation(path):
 
 
 def file_of(path):
-    """The file's fields in a key and in a record."""
+    """Return the fields of a file in a key and in a record."""
     status = path.stat()
     device = os.major(status.st_dev) << 20 | os.minor(status.st_dev)
     both = {"inode": status.st_ino, "dev": device, "ctime": status.st_ctime_ns, "generation": generation(path)}
@@ -57,7 +57,7 @@ def records(key, introduction):
 
 
 class PackageDatabase:
-    """Packages by the paths that they own: a digest of all of them is on record."""
+    """Packages by the paths that they own; digests of all files are recorded."""
 
     def __init__(self, packages):
         self._packages = packages
@@ -71,7 +71,7 @@ class PackageDatabase:
 
 
 class Host:
-    """`learning` is for how many seconds programs are learnt; `installed` maps paths to package and MD5."""
+    """`learning` is the time of learning in seconds; `installed` maps paths to package and MD5."""
 
     def __init__(self, directory, learning=0.0, at_start=(), installed=None, trust_packages=True, **bounds):
         self.directory, self.now = directory, 1000.0
@@ -83,7 +83,7 @@ class Host:
         self.start()
 
     def start(self, inherited=()):
-        """A new process goes on with the catalogue and the queue."""
+        """Start another process, which continues with the catalogue and the queue."""
         learning, at_start, trust_packages, bounds = self._settings
         self.reader = Reader("/", Hasher(), Packages([PackageDatabase(self.installed)]))
         clock = Clock(lambda: self.now, lambda: self.now)
@@ -108,7 +108,7 @@ class Host:
         return used
 
     def program(self, content=None):
-        """A new file with a content of its own."""
+        """Make a new file with a content of its own."""
         self._files += 1
         path = self.directory / f"program-{self._files}"
         path.write_bytes(content or b"content %d" % self._files)
@@ -120,7 +120,7 @@ class Host:
         self.queue.append((number, record_of(path) if raw is None else raw))
 
     def step(self, seconds=0.0):
-        """One round of the worker's, after some time; returns how many keys were judged."""
+        """Run one round of the worker after some time; return the number of keys judged."""
         self.now += seconds
         self.detector.tick(self.catalogue)
         waiting = [(number, raw) for number, raw in self.queue if number > self.detector.taken]
@@ -129,7 +129,7 @@ class Host:
         return self.detector.judge(self.catalogue)
 
     def found(self):
-        """Reasons of the findings, by path; read by a connection of its own."""
+        """Return the reasons of findings by path, read by a separate connection."""
         return dict(self.rows("SELECT path, reason FROM findings"))
 
     def rows(self, query):
@@ -137,7 +137,7 @@ class Host:
             return db.execute(query).fetchall()
 
     def run(self, statement):
-        """What another process does to the catalogue."""
+        """Change the catalogue as another process would."""
         with closing(sqlite3.connect(self.path)) as db, db:
             db.execute(statement)
 
@@ -148,7 +148,7 @@ class Host:
         )
 
     def break_writes(self):
-        """From now on no key can be written: whatever was written before it in its transaction is not there either."""
+        """Make every write of a key fail, and with it its transaction."""
         self.run("CREATE TRIGGER broken BEFORE INSERT ON keys BEGIN SELECT RAISE(ABORT, 'broken'); END")
 
     def mend_writes(self):

@@ -1,4 +1,4 @@
-"""Programs that are known without having been found: running at the start, learnt, or of a package."""
+"""Programs that are known and were no findings: running at the start, learnt, or of a package."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from tests.unit.novelty.host import Host
 
 
 def running(path, **changes):
-    """The file as it is found among the running programs."""
+    """Return the file as found among the running programs."""
     status = path.stat()
     facts = {
         "dev": (os.major(status.st_dev), os.minor(status.st_dev)),
@@ -105,7 +105,7 @@ def test_learning_goes_on_where_the_last_process_ended(tmp_path):
     host = Host(tmp_path, learning=60.0)
     host.step()
     host.step(40.0)
-    host.now += 1000.0  # nobody watches
+    host.now += 1000.0  # no exporter runs
     host.start()
     host.step()
     host.step(19.0)

@@ -1,4 +1,4 @@
-"""The pure part of novelty: from what is seen and known to a reason."""
+"""Classification, the pure part of novelty: from observed and known facts to a reason."""
 
 from dataclasses import replace
 
@@ -74,13 +74,13 @@ def test_nothing_that_is_unknown_in_every_way_is_quiet_but_for_packages(what):
 
 @given(seen, known)
 def test_changed_content_at_a_known_path_is_never_quiet_unless_a_package_vouches_for_it(what, before):
-    """Or it is content that this very file had already: then the path is another name of it."""
+    """The exception is content that this very file had already: then the path is another name of it."""
     what = replace(what, vouched=False, maintainer_script=False)
     assert classify(what, replace(before, program=False, path=True, same_file=False)) not in QUIET
 
 
 @given(seen, known)
 def test_reasons_that_are_quiet_are_decided_by_what_is_known(what, before):
-    """A package's word counts only for paths that are known, or for its own scripts."""
+    """Records of a package count only for known paths, or for its own scripts."""
     if classify(what, before) in QUIET:
         assert before.program or before.same_file or what.maintainer_script or (what.vouched and before.path)

@@ -1,4 +1,4 @@
-"""The detector, stepped by hand: files on a real filesystem, a real catalogue, a clock that moves when told to."""
+"""The detector, stepped by hand: files on a real filesystem, a real catalogue, a clock that the test advances."""
 
 import sqlite3
 from pathlib import Path
@@ -296,7 +296,7 @@ def test_the_catalogue_is_bounded(tmp_path):
 
 
 class Histories(RuleBasedStateMachine):
-    """Whatever happens, what is acknowledged is in the catalogue, and in the end everything is there once."""
+    """In any order of events, acknowledged records are in the catalogue, and in the end each program is there once."""
 
     def __init__(self):
         super().__init__()

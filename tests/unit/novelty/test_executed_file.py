@@ -1,4 +1,4 @@
-"""Which files an introduction shows."""
+"""The files that an introduction refers to."""
 
 from dataclasses import replace
 

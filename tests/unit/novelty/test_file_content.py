@@ -1,4 +1,4 @@
-"""Finding a file again: only the one that was executed, whatever lies at its path by then."""
+"""Finding an executed file again, and no other file that has taken its path."""
 
 import hashlib
 import os
@@ -120,7 +120,7 @@ def test_a_running_program_is_read_though_its_name_is_gone(reader, tmp_path):
 
 
 class Interfering:
-    """A throttle that does something to the file before it lets so many reads pass."""
+    """A throttle that changes the file before it allows a number of reads."""
 
     def __init__(self, interfere, times=1):
         self._interfere, self._times = interfere, times
@@ -196,7 +196,7 @@ def test_a_package_is_asked_about_files_of_the_host(file, content, said):
 
 
 def test_another_root_directory(tmp_path, file):
-    """Below it the path is another: links in it lead nowhere else."""
+    """Paths are resolved below it, links included."""
     (tmp_path / "escape").symlink_to("/etc/passwd")
     reader = Reader(str(tmp_path), Hasher(), Packages())
     assert look(reader, executed_of(file, name=b"/file")).digest == hashlib.sha256(b"content").digest()

@@ -1,4 +1,4 @@
-"""Findings that no acceptance covers."""
+"""Findings that are not accepted."""
 
 import pytest
 

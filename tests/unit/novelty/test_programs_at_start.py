@@ -1,4 +1,4 @@
-"""Programs that are running already."""
+"""Programs that run when the exporter starts."""
 
 import hashlib
 import os

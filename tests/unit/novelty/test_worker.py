@@ -1,4 +1,4 @@
-"""The worker: a real thread, a real queue (but for the map below it), a real catalogue that fails and comes back."""
+"""The worker: a real thread, a real queue over a map of the test, a real catalogue that fails and recovers."""
 
 import sqlite3
 import time

@@ -1,4 +1,4 @@
-"""Totals of generations before are added once, whichever maps the saved state is of."""
+"""Totals of earlier generations are added once, for any maps of the saved state."""
 
 import json
 import struct
@@ -26,7 +26,7 @@ def carried(ids=IDS, bounds=(1, 2)):
 
 
 def saved(totals, counter=5, failures=3, histograms=None):
-    """A state as it comes back from the checkpoint."""
+    """Return a state as the checkpoint loads it."""
     numbers = {"counters": Counter(RUNS=counter), "failures": Counter({"2": failures})}
     cpus = histograms or [[histogram(1, 2), histogram(10, 20)], [histogram(0, 1)] * 2]
     return json.loads(json.dumps(totals.state(numbers, cpus)))

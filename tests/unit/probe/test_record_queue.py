@@ -95,7 +95,7 @@ def test_who_waits_is_woken_by_a_record_and_by_the_end():
 
 
 class Histories(RuleBasedStateMachine):
-    """Two readers, restarts, a map that fills: compared with a plain list of all records."""
+    """Two readers, restarts, a full map: compared with a plain list of all records."""
 
     def __init__(self):
         super().__init__()
@@ -104,7 +104,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def start(self):
-        """A process ends, and the next one begins where the slower reader was."""
+        """End a process and start the next one, which begins where the slower reader was."""
         first = min(self.blobs, default=1)
         self.records = {number: record for number, record in self.records.items() if number >= first}
         if not self.blobs:

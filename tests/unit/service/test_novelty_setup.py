@@ -1,4 +1,4 @@
-"""Novelty as the command line asks for it."""
+"""Novelty as configured on the command line."""
 
 import pytest
 

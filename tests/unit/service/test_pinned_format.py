@@ -1,4 +1,4 @@
-"""The checkpoint of the format before: maps have new names in it, and all counts stay. The rest is in tests/kernel."""
+"""The checkpoint of the previous format: maps get new names, and all counts stay. The rest is in tests/kernel."""
 
 from exporter.metrics.checkpoint import Checkpoint
 from exporter.service.pinned_format import _convert_checkpoint
@@ -21,7 +21,7 @@ def test_maps_get_their_new_names_and_everything_else_stays():
     blobs = saved(PARTS)
     expected = Checkpoint(saved(PARTS)).load()
     expected["processes"]["map"] = {"exits": 8}
-    for _ in range(2):  # whoever was killed after it does it again
+    for _ in range(2):  # repeated if the process is killed after it
         _convert_checkpoint(Checkpoint(blobs))
         assert Checkpoint(blobs).load() == expected
 

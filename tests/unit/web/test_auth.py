@@ -43,7 +43,7 @@ def test_unknown_users_cost_as_much_as_known_ones_and_correct_passwords_are_reme
     costly = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(9)).decode()
 
     def seconds(user, password):
-        started = time.process_time()  # of this process, server included: others may be busy
+        started = time.process_time()  # of this process, server included: other processes may be busy
         served.ask(headers=basic(user, password))
         return time.process_time() - started
 
