@@ -24,9 +24,8 @@ from exporter.metrics.family import AnyFamily
 from exporter.metrics.series import Limit
 from exporter.metrics.tracked_dict import Changes, Tables
 from exporter.probe.probe import Probe
-from exporter.probe.record_queue import RecordQueue
+from exporter.probe.record_queue import CHECKPOINT, NOVELTY, RecordQueue
 
-CHECKPOINT, NOVELTY = "checkpoint", "novelty"  # readers of the queue
 BACKLOG_BYTES = 64 << 20  # of records that wait to be named; further ones stay in the ring buffer
 
 

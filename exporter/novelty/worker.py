@@ -12,11 +12,10 @@ from exporter.catalogue.recovery import RecoveringCatalogue
 from exporter.novelty.baseline import Baseline
 from exporter.novelty.detector import Detector
 from exporter.novelty.snapshot import NoveltySnapshot
-from exporter.probe.record_queue import RecordQueue
+from exporter.probe.record_queue import NOVELTY, RecordQueue
 
 log = logging.getLogger(__name__)
 
-READER = "novelty"
 RETRY_SECONDS = 1.0
 
 
@@ -88,7 +87,7 @@ class Worker:
         judged = detector.judge(catalogue, everything=stopping)
         if judged:
             self._recovering.succeeded()
-        self._queue.acknowledge(READER, detector.committed)
+        self._queue.acknowledge(NOVELTY, detector.committed)
         if detector.room:
             self._queue.wait(detector.taken, detector.patience_seconds)
         else:

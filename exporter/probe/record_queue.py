@@ -11,6 +11,8 @@ from exporter.kernel.blob_map import BlobMap
 
 log = logging.getLogger(__name__)
 
+CHECKPOINT, NOVELTY = "checkpoint", "novelty"  # readers
+
 
 class RecordQueue:
     """Records in the order in which they left the ring buffer, numbered from 1.

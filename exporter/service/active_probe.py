@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.collectors.flags import SeriesOptions
-from exporter.collectors.pipeline import CHECKPOINT, NOVELTY, Pipeline
+from exporter.collectors.pipeline import Pipeline
 from exporter.events.decode import Introduction
 from exporter.kernel.blob_map import BlobMap
 from exporter.kernel.bpffs import Pins, PinsUnavailable
 from exporter.probe.probe import Probe
 from exporter.probe.program import ProbeSettings
-from exporter.probe.record_queue import RecordQueue
+from exporter.probe.record_queue import CHECKPOINT, NOVELTY, RecordQueue
 from exporter.service.handover import Handover
 
 log = logging.getLogger(__name__)

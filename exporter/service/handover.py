@@ -19,7 +19,7 @@ from dataclasses import replace
 import psutil
 
 from exporter.collectors.flags import SeriesOptions
-from exporter.collectors.pipeline import NOVELTY, Pipeline
+from exporter.collectors.pipeline import Pipeline
 from exporter.events.decode import DecodeError, Decoder, Introduction
 from exporter.kernel.blob_map import BlobMap
 from exporter.kernel.bpf_map import Map
@@ -29,7 +29,7 @@ from exporter.metrics.checkpoint import Checkpoint
 from exporter.probe.attachments import Attachments
 from exporter.probe.probe import SOURCE, Probe
 from exporter.probe.program import Loaded, ProbeSettings, load
-from exporter.probe.record_queue import RecordQueue
+from exporter.probe.record_queue import NOVELTY, RecordQueue
 from exporter.service.pinned_format import upgrade
 from exporter.service.pinned_generation import CHECKPOINT, GONE, INTAKE, MAKING, DamagedError, Generation, digest
 

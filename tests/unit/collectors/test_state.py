@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from exporter.metrics import definitions
 from exporter.metrics.checkpoint import Checkpoint
-from exporter.probe.record_queue import RecordQueue
+from exporter.probe.record_queue import CHECKPOINT, NOVELTY, RecordQueue
 from tests.repetition import repetitions
 from tests.unit.blobs import Blobs, KilledError
 from tests.unit.layouts import key
@@ -18,7 +18,7 @@ from tests.unit.maps import SECOND, Maps, family, pipeline_of
 ALL = 1 << 60  # an acknowledgement ends at the last record
 
 EXECUTIONS = "exec_executions_total"
-READERS = "checkpoint", "novelty"
+READERS = CHECKPOINT, NOVELTY
 
 
 class Host:

@@ -15,8 +15,8 @@ from exporter.novelty.baseline import Baseline
 from exporter.novelty.detector import Bounds, Detector, Introductions
 from exporter.novelty.file_content import Reader
 from exporter.novelty.hashing import Hasher
-from exporter.novelty.worker import READER, Worker
-from exporter.probe.record_queue import RecordQueue
+from exporter.novelty.worker import Worker
+from exporter.probe.record_queue import NOVELTY, RecordQueue
 from tests.unit.blobs import Blobs
 from tests.unit.novelty.host import DECODER, record_of, records
 
@@ -33,7 +33,7 @@ class Service:
 
     def __init__(self, directory, blobs, learning_seconds=0.0):
         self.path = directory / "state" / "catalogue.db"
-        self.queue = RecordQueue(blobs, (READER,))
+        self.queue = RecordQueue(blobs, (NOVELTY,))
         self.recovering = RecoveringCatalogue(self.path)
         reader = Reader("/", Hasher(), Packages())
         baseline = Baseline(Learning(learning_seconds), reader, trust_packages=False, at_start=tuple)

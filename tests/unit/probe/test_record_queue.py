@@ -5,10 +5,10 @@ import threading
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from exporter.probe.record_queue import RecordQueue
+from exporter.probe.record_queue import CHECKPOINT, NOVELTY, RecordQueue
 from tests.unit.blobs import Blobs
 
-READERS = "checkpoint", "novelty"
+READERS = CHECKPOINT, NOVELTY
 
 
 def queue_of(*records, blobs=None):

@@ -4,8 +4,7 @@ import pytest
 
 from exporter.host.capabilities import CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE
 from exporter.novelty.detector import Introductions
-from exporter.novelty.worker import READER
-from exporter.probe.record_queue import RecordQueue
+from exporter.probe.record_queue import NOVELTY, RecordQueue
 from exporter.service.novelty_setup import NoveltySetup
 from exporter.service.options import parse
 from tests.unit.blobs import Blobs
@@ -44,7 +43,7 @@ def test_what_a_process_learnt_the_next_one_knows(tmp_path):
     blobs, keys = Blobs(), []
     for _ in range(2):
         novelty = setup_of(tmp_path)
-        queue = RecordQueue(blobs, (READER,))
+        queue = RecordQueue(blobs, (NOVELTY,))
         keys.append(novelty.hash_key)
         known = novelty.labels()
         novelty.start(queue, Introductions(DECODER, known.__getitem__, set), ())
