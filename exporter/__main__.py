@@ -12,6 +12,7 @@ from exporter.logs import set_up_logging
 from exporter.service.check import check, config_check
 from exporter.service.options import parse
 from exporter.service.serve import serve
+from exporter.streams import standard_streams
 
 log = logging.getLogger("exec_exporter")
 
@@ -33,7 +34,8 @@ def run(arguments: list[str]) -> None:
 def main() -> None:
     """Run and exit: an error is one line on standard error and the exit status."""
     try:
-        run(sys.argv[1:])
+        with standard_streams():
+            run(sys.argv[1:])
     except ExporterError as error:
         _exit(str(error), error.status)
     except KeyboardInterrupt:

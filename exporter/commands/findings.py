@@ -15,7 +15,7 @@ from exporter.catalogue.acceptance import Acceptance, accepted_by, check, expiry
 from exporter.catalogue.catalogue import Catalogue
 from exporter.catalogue.finding import Finding
 from exporter.commands.open_catalogue import acceptances, add_catalogue_path, opened
-from exporter.commands.printing import plain, print_table, until_reader_stops, utc
+from exporter.commands.printing import plain, print_table, utc
 from exporter.config.argument_types import Parser
 from exporter.errors import USAGE, ExporterError
 from exporter.events.event_fields import FIELDS
@@ -70,7 +70,7 @@ def run(arguments: list[str]) -> None:
         "forget": _forget,
         "acceptances": _acceptances,
     }
-    with until_reader_stops(), opened(options.catalogue_path) as catalogue:
+    with opened(options.catalogue_path) as catalogue:
         commands[options.command](catalogue, options)
 
 
@@ -154,14 +154,17 @@ def _forget(catalogue: Catalogue, options: argparse.Namespace) -> None:
     if not chosen and not options.ids:
         raise ExporterError("nothing to forget", "name findings by id, --path, --package or --hash", status=USAGE)
     with catalogue.transaction():
-        for finding in [find(catalogue, prefix) for prefix in options.ids]:
+        forgotten = [find(catalogue, prefix) for prefix in options.ids]
+        for finding in forgotten:
             catalogue.forget(finding)
             catalogue.withdraw(Acceptance("id", finding.id))
-            print(f"forgot {finding.id} {finding.path}")
         for acceptance in chosen:
             if not catalogue.withdraw(acceptance):
                 raise ExporterError(f"there is no acceptance {acceptance}", "see exec_exporter findings acceptances")
-            print(f"withdrew {plain(str(acceptance))}")
+    for finding in forgotten:
+        print(f"forgot {finding.id} {finding.path}")
+    for acceptance in chosen:
+        print(f"withdrew {plain(str(acceptance))}")
 
 
 def _acceptances(catalogue: Catalogue, options: argparse.Namespace) -> None:

@@ -1,25 +1,12 @@
-"""Output of the subcommands: tables, times, and readers that stop reading early."""
+"""Output of the subcommands: tables and times."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from exporter.escape import escape
-
-
-@contextmanager
-def until_reader_stops() -> Iterator[None]:
-    """Flush standard output after the block; end the block quietly if the reader has closed it, as `head` does."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python would report the error again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_table(rows: Iterable[tuple[str, ...]]) -> None:

@@ -12,12 +12,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from exporter.commands.printing import until_reader_stops
 from exporter.config.argument_types import Parser, number
 from exporter.config.options import add_flag, add_flags, flag, options_of
 from exporter.config.resolve import Formatter, resolve
@@ -30,6 +29,7 @@ from exporter.host.clocks import boot_time_ns
 from exporter.kernel import preflight
 from exporter.probe.flags import ProbeOptions
 from exporter.probe.program import LoadedProbe, ProbeSettings, load_tracer
+from exporter.streams import ReaderGone
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _print(records: Iterable[dict[str, Any]], options: TraceOptions) -> int:
     """Print records, at most `options.count`; return the number printed."""
     printed = 0
     line = json.dumps if options.format == "json" else as_text
-    with until_reader_stops():
+    with suppress(ReaderGone):
         for record in records:
             print(line(record), flush=True)
             printed += 1

@@ -51,18 +51,18 @@ class HTTP:
 
 def write(options: OutputOptions, exposition: Exposition) -> str:
     """Write the metrics to --textfile or standard output; return a summary for the log. Raise ExporterError."""
-    path = options.textfile
-    try:
-        if path:
-            textfile.write(path, exposition.render(TEXT))
-            return f"wrote {path}" if options.once else f"writing {path} every {options.interval_seconds} s"
-        sys.stdout.buffer.write(exposition.render(TEXT))
+    path, metrics = options.textfile, exposition.render(TEXT)
+    if not path:
+        sys.stdout.buffer.write(metrics)
         sys.stdout.flush()
+        return "printed once"
+    try:
+        textfile.write(path, metrics)
     except OSError as error:
         raise ExporterError(
-            f"cannot write to {path or 'standard output'} ({error.strerror})", "give a --textfile that can be written"
+            f"cannot write to {path} ({error.strerror})", "give a --textfile that can be written"
         ) from error
-    return "printed once"
+    return f"wrote {path}" if options.once else f"writing {path} every {options.interval_seconds} s"
 
 
 def keep_writing(options: OutputOptions, exposition: Exposition, stop: threading.Event) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,9 +13,10 @@ import pytest
 
 from exporter.escape import unescape
 from tests.kernel.bpf_objects import bpf_objects, gone
-from tests.kernel.command import COMMAND, served
+from tests.kernel.command import COMMAND, Served, served
 from tests.kernel.programs import execute, script, static_elf
 from tests.scraped import Scraped
+from tests.waiting import until
 
 pytestmark = pytest.mark.native
 
@@ -135,6 +138,35 @@ def test_check_says_what_it_found():
     assert result.returncode == 0, result.stderr
     assert "compiled, loaded as " in result.stdout
     assert result.stderr == ""
+
+
+def test_without_standard_streams_it_serves_and_writes_into_no_file_of_its_own(tmp_path):
+    program, catalogue = static_elf(tmp_path / "static"), tmp_path / "catalogue.db"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = "{}:{}".format(*free.getsockname())
+    arguments = [f"--web.listen-address={address}", "--bpf.pin-path=", f"--catalogue.path={catalogue}"]
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    with subprocess.Popen([*closed, *COMMAND, "--log.level=debug", *arguments]) as process:
+        try:
+            exporter = Served(process, address.rpartition(":")[2], "")
+            until(lambda: exporter.get("/-/ready"), not_yet=OSError)
+            execute(program, 5)
+            assert executions(exporter.get(), tmp_path) == {b"static": 5}
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+    with sqlite3.connect(catalogue) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+def test_metrics_that_nobody_reads_are_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    once = [*COMMAND, "--once", "--log.level=warn"]
+    result = subprocess.run(once, stdout=writing, stderr=subprocess.PIPE, timeout=240, check=False)
+    os.close(writing)
+    assert (result.returncode, result.stderr) == (0, b"")
 
 
 def test_python_m_exporter_is_the_same_command():

@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[2] / "exporter"
 # Each room may import those of earlier lines and, of its own line, itself.
 ORDER = (
     {"errors", "escape", "logs"},
+    {"streams"},
     {"host", "config"},
     {"kernel"},
     {"compiler"},

@@ -1,29 +1,9 @@
-import subprocess
-import sys
-
 from exporter.commands.printing import plain, print_table, utc
-
-ENDLESS = """
-from exporter.commands.printing import until_reader_stops
-with until_reader_stops():
-    while True:
-        print("line", flush=True)
-print("printed after the reader stopped")
-"""
 
 
 def test_columns_are_as_wide_as_their_longest_cell_and_lines_end_without_blanks(capsys):
     print_table([("ID", "PATH"), ("0123", "/bin/true"), ("4", "")])
     assert capsys.readouterr().out == "ID    PATH\n0123  /bin/true\n4\n"
-
-
-def test_a_reader_that_stops_early_ends_the_block_without_a_message():
-    command = [sys.executable, "-c", ENDLESS]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "line\n"
-        process.stdout.close()
-        assert process.stderr.read() == ""
-    assert process.returncode == 0
 
 
 def test_what_a_terminal_would_obey_is_escaped():
