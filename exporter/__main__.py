@@ -6,9 +6,9 @@ import logging
 import sys
 
 from exporter.commands import catalogue, findings, trace, unpin
-from exporter.errors import FAILED, ExporterError
+from exporter.errors import FAILED, ExporterError, attempt, remedy_of
 from exporter.host import capabilities
-from exporter.logs import set_up_logging
+from exporter.logs import log_uncaught, set_up_logging
 from exporter.service.check import check, config_check
 from exporter.service.options import parse
 from exporter.service.serve import serve
@@ -21,7 +21,9 @@ COMMANDS = {"trace": trace.run, "unpin": unpin.run, "findings": findings.run, "c
 
 def run(arguments: list[str]) -> None:
     """Run a subcommand, or the service. Raise ExporterError."""
-    capabilities.put_into_effect()
+    log_uncaught()
+    with attempt("use the capabilities of this process"):
+        capabilities.put_into_effect()
     command = COMMANDS.get(arguments[0]) if arguments else None
     if command:
         command(arguments[1:])
@@ -34,7 +36,7 @@ def run(arguments: list[str]) -> None:
 def main() -> None:
     """Run and exit: an error is one line on standard error and the exit status."""
     try:
-        with standard_streams():
+        with standard_streams(), attempt("run"):
             run(sys.argv[1:])
     except ExporterError as error:
         _exit(str(error), error.status)
@@ -42,7 +44,7 @@ def main() -> None:
         sys.exit(0)
     except Exception as error:
         log.debug("", exc_info=True)
-        _exit(f"{type(error).__name__}: {error}: this is a bug, please report it", FAILED)
+        _exit(f"{type(error).__name__}: {error}: {remedy_of(error, 'this is a bug, please report it')}", FAILED)
 
 
 def _exit(line: str, status: int) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
+
+log = logging.getLogger(__name__)
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 FORMATS = ("logfmt", "json")
@@ -19,6 +22,18 @@ def set_up_logging(level: str, style: str = "logfmt") -> None:
     if level != "debug":
         for name in ("tornado.access", "tornado.general", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def log_uncaught() -> None:
+    """Log what Python would print with a traceback: exceptions that nobody catches, in threads and destructors."""
+
+    def in_a_thread(caught: threading.ExceptHookArgs) -> None:
+        name = caught.thread.name if caught.thread else "?"
+        log.error("the thread %s ended: %s: %s", name, caught.exc_type.__name__, caught.exc_value)
+        log.debug("", exc_info=caught.exc_value)
+
+    threading.excepthook = in_a_thread
+    sys.unraisablehook = lambda caught: log.debug("", exc_info=caught.exc_value)
 
 
 class _Fields(logging.Formatter):

@@ -20,7 +20,7 @@ from typing import Any
 from exporter.config.argument_types import Parser, number
 from exporter.config.options import add_flag, add_flags, flag, options_of
 from exporter.config.resolve import Formatter, resolve
-from exporter.errors import USAGE, ExporterError
+from exporter.errors import USAGE, ExporterError, attempt
 from exporter.events.decode import DecodeError, Decoder
 from exporter.events.event_fields import lacks_cgroup, not_asked, unavailable
 from exporter.events.event_json import as_json
@@ -79,7 +79,7 @@ def run(arguments: list[str]) -> None:
     options = parse(arguments)
     wanted = _filter(options)
     preflight.check()
-    with closing(load_tracer(options.settings)) as tracer:
+    with attempt("load and attach the probe"), closing(load_tracer(options.settings)) as tracer:
         stopped: list[int] = []
 
         def stop(received: int, _frame: object) -> None:

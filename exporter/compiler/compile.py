@@ -25,12 +25,13 @@ from exporter.compiler import typed_loads
 from exporter.compiler.ctypes_layout import Description
 from exporter.compiler.kernel_facts import KernelFacts, KernelNeeds, running_kernel
 from exporter.compiler.stub_headers import stub_headers
-from exporter.errors import ExporterError
+from exporter.errors import ExporterError, attempt, reason, remedy_of
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_syscall import MapInfo
 
 log = logging.getLogger(__name__)
 
+REPORT = "run with --log.level=debug and report what it prints, with the output of 'uname -a'"
 T = TypeVar("T")
 
 
@@ -100,6 +101,9 @@ def _answer(work: Callable[[], object], writing: int) -> None:
             result = work()
         except ExporterError as error:
             failure = error.what, error.remedy
+        except Exception as error:
+            log.debug("the compiler failed", exc_info=True)
+            failure = f"cannot compile the probe ({reason(error)})", remedy_of(error, REPORT)
         with open(writing, "wb") as pipe:
             pipe.write(pickle.dumps((result, failure)))
         status = 0
@@ -117,7 +121,10 @@ def _compile(source: Path, definitions: Mapping[str, object], needs: KernelNeeds
         flags.append(f"-DTYPED_LOADS={typed_loads.PLACEHOLDER}")
     else:
         typed = False
-    with tempfile.TemporaryDirectory(prefix="exec_exporter-") as directory:
+    writing = attempt(
+        "write the headers of the probe", "set TMPDIR to a directory that can be written; see ulimit -f, too"
+    )
+    with writing, tempfile.TemporaryDirectory(prefix="exec_exporter-") as directory:
         tree = Path(directory)
         headers = stub_headers(platform.release(), os.sysconf("SC_PAGE_SIZE"))
         headers["include/kernel_types.h"] = header
@@ -140,10 +147,10 @@ def _compile(source: Path, definitions: Mapping[str, object], needs: KernelNeeds
 def _bcc() -> Any:
     try:
         import bcc
-    except ImportError as error:
-        raise _no_bcc(str(error)) from error
+    except (ImportError, OSError) as error:
+        raise _no_bcc(error) from error
     if not hasattr(bcc, "BPF"):  # PyPI's `bcc` is a package about crystals
-        raise _no_bcc(f"{getattr(bcc, '__file__', 'bcc')} is another package of that name")
+        raise _no_bcc(ImportError(f"{getattr(bcc, '__file__', 'bcc')} is another package of that name"))
     return bcc
 
 
@@ -167,9 +174,11 @@ def _contents(lib: Any, module: Any) -> tuple[dict[str, bytes], dict[str, Compil
     return programs, maps, {descriptor: name.decode() for descriptor, name in numbers.items()}
 
 
-def _no_bcc(why: str) -> ExporterError:
+def _no_bcc(error: Exception) -> ExporterError:
+    if exhausted := remedy_of(error, ""):
+        return ExporterError(f"cannot load BCC ({error})", exhausted)
     return ExporterError(
-        f"BCC for Python is not installed ({why})",
+        f"BCC for Python is not installed ({error})",
         "install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora);"
         " a virtual environment sees it when made by /usr/bin/python3 -m venv --system-site-packages",
     )
@@ -182,7 +191,7 @@ def not_loaded(output: str) -> ExporterError:
     telling = [line for line in lines if re.search("error|failed", line, re.IGNORECASE)] or lines[-1:]
     return ExporterError(
         f"the kernel or BCC refused the probe ({telling[0] if telling else 'no reason given'})",
-        "run with --log.level=debug and report what it prints, with the output of 'uname -a'",
+        remedy_of(output, REPORT),
     )
 
 

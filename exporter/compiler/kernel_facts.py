@@ -9,7 +9,7 @@ from pathlib import Path
 from exporter.compiler import typed_loads
 from exporter.compiler.btf import BTF, BTFError
 from exporter.compiler.kernel_types import Feature, kernel_types
-from exporter.errors import ExporterError
+from exporter.errors import ExporterError, remedy_of
 
 BTF_DIRECTORY = Path("/sys/kernel/btf")
 
@@ -54,7 +54,9 @@ def running_kernel(needs: KernelNeeds) -> tuple[str, KernelFacts]:
     except OSError as error:
         raise ExporterError(
             f"cannot read the kernel's type information, {path} ({error.strerror})",
-            "run a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are since 2020",
+            remedy_of(
+                error, "run a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are since 2020"
+            ),
         ) from error
     except BTFError as error:
         raise ExporterError(str(error), f"report this with the output of 'uname -a' and the size of {path}") from error

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from exporter.errors import USAGE, ExporterError
+from exporter.errors import USAGE, ExporterError, remedy_of
 
 MAX_BYTES = 1 << 20
 MAX_NODES = 50_000
@@ -38,7 +38,7 @@ def read(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise YAMLFileError(error.strerror or "the file cannot be read") from error
+        raise YAMLFileError(error.strerror or "the file cannot be read", remedy=remedy_of(error, "")) from error
     if len(content) > MAX_BYTES:
         raise YAMLFileError(f"it is longer than {MAX_BYTES} bytes")
     try:

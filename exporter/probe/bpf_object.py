@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 
 from exporter.compiler.compile import Compiled
+from exporter.errors import ExporterError, attempt
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_map import Map
 from exporter.kernel.bpf_syscall import ProgramKind
@@ -16,7 +17,7 @@ from exporter.kernel.instructions import INSTRUCTION, PSEUDO_MAP_FD, WIDE, instr
 class BPFObject:
     """Maps and programs of a compiled source; missing maps are created, programs are loaded on demand.
 
-    Takes ownership of the descriptors of given maps and programs. Raise OSError.
+    Takes ownership of the descriptors of given maps and programs. Raise ExporterError.
     """
 
     def __init__(
@@ -29,8 +30,9 @@ class BPFObject:
             for name in compiled.maps.keys() - self.maps.keys():
                 info = compiled.maps[name].info
                 sizes = info.key_size, info.value_size, info.max_entries, info.flags
-                self.maps[name] = Map.create(info.type, *sizes, name)
-        except OSError:
+                with attempt(f"create the BPF map {name} of {info.max_entries} entries"):
+                    self.maps[name] = Map.create(info.type, *sizes, name)
+        except ExporterError:
             self.close()
             raise
 

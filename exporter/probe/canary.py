@@ -23,10 +23,11 @@ def canary() -> None:
             except OSError as error:
                 if error.errno == 8:  # ENOEXEC
                     return
+                why = error.strerror
                 continue
             os.waitpid(pid, 0)
             return
-    raise HookError("nothing can be executed here")
+    raise HookError(f"nothing can be executed here ({why})")
 
 
 def _in_memory(stack: contextlib.ExitStack) -> str:

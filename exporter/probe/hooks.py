@@ -35,10 +35,14 @@ def choose(candidates: Iterable[tuple[str, Attach]], fires: Callable[[], bool]) 
         except (OSError, HookError) as error:
             refused.append(f"{kind}: {getattr(error, 'strerror', error)}")
             continue
-        if fires():
-            return hook
+        try:
+            why = "attached and never fired"
+            if fires():
+                return hook
+        except (OSError, HookError) as error:
+            why = f"{getattr(error, 'strerror', error)}"
         hook.detach()
-        refused.append(f"{kind}: attached and never fired")
+        refused.append(f"{kind}: {why}")
     return Hook(refused=tuple(refused))
 
 

@@ -14,7 +14,7 @@ from exporter.compiler.ctypes_layout import Description, layout
 from exporter.compiler.kernel_facts import KernelNeeds
 from exporter.compiler.kernel_types import Feature
 from exporter.compiler.typed_loads import RAW_TRACEPOINT, TYPED_TRACEPOINT
-from exporter.errors import ExporterError
+from exporter.errors import ExporterError, remedy_of
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_map import Map, possible_cpus
 from exporter.kernel.bpf_syscall import ProgramKind, statistic
@@ -110,7 +110,7 @@ class LoadedProbe:
         except OSError as error:
             raise ExporterError(
                 f"the kernel refused to attach to the raw tracepoint {tracepoint} ({error.strerror})",
-                "exec_exporter needs Linux 5.8 or newer with CONFIG_BPF_EVENTS=y",
+                remedy_of(error, "exec_exporter needs Linux 5.8 or newer with CONFIG_BPF_EVENTS=y"),
             ) from error
 
     def detach(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from exporter import __version__
 from exporter.catalogue.accepted_file import AcceptedFile
 from exporter.collectors.pipeline import Pipeline
-from exporter.errors import ExporterError
+from exporter.errors import ExporterError, attempt
 from exporter.kernel import preflight
 from exporter.kernel.bpffs import pinned_in
 from exporter.metrics.scrape import Scrape
@@ -33,7 +33,7 @@ def check(options: Options) -> None:
     WebFile(options.web.config_file)
     AcceptedFile(options.novelty.accepted_file)
     preflight.check()
-    with closing(Probe(options.probe_settings())) as probe:
+    with attempt("load and attach the probe"), closing(Probe(options.probe_settings())) as probe:
         probe.refresh_settings()
         probe.attach()
         pipeline = Pipeline(probe, options.series)

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from exporter.errors import ExporterError
+from exporter.errors import ExporterError, remedy_of
 from exporter.metrics import textfile
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.flags import OutputOptions
@@ -60,7 +60,7 @@ def write(options: OutputOptions, exposition: Exposition) -> str:
         textfile.write(path, metrics)
     except OSError as error:
         raise ExporterError(
-            f"cannot write to {path} ({error.strerror})", "give a --textfile that can be written"
+            f"cannot write to {path} ({error.strerror})", remedy_of(error, "give a --textfile that can be written")
         ) from error
     return f"wrote {path}" if options.once else f"writing {path} every {options.interval_seconds} s"
 

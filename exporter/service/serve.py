@@ -11,6 +11,7 @@ from itertools import chain
 from exporter.collectors.config_files import config_files
 from exporter.collectors.flags import ALWAYS
 from exporter.collectors.housekeeping import Housekeeping, in_background
+from exporter.errors import attempt
 from exporter.host import capabilities, libc
 from exporter.host.capabilities import CAPABILITIES
 from exporter.host.sd_notify import notify
@@ -33,15 +34,18 @@ def serve(options: Options) -> None:
     stop, output = _stop_at_signals(), options.output
     with ExitStack() as stack:  # closes in reverse order
         # At the start: check the options, listen, load the probe; then drop all privileges but reading.
-        http = None if output.once or output.textfile else stack.enter_context(closing(HTTP(options.web)))
+        with attempt("listen"):
+            http = None if output.once or output.textfile else stack.enter_context(closing(HTTP(options.web)))
         preflight.check()
         novelty = stack.enter_context(closing(NoveltySetup(options)))
         pins = "" if output.once else options.pins.path
         settings, unpin = options.probe_settings(novelty.hash_key), options.pins.unpin_on_stop
         counts = counting(pins, settings, options.series, novelty=novelty.enabled, unpin=unpin)
-        active = stack.enter_context(counts)
+        with attempt("load and attach the probe"):
+            active = stack.enter_context(counts)
         probe, pipeline = active.probe, active.pipeline
-        kept = capabilities.drop(pipeline.try_out, keep=novelty.capabilities)
+        with attempt("drop capabilities"):
+            kept = capabilities.drop(pipeline.try_out, keep=novelty.capabilities)
         libc.trim_heap()
         if pipeline.queue and novelty.enabled:
             pipeline.preload(novelty.labels())

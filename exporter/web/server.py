@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 import socket
 import struct
 import threading
@@ -20,6 +19,7 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate, HTTPServerRequest, ResponseStartLine
 from tornado.iostream import IOStream, StreamClosedError
 
+from exporter.host.limits import raise_open_files
 from exporter.web import request_target
 from exporter.web.app import Request, Response
 from exporter.web.config_reloader import ReloadingContext, WebFile
@@ -76,7 +76,8 @@ class Server:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner() as runner:
+                runner.run(self._serve())
         except BaseException as error:
             if self._started.done():
                 raise
@@ -202,11 +203,4 @@ def _abort(stream: IOStream) -> None:
 
 def _connections() -> int:
     """Return the maximum number of connections, after raising the soft limit of descriptors as far as allowed."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_CONNECTIONS + OTHER_DESCRIPTORS
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return (
-        MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(MAX_CONNECTIONS, soft - OTHER_DESCRIPTORS))
-    )
+    return max(16, raise_open_files(MAX_CONNECTIONS + OTHER_DESCRIPTORS) - OTHER_DESCRIPTORS)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 
-from exporter.errors import USAGE, ExporterError
+from exporter.errors import USAGE, ExporterError, remedy_of
 
 BACKLOG = 1024
 FIRST_SYSTEMD_DESCRIPTOR = 3
@@ -46,7 +46,8 @@ def _listen(address: str, addresses: tuple[str, ...]) -> socket.socket:
     except (OSError, UnicodeError) as error:  # UnicodeError: not a host name
         number = getattr(error, "errno", None) or 0  # that of a host name that is not found is negative
         why = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or "not a host name"
-        raise ExporterError(f"cannot listen on {address} ({why})", "choose another --web.listen-address") from error
+        remedy = remedy_of(error, "choose another --web.listen-address")
+        raise ExporterError(f"cannot listen on {address} ({why})", remedy) from error
 
 
 def systemd_sockets() -> list[socket.socket]:

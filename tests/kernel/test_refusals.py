@@ -82,6 +82,38 @@ def test_with_the_address_in_use():
     assert "Address already in use" in one_line(said)
 
 
+def test_with_few_open_files():
+    status, said = refused(command=["sh", "-c", 'ulimit -n 32; exec "$@"', "sh", *COMMAND])
+    assert status == 1
+    assert "may open only 32 files, and needs 64: allow the process more open files (ulimit -n" in one_line(said)
+
+
+def test_the_least_number_of_open_files_is_enough(tmp_path):
+    served_once = [
+        *COMMAND,
+        f"--catalogue.path={tmp_path}/catalogue.db",
+        "--bpf.pin-path=",
+        f"--textfile={tmp_path}/x.prom",
+    ]
+    result = refused("--once", command=["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *served_once])
+    assert result[0] == 0, result
+
+
+def test_without_proc():
+    status, said = refused(*KEEPING_NOTHING, command=in_a_mount_namespace("mount -t tmpfs none /proc"))
+    assert status == 1
+    assert "/proc/self/status: No such file or directory): mount /proc" in one_line(said)
+
+
+def test_without_a_directory_for_temporary_files():
+    read_only = "for d in /tmp /var/tmp /usr/tmp; do mount -t tmpfs -o ro none $d; done; cd /proc"
+    command = in_a_mount_namespace(read_only)
+    status, said = refused("--check", command=command)
+    assert status == 1
+    assert "No usable temporary directory" in one_line(said)
+    assert "set TMPDIR" in said
+
+
 def test_with_an_unknown_flag():
     status, said = refused("--no-such-flag")
     assert status == 2

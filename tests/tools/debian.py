@@ -26,8 +26,8 @@ class Need:
 NEEDS = {
     # the probe and the service
     "kernel": Need(
-        "stress-ng systemd-analyze setpriv setcap wrk mkfs.ext4",
-        "stress-ng systemd util-linux libcap2-bin wrk e2fsprogs",
+        "stress-ng systemd-analyze setpriv setcap wrk mkfs.ext4 strace",
+        "stress-ng systemd util-linux libcap2-bin wrk e2fsprogs strace",
     ),
     # other kernels; Debian 12 has virtiofsd in qemu-system-common
     "vm": Need(
