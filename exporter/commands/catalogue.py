@@ -52,7 +52,7 @@ def run(arguments: list[str]) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    with opened(options.catalogue_path) as catalogue:
+    with opened(options.catalogue_path, writing=False) as catalogue:
         programs = list(baseline(catalogue, time.time()))
         left_out = catalogue.count("programs") - len(programs)
         learnt = catalogue.get(learning.OVER) is not None

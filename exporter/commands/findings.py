@@ -70,7 +70,7 @@ def run(arguments: list[str]) -> None:
         "forget": _forget,
         "acceptances": _acceptances,
     }
-    with opened(options.catalogue_path) as catalogue:
+    with opened(options.catalogue_path, writing=options.command in ("accept", "forget")) as catalogue:
         commands[options.command](catalogue, options)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from exporter.catalogue.acceptance import Acceptance
 from exporter.catalogue.accepted_file import parse
@@ -16,7 +18,7 @@ from exporter.catalogue.catalogue import ACCEPTED_FILE, Catalogue
 from exporter.catalogue.sqlite_file import Damaged, Unusable
 from exporter.config import yaml_file
 from exporter.config.yaml_file import YAMLFileError
-from exporter.errors import ExporterError
+from exporter.errors import ExporterError, attempt
 from exporter.novelty.flags import CATALOGUE_PATH
 
 VARIABLE = "EXEC_EXPORTER_CATALOGUE_PATH"
@@ -35,23 +37,43 @@ def add_catalogue_path(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def opened(path: Path, *, create: bool = False) -> Iterator[Catalogue]:
-    """Open a catalogue for the block. Raise ExporterError for every failure of the catalogue, in the block too."""
+def opened(path: Path, *, create: bool = False, writing: bool = True) -> Iterator[Catalogue]:
+    """Open a catalogue for the block. Raise ExporterError for every failure of the catalogue, in the block too.
+
+    Without `writing`, it is a copy where the original cannot be opened without writing to its directory.
+    """
     try:
-        with closing(Catalogue(path, create=create)) as catalogue:
-            yield catalogue
+        with ExitStack() as stack:
+            found = path if writing or _is_writable(path) else _copied(path, stack)
+            yield stack.enter_context(closing(Catalogue(found, create=create)))
     except FileNotFoundError as error:
         raise ExporterError(
             f"there is no catalogue {path}", "name the service's catalogue with --catalogue.path, or start the service"
         ) from error
     except (Unusable, PermissionError) as error:
-        raise ExporterError(f"cannot open the catalogue {path} ({error})", "run this as the service's user") from error
+        raise ExporterError(
+            f"cannot open the catalogue {path} ({error})", "run this as the service's user, where it can be written"
+        ) from error
     except Damaged as error:
         raise ExporterError(
             f"{path} is not a catalogue ({error})", "restart the service: it sets a damaged catalogue aside"
         ) from error
     except sqlite3.Error as error:
         raise ExporterError(f"the catalogue {path} fails ({error})", "see the service's log") from error
+
+
+def _is_writable(path: Path) -> bool:
+    return not path.exists() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
+def _copied(path: Path, stack: ExitStack) -> Path:
+    """Return a copy, with the write-ahead log, that lasts as long as the stack. Raise OSError, ExporterError."""
+    with attempt("copy the catalogue to read it", "set TMPDIR to a directory that can be written"):
+        directory = Path(stack.enter_context(TemporaryDirectory(prefix="exec_exporter-")))
+        for suffix in ("", "-wal"):
+            with suppress(FileNotFoundError):
+                shutil.copyfile(f"{path}{suffix}", directory / f"{path.name}{suffix}")
+    return directory / path.name
 
 
 def acceptances(catalogue: Catalogue) -> list[Acceptance]:
