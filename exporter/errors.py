@@ -32,7 +32,11 @@ REMEDIES: Mapping[int, str] = {
     errno.EROFS: "make that file system writable",
     errno.EIO: "check the disk",
 }
-PHRASES = {"can't start new thread": errno.EAGAIN, "MemoryError": errno.ENOMEM}
+PHRASES = {
+    "can't start new thread": errno.EAGAIN,
+    "MemoryError": errno.ENOMEM,
+    "failed to map segment from shared object": errno.ENOMEM,
+}
 PHRASES |= {os.strerror(number): number for number in (errno.ENFILE, *REMEDIES)}  # it contains the text of EMFILE
 NO_MEANS = "find out what forbids it: a seccomp profile, a security module, the container"
 
