@@ -22,7 +22,7 @@ from exporter.host.packages import PackageVerdict
 FOUND, LEARNT, SEEDED, IMPORTED = "found", "learnt", "seeded", "imported"
 ACCEPTED_FILE = "accepted_file"  # name of the value with the path of the exporter's --findings.accepted-file
 FINDINGS = 10_000  # at most, accepted and open
-LATEST = 64  # programs of a file that are compared: anybody can rewrite a file as often as he likes
+LATEST = 64  # programs of a file that are compared: anybody can rewrite a file any number of times
 _FINDING = "reason, path, interpreter, content, first_seen, last_seen, sightings, manager, package, digest"
 
 
@@ -72,7 +72,7 @@ class Catalogue:
         return program
 
     def known(self, path: str, content: bytes, size: int | None, identity: Identity) -> Known:
-        """Return what is known of a path, a content key, a size in bytes and a file.
+        """Return the state of the catalogue regarding a path, a content key, a size in bytes and a file.
 
         A program of the baseline whose content could not be read is known by its size.
         """
@@ -114,7 +114,7 @@ class Catalogue:
         return int(program)
 
     def touch(self, programs: Iterable[int], now: float) -> None:
-        """Make programs, by number, the last to be forgotten: they were executed again."""
+        """Mark programs, by number, as executed last: they are the last to be forgotten."""
         self._seq += 1
         rows = [(now, self._seq, program) for program in programs]
         self._db.executemany("UPDATE programs SET last_seen = ?, seq = ? WHERE id = ?", rows)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-APPLICATION_ID = 0x65786563  # "exec": what file(1) sees
+APPLICATION_ID = 0x65786563  # "exec": shown by file(1)
 VERSION = 1
 BUSY_SECONDS = 10.0
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

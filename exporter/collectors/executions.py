@@ -62,7 +62,7 @@ class Executions:
     """Executions by label set.
 
     Several keys may share labels, and a key introduced late was counted as unknown before. Counts stay with the labels
-    they were added to; only what is added later goes to new labels. So no series ever decreases, and all series and
+    they were added to; only later executions are added to new labels. So no series ever decreases, and all series and
     `totals.expired` together are the sum of the map and of the entries removed from it.
 
     `rules` map labels to those shown. One thread at a time: callers hold the pipeline's lock.
@@ -96,7 +96,7 @@ class Executions:
         return [(key, value) for key, value in self._probe.entries("execs") if known.get(key, _NOTHING)[0] != value]
 
     def add(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
-        """Count entries that were read; their introductions must have been named by now."""
+        """Count entries that were read; their introductions must have been named before."""
         for key, value in entries:
             self._count(key, value)
         self._introduced = self._names.introduced
@@ -135,14 +135,14 @@ class Executions:
 
     @property
     def must_save(self) -> bool:
-        """True if the next process could not derive from the maps what is to be shown now.
+        """True if the next process could not derive the present values from the maps.
 
         There are new or expired series, or counts under labels that may still change or that nobody else has.
         """
         return self._renamable or self.totals.changed_rows
 
     def changes(self, *, whole: bool) -> Changes:
-        """Return what `restore` needs: what has changed since the last call, or everything."""
+        """Return the tables for `restore`: the changes since the last call, or everything."""
         changed = self._keys.changes(whole=whole)
         renamed = {self._entries[key].program for key in self._names.renamed() if key in self._entries}
         renamed |= self._new | {program for program, key in changed if key is None}
@@ -189,7 +189,7 @@ class Executions:
 
     @property
     def filling(self) -> bool:
-        """True if the map needs room, by what it had when it was last read and what was introduced since."""
+        """True if the map needs room, judged by its last reading and the introductions since."""
         expected = len(self._entries) + self._names.introduced - self._introduced
         return expected > self._probe.capacity("execs") * FILLING
 
@@ -198,7 +198,7 @@ class Executions:
         return self._clock.boot_ns()
 
     def path(self, program: int) -> str | None:
-        """Return the path, as shown, of a program by number; None if unknown."""
+        """Return the path, as shown, of the program with that number; None if unknown."""
         return self._paths.get(program)
 
     def programs(self, without: Collection[bytes] = ()) -> set[int]:
@@ -242,7 +242,7 @@ class Executions:
         ]
 
     def trait_families(self, without: Collection[str]) -> list[AnyFamily]:
-        """Return the metrics of traits, without traits that are not looked for."""
+        """Return the metrics of traits, without traits that are not detected."""
         counts = {(trait,): count for trait, count in self.traits.counts.items() if trait not in without}
         return [
             RowFamily(definitions.TRAITS_SEEN, counts),

@@ -36,7 +36,7 @@ class Housekeeping:
         self._failing = False
 
     def run_once(self) -> None:
-        """Wait for records or for the next eviction, and do what is due."""
+        """Wait for records or for the next eviction, and do the work that is due."""
         try:
             if self._probe.wait(max(0.0, self._due() - self._clock())):
                 self._pipeline.drain()

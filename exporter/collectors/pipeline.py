@@ -1,4 +1,4 @@
-"""From an attached probe to what a scrape shows: the one owner of the lock, the checkpoint and eviction."""
+"""The path from an attached probe to a scrape: the only owner of the lock, the checkpoint and eviction."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Pipeline:
     # The ring buffer
 
     def drain(self) -> None:
-        """Move records from the ring buffer to the queue, and name their keys unless somebody holds the lock."""
+        """Move records from the ring buffer to the queue, and name their keys unless another thread holds the lock."""
         self._empty_ring()
         if self._lock.acquire(blocking=False):
             try:
@@ -115,13 +115,13 @@ class Pipeline:
     # The maps
 
     def update(self) -> None:
-        """Count what has been executed and has ended since the last update. Raise OSError."""
+        """Count executions and exits since the last update. Raise OSError."""
         with self._lock:
             self._update()
 
     def _update(self) -> None:
         exits = self._processes.read() if self._processes else ()
-        self._update_executions()  # after the processes: whatever they run is known
+        self._update_executions()  # after the processes, so that the programs they run are known
         if self._processes:
             self._processes.add(exits, self._executions.now())
 
@@ -136,7 +136,7 @@ class Pipeline:
     # The checkpoint
 
     def _save(self) -> None:
-        """Save what has changed; without a checkpoint, only forget that it has."""
+        """Save the changes; without a checkpoint, only discard the list of them."""
         if self._checkpoint is None:
             self._changed_parts(whole=False)
             return
@@ -274,7 +274,7 @@ class Pipeline:
             return self._executions.trait_families(without=() if self._probe.collects("preload") else ("preload",))
 
     def try_out(self) -> None:
-        """Read and change maps as will be done later. Raise OSError where this process may not."""
+        """Read and change maps as the exporter will do later. Raise OSError where this process is not permitted to."""
         self.update()
         self._probe.take("execs", bytes(ctypes.sizeof(self._probe.layouts.key)))
 

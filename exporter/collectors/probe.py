@@ -24,7 +24,7 @@ class ProbeCollector:
         self._executions, self._processes = executions, processes
 
     def collect(self) -> Iterator[RowFamily]:
-        """Yield the counters, the fill of the maps, what this kernel offers, and versions."""
+        """Yield the counters, the fill of the maps, features of this kernel, and versions."""
         counters = self._probe.counters()
         lost = {(cause,): counters[f"COUNTER_LOST_{cause.upper()}"] for cause in LOSS_CAUSES}
         yield RowFamily(definitions.LOST, lost)

@@ -46,7 +46,7 @@ class Processes:
         self._program = u64_reader(probe.structs["processes"], "program")
         self._numbers = u64_reader(probe.structs["exits"], "began", "exits", "lifetime_us", "lifetimes")
         self._values: TrackedDict[bytes, bytes] = TrackedDict()  # of the map of exits, as last read
-        self._counted: dict[int, tuple[int, ...]] = {}  # by program, what the process before has counted
+        self._counted: dict[int, tuple[int, ...]] = {}  # by program, the counts of the previous process
         self._lost = 0
         width = len(OUTCOMES) + 1 + LIFETIMES
         self.totals: Totals[str] = Totals(limit, lambda _: OTHER, width, SETS)
@@ -63,7 +63,7 @@ class Processes:
         return any(self._path(program) is None for program in {*self._programs, *(_number(key) for key, _ in exits)})
 
     def add(self, exits: Iterable[tuple[bytes, bytes]], now: int) -> None:
-        """Count exit statistics that were read, and what runs. `now` is the time since boot in ns."""
+        """Count exit statistics that were read, and running processes. `now` is the time since boot in ns."""
         for key, value in exits:
             self._count(key, value, now)
         self._counted.clear()  # programs that are not in the map now start from zero if they come back
@@ -93,7 +93,7 @@ class Processes:
         return self.totals.changed_rows
 
     def changes(self, *, whole: bool) -> Changes:
-        """Return what `restore` needs: what has changed since the last call, or everything."""
+        """Return the tables for `restore`: the changes since the last call, or everything."""
         values = self._values.changes(whole=whole)
         counted: list[Row] = [(_number(key), value and self._numbers(value)) for key, value in values]
         self.totals.changed_rows = False

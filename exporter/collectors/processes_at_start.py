@@ -54,11 +54,11 @@ def _key(pid: int) -> bytes:
 
 
 def seed(put: Put, remove: Remove) -> dict[int, str]:
-    """Assign numbers to the programs that run; return their paths by number.
+    """Assign numbers to running programs; return their paths by number.
 
-    `put(pid, program)` returns False for a process that the probe knows by now. The probe is attached: it sees what is
-    started meanwhile, but not the child of a process that is not put in yet. So repeat until there are no new ones.
-    Raise OSError, as for a full map.
+    `put(pid, program)` returns False for a process that the probe knows already. The probe is attached and sees
+    processes that start meanwhile, but not the children of a process before that is put in. So repeat until there are
+    no new ones. Raise OSError, for example for a full map.
     """
     if not sees_all():
         log.warning("not in the host's PID namespace: running programs are unknown until they execute others")

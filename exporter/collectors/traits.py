@@ -1,4 +1,4 @@
-"""Executions by trait, and where each was seen last."""
+"""Executions by trait, and the label sets in which each trait was seen last."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TraitTotals:
         return dict(newest)
 
     def changes(self, *, whole: bool) -> Changes:
-        """Return what `restore` needs: what has changed since the last call, or everything."""
+        """Return the tables for `restore`: the changes since the last call, or everything."""
         return {"traits": [*self.counts.items()], "last": [*self._last.changes(whole=whole)]}
 
     def restore(self, tables: Tables) -> None:

@@ -185,7 +185,7 @@ def _no_bcc(error: Exception) -> ExporterError:
 
 
 def not_loaded(output: str) -> ExporterError:
-    """Return the error for what BCC or the verifier printed: its first telling line."""
+    """Return the error for the output of BCC or of the verifier: the first line that explains it."""
     log.debug("output of the compiler or the verifier: %s", output)
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if re.search("error|failed", line, re.IGNORECASE)] or lines[-1:]

@@ -59,7 +59,7 @@ EMPTY = (
 
 
 def stub_headers(release: str, page_size: int) -> dict[str, str]:
-    """Return texts by path, for a kernel release such as '6.1.0-18-amd64' and its page size in bytes."""
+    """Return texts by path, for a kernel release (for example '6.1.0-18-amd64') and its page size in bytes."""
     types = _TYPES.replace("{page_size}", str(page_size))
     return {
         "include/linux/kconfig.h": _KCONFIG,

@@ -65,7 +65,7 @@ class ReloadedFile(ABC, Generic[T]):
 
 
 def _stamp(path: Path) -> Stamp:
-    """Return what differs after a rename, a rewrite and a remount alike."""
+    """Return values that change with a rename, a rewrite and a remount."""
     try:
         status = path.stat()
     except OSError:

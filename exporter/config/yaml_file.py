@@ -84,7 +84,7 @@ def construct(node: yaml.Node | None, loader: type[yaml.SafeLoader] = yaml.SafeL
         return None if node is None else loader("").construct_document(node)
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error) from error
-    except ValueError as error:  # a date such as 2026-99-99
+    except ValueError as error:  # for example a date such as 2026-99-99
         raise YAMLFileError(f"it is not YAML: {error}") from error
 
 

@@ -34,8 +34,8 @@ class ExecKey:
 class Identity(NamedTuple):
     """Distinguishes a file from every other that was or will be at its path. `ctime` is in ns since the epoch.
 
-    On an overlay everything but `path_hash` is that of the file below. A script known as invoked only has just a
-    `path_hash`. For an interpreter that is the hash of its name in the script, for an ELF interpreter 0.
+    On an overlay all values but `path_hash` are those of the file below. A script known only as invoked has nothing but
+    a `path_hash`. For an interpreter that is the hash of its name in the script; for an ELF interpreter it is 0.
     """
 
     inode: int
@@ -51,7 +51,7 @@ class Identity(NamedTuple):
 
     @property
     def rest(self) -> bytes:
-        """Return the other 16 bytes."""
+        """Return the other 16 bytes of the identity."""
         return struct.pack(">qQ", self.ctime, self.path_hash)
 
 

@@ -21,8 +21,8 @@ def as_json(
 ) -> dict[str, Any]:
     """Return the object. Fields that were not requested or that the kernel cannot provide are null.
 
-    `unavailable` has these fields with the reason, `boot_time_ns` is the time of boot in ns since the epoch, `env` is
-    NAMES if the values of environment variables are left out.
+    `unavailable` has these fields with the reason, `boot_time_ns` is the time of boot in ns since the epoch. With NAMES
+    as `env`, the values of environment variables are left out.
     """
     program, interpreter = introduction.program, introduction.interpreter
     labels = labels_of(key, introduction)

@@ -1,6 +1,6 @@
-"""The capabilities of this process: take them into use, and drop them for good.
+"""The capabilities of this process: make them effective, and drop them irrevocably.
 
-Capabilities belong to threads: call this before any other thread is started, which then has none either.
+Capabilities belong to threads: call this before any other thread is started; later threads then have none either.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ def put_into_effect() -> None:
 
 
 def drop(works: Callable[[], object], keep: frozenset[int] = frozenset()) -> frozenset[int]:
-    """Drop every capability but those to `keep`, for good, and forbid this process and its children new ones.
+    """Drop every capability but those to `keep`, irrevocably, and forbid this process and its children new ones.
 
-    `works` reads the maps, or raises OSError if it may not. Before Linux 5.19 this takes CAP_BPF where
-    kernel.unprivileged_bpf_disabled is set (c8644cd0efe7); CAP_BPF is kept there. Return what is left. Raise OSError.
+    `works` reads the maps, or raises OSError if it is not permitted. Before Linux 5.19 reading takes CAP_BPF where
+    kernel.unprivileged_bpf_disabled is set (c8644cd0efe7); CAP_BPF is kept there. Return the remaining capabilities.
+    Raise OSError.
     """
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)

@@ -105,7 +105,7 @@ class Dpkg:
 
 
 def _plain(package: str) -> str:
-    """Return a name such as libc6:amd64 without the architecture."""
+    """Return a package name without the architecture, for example libc6 for libc6:amd64."""
     return package.partition(":")[0]
 
 

@@ -1,4 +1,4 @@
-"""A process as /proc shows it. It may have ended, and its pid may belong to another process since."""
+"""A process as /proc shows it. It may have ended, and another process may have its pid since."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ START_TIME = 19  # field 22 of /proc/<pid>/stat, counted from the state, which i
 class Process:
     """A process at one execution. 0 stands for unknown.
 
-    `start_time` tells it from others that had its pid; `time` is that of the execution. Both are in ns since boot.
-    `parent` is a pid.
+    `start_time` distinguishes it from other processes with its pid; `time` is that of the execution. Both are in ns
+    since boot. `parent` is a pid.
     """
 
     pid: int = 0
@@ -40,7 +40,7 @@ def sees_all() -> bool:
 
 
 def is_dead(pid: int) -> bool:
-    """Return True if this host has no such process. Outside of the host's PID namespace that is unknown: False."""
+    """Return True if this host has no such process; False if unknown, as outside of the host's PID namespace."""
     return sees_all() and not psutil.pid_exists(pid)
 
 

@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 def notify(state: str) -> None:
-    """Send a state such as READY=1 to the service manager, if it listens."""
+    """Send a state, for example READY=1, to the service manager, if it listens."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path:
         return

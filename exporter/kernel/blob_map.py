@@ -28,13 +28,13 @@ class BlobMap:
 
     @classmethod
     def create(cls, name: str, parts: int) -> BlobMap:
-        """Create one with room for so many parts; unused parts take no memory. Raise OSError."""
+        """Create a map with room for so many parts; unused parts take no memory. Raise OSError."""
         return cls(Map.create(HASH, KEY.size, VALUE_BYTES, parts, NO_PREALLOC, name))
 
     def put(self, number: int, data: bytes) -> int:
         """Store a string under an unused number; return the number of parts it took.
 
-        Raise OSError, as for a full map, and stores nothing then.
+        Raise OSError, for example for a full map; nothing is stored then.
         """
         whole = HEADER.pack(len(data), zlib.crc32(data)) + data
         parts = range(0, len(whole), VALUE_BYTES)
@@ -49,7 +49,7 @@ class BlobMap:
         return len(parts)
 
     def remove(self, number: int) -> None:
-        """Remove a string, if it is there. Raise OSError."""
+        """Remove a string, if it exists. Raise OSError."""
         first = self.map.get(KEY.pack(number, 0, 0))
         if first is None:
             return
@@ -70,7 +70,7 @@ class BlobMap:
         return sorted(parts)
 
     def get(self, number: int) -> bytes | None:
-        """Return a string; None if there is none with that number, or it is damaged. Raise OSError."""
+        """Return a string; None if there is none of that number, or if it is damaged. Raise OSError."""
         whole = self.map.get(KEY.pack(number, 0, 0))
         if whole is None:
             return None

@@ -18,7 +18,7 @@ HASH, ARRAY, PROG_ARRAY, PERCPU_ARRAY, ARRAY_OF_MAPS, RINGBUF = 1, 2, 3, 6, 12, 
 NO_PREALLOC = 1
 POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
 WORD_BYTES = 8
-ENOTSUPP = 524  # the kernel's own, for user space it has no name
+ENOTSUPP = 524  # an error number of the kernel, without a name in user space
 UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, ENOTSUPP})
 
 
@@ -38,7 +38,7 @@ class _CreateOptions(ctypes.Structure):
 
 @cache
 def possible_cpus(possible: Path = POSSIBLE_CPUS) -> int:
-    """Return the highest number a CPU of this machine can have, plus 1: 12 for '0-3,8-11', where some are left out."""
+    """Return the highest possible CPU number of this machine plus 1: 12 for '0-3,8-11', whose numbers have a gap."""
     ranges = possible.read_text("ascii").strip().replace(",", "-").split("-")
     return int(ranges[-1]) + 1
 
@@ -79,7 +79,7 @@ class Map:
     def put(self, key: bytes, value: bytes, *, new: bool = False) -> bool:
         """Set an entry, with `new` only if there is none; return True if it was set.
 
-        Raise OSError, as for a full map.
+        Raise OSError, for example for a full map.
         """
         try:
             self._call("update", key, _padded(value, self.value_size), NOEXIST if new else ANY)
@@ -88,7 +88,7 @@ class Map:
         return True
 
     def get(self, key: bytes) -> bytes | None:
-        """Return the value of a key, or None; of a per-CPU map the values of all CPUs. Raise OSError."""
+        """Return the value of a key, or None; for a per-CPU map, the values of all CPUs. Raise OSError."""
         value = ctypes.create_string_buffer(self._stride * self._cpus)
         with contextlib.suppress(FileNotFoundError):
             self._call("lookup", key, value)
@@ -96,7 +96,7 @@ class Map:
         return None
 
     def at(self, index: int) -> list[bytes]:
-        """Return an element of an array: its value on each CPU, or the one that they share. Raise OSError."""
+        """Return an element of an array: its values per CPU, or the shared one. Raise OSError."""
         raw = self.get(index.to_bytes(4, sys.byteorder))
         if raw is None:
             raise IndexError(index)
@@ -107,7 +107,7 @@ class Map:
         self.put(index.to_bytes(4, sys.byteorder), value)
 
     def remove(self, key: bytes) -> None:
-        """Remove an entry, if it is there. Raise OSError."""
+        """Remove an entry, if it exists. Raise OSError."""
         with contextlib.suppress(FileNotFoundError):
             self._call("delete", key)
 
@@ -135,7 +135,7 @@ class Map:
 
     @property
     def _stride(self) -> int:
-        """Bytes from one CPU's value to the next one's."""
+        """Distance between the values of two CPUs in bytes."""
         return -(-self.value_size // WORD_BYTES) * WORD_BYTES if self.type == PERCPU_ARRAY else self.value_size
 
     def _call(self, operation: str, key: bytes, *rest: object) -> None:
@@ -143,7 +143,7 @@ class Map:
 
 
 def _padded(data: bytes, size: int) -> bytes:
-    """Return exactly as many bytes as the kernel reads."""
+    """Return the bytes of a key or value, padded with zeros to the size that the kernel reads."""
     if len(data) > size:
         raise ValueError(f"{len(data)} bytes, where the map has {size}")
     return data.ljust(size, b"\0")

@@ -1,4 +1,4 @@
-"""BPF programs, links and pins: load, attach, pin and find again. Maps are in bpf_map.py."""
+"""BPF programs, links and pins: load, attach, pin and open again. Maps are in bpf_map.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOTE_CHARACTERS = 4096
 
 
 class _LoadOptions(ctypes.Structure):
-    """struct bpf_prog_load_opts as of libbpf 1.0, with members that stay 0 in one; libbpf/src/bpf.h."""
+    """struct bpf_prog_load_opts of libbpf 1.0, with the members that are 0 in one; libbpf/src/bpf.h."""
 
     _fields_ = (
         ("sz", ctypes.c_size_t),
@@ -68,7 +68,7 @@ def object_id(descriptor: int) -> int:
 
 
 def statistic(descriptor: int, name: str) -> int:
-    """Return a number that the kernel shows of a loaded program, such as run_time_ns; 0 where it shows none."""
+    """Return a number that the kernel reports of a loaded program, such as run_time_ns; 0 if it does not."""
     info = Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii")
     found = re.search(rf"^{name}:\s*(\d+)$", info, re.MULTILINE)
     return int(found[1]) if found else 0

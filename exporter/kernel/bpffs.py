@@ -28,7 +28,7 @@ from exporter.kernel import bpf_syscall
 log = logging.getLogger(__name__)
 
 BPF_FS_MAGIC = 0xCAFE4A11
-USUAL = Path("/sys/fs/bpf")  # mounted by systemd; by the exporter where nobody has
+USUAL = Path("/sys/fs/bpf")  # mounted by systemd, or else by the exporter
 LOCKS = Path("/proc/locks")
 
 
@@ -99,7 +99,7 @@ class Pins:
                 path.unlink()
 
     def contents(self) -> str:
-        """Describe the pins in words; empty if there are none. Raise OSError."""
+        """Describe the pins as text; empty if there are none. Raise OSError."""
         generations = self.generations()
         attached = sum(name.startswith(("link_", "hook_")) for name in self.names())
         if not generations:
@@ -116,7 +116,7 @@ class Pins:
 
 
 def pinned_in(path: Path) -> str:
-    """Describe what is pinned in a directory and since when, without a lock; empty if nothing is. Raise OSError."""
+    """Describe the pins in a directory and their age, without a lock; empty if there are none. Raise OSError."""
     if not path.is_dir():
         return ""
     numbers = sorted(int(name) for name in os.listdir(path) if name.isdecimal())  # noqa: PTH208
@@ -139,7 +139,7 @@ def _opened(path: Path) -> int:
 
 
 def _set_foreign_aside(path: Path) -> None:
-    """Rename a directory in which others than root and the exporter's own user have or may write pins."""
+    """Rename the directory if anybody but root and the exporter's own user has pins in it or may write to it."""
     found = path.lstat()
     reason = next(_distrust(path), None)
     if reason is None:

@@ -43,7 +43,7 @@ def load_dispatcher(slot: Map, kind: ProgramKind, name: str) -> int:
 
 
 def wait_until_unused() -> None:
-    """Wait until no program runs that was taken out of a slot. Raise OSError.
+    """Wait until no program runs that has been removed from a slot. Raise OSError.
 
     The system call that changes a map of maps waits for all running programs (1ae80cf31938, Linux 4.19).
     """

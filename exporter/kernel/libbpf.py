@@ -1,4 +1,4 @@
-"""libbpf through ctypes. It makes the system call bpf(2) and hides what differs between kernels; BCC needs it as well.
+"""libbpf through ctypes: the system call bpf(2) without the differences between kernels. BCC needs the library, too.
 
 Before Linux 5.11, where BPF memory counts as locked memory, libbpf raises RLIMIT_MEMLOCK by itself.
 """
@@ -69,7 +69,7 @@ def libbpf(*, hold_gil: bool = False) -> ctypes.CDLL:
     for name, (result, *parameters) in OTHER_FUNCTIONS.items():
         function = getattr(lib, name)
         function.restype, function.argtypes = result, parameters
-    lib.libbpf_set_print(None)  # silence: errors are raised, and logged by their callers
+    lib.libbpf_set_print(None)  # print nothing: errors are raised, and logged by callers
     return lib
 
 

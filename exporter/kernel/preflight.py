@@ -1,4 +1,4 @@
-"""Checks of the machine before BCC is called, whose own errors do not say what is missing."""
+"""Checks of the machine before BCC is called, whose own errors do not name the cause."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OPEN_FILES = 64  # of the start; connections come on top
 
 
 def check(status: Path = Path("/proc/self/status"), lockdown: Path = Path("/sys/kernel/security/lockdown")) -> None:
-    """Raise ExporterError for what is missing: a known machine, capabilities, no lockdown, libbpf, ring buffers."""
+    """Raise ExporterError for the first unmet requirement: machine, capabilities, no lockdown, libbpf, ring buffers."""
     _check_machine(os.uname().machine)
     _check_open_files()
     with attempt("check this process", "mount /proc"):
@@ -65,7 +65,7 @@ def _check_lockdown(text: str) -> None:
 
 
 def _check_ring_buffer() -> None:
-    """Create a ring buffer and drop it again: no other way tells."""
+    """Create a ring buffer and close it again: there is no other way to find out."""
     try:
         os.close(Map.create(RINGBUF, 0, 0, os.sysconf("SC_PAGE_SIZE")).fd)
     except OSError as error:

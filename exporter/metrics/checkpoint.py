@@ -1,10 +1,10 @@
 """The counts of all series, in a map that outlives the process: a snapshot of tables, and changes since.
 
-The kernel's maps only grow, so the next process can derive from them whatever was added after a save. What it could not
-derive must be saved before it is shown: a new series, a count under labels that may change.
+The kernel's maps only grow, so the next process can derive from them all that was added after a save. Facts that it
+could not derive must be saved before they are shown: a new series, a count under labels that may change.
 
-Each part of the exporter has its own tables. A save writes the rows that have changed; now and then it writes a new
-snapshot, and removes all before it.
+Each part of the exporter has its own tables. A save writes the rows that have changed; from time to time it writes a
+new snapshot, and removes all entries before it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Checkpoint:
         self._first = max(number for number, saved in found.items() if saved["whole"])
         self._next = max(found) + 1
         self._whole = True
-        for number in found:  # a process was killed between writing a snapshot and removing what was before it
+        for number in found:  # a process was killed between writing a snapshot and removing the entries before it
             if number < self._first:
                 self._blobs.remove(number)
         tables: dict[str, Tables] = {}
@@ -65,9 +65,9 @@ class Checkpoint:
         return tables
 
     def save(self, changed: Callable[[bool], Mapping[str, Changes]]) -> bool:
-        """Write what `changed(whole)` returns for each part: all rows, or those changed since its last call.
+        """Write the rows that `changed(whole)` returns for each part: all, or those changed since its last call.
 
-        Return False if it could not be written: the next save writes a snapshot.
+        Return False if they could not be written: the next save writes a snapshot.
         """
         whole = self._whole or self._changed_parts > max(self._whole_parts, LEAST_PARTS)
         self._whole = True  # until it is written
@@ -88,7 +88,7 @@ class Checkpoint:
         return True
 
     def _remove_before(self, parts: int) -> None:
-        """Remove everything before the snapshot that was just written; it has so many parts."""
+        """Remove everything before the snapshot that was just written, which has `parts` parts."""
         first, self._first = self._first, self._next - 1
         self._whole_parts, self._changed_parts = parts, 0
         for number in range(first, self._first):

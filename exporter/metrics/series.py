@@ -69,7 +69,7 @@ class Totals(Generic[L]):
         return self.rows.setdefault(labels, [0] * self._width), labels
 
     def changes(self, *, whole: bool) -> Changes:
-        """Return what `restore` needs: what has changed since the last call, or everything."""
+        """Return the tables for `restore`: the changes since the last call, or everything."""
         changed = self._changed.changes(whole=whole)
         return {
             "rows": [(labels, None if now is None else (self.rows[labels], now)) for labels, now in changed],
@@ -115,7 +115,7 @@ class Levels(Generic[L]):
         self.rows = rows
 
     def changes(self, *, whole: bool) -> Changes:
-        """Return what `restore` needs: the label sets that have changed since the last call, or all."""
+        """Return the tables for `restore`: the label sets that have changed since the last call, or all."""
         return {"running": [*self._seen.changes(whole=whole)]}
 
     def restore(self, tables: Tables) -> None:

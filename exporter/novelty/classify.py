@@ -1,4 +1,4 @@
-"""The reason why a file is new, by what it is like and what the catalogue knows. Pure functions."""
+"""The reason why a file is new, from its properties and the catalogue. Pure functions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Seen:
 
 
 def classify(seen: Seen, known: Known) -> Reason | None:
-    """Return the first reason that applies, or None if the file is as good as known."""
+    """Return the first reason that applies, or None if the file counts as known."""
     if known.program:
         return _another_file(seen, known)
     if seen.memfd:

@@ -40,10 +40,10 @@ LOGGED = 10  # findings of a batch that are logged one by one
 
 @dataclass(frozen=True)
 class Introductions:
-    """How records and keys of the probe are read.
+    """Access to records and keys of the probe.
 
-    `labels` returns those of a key, `take_used` the keys that were executed again since its last call. `inherited` are
-    introductions of an older probe, to be looked at first.
+    `labels` returns the labels of a key, `take_used` the keys that were executed again since its last call. `inherited`
+    are introductions of an older probe, which are looked at first.
     """
 
     decoder: Decoder
@@ -72,7 +72,7 @@ class Sighting:
     """A key and the files that it means, on the delay line until `due` on the monotonic clock.
 
     `seen` is in seconds since the epoch; `number` is that of the record, 0 without one. A `watched` key is that of a
-    script that the kernel does not identify by its file: it is looked at whenever it was executed.
+    script that the kernel does not identify by its file: it is looked at after each execution.
     """
 
     key: bytes
@@ -86,7 +86,7 @@ class Sighting:
 
 
 class Detector:
-    """Decide of each executed file whether it is new on this host. `as_json` makes what `findings show` prints.
+    """Decide of each executed file whether it is new on this host. `as_json` returns the record for `findings show`.
 
     The caller steps it: `tick`, `take`, `look_again`, `judge`. None of them waits, but files are read at a limited
     rate. After a sqlite3.Error the same step can be repeated, also with another catalogue: nothing leaves the delay
@@ -133,7 +133,7 @@ class Detector:
 
     @property
     def patience_seconds(self) -> float:
-        """Time until there is something to do even if no record comes."""
+        """Time until there is work even if no record arrives."""
         if self._free and (self._inherited or self._again):
             return 0.0
         until = min([self._next[TICK_SECONDS], *(sighting.due for sighting in itertools.islice(self._delayed, 1))])
@@ -198,7 +198,7 @@ class Detector:
     # Judge them
 
     def judge(self, catalogue: Catalogue, *, everything: bool = False) -> int:
-        """Judge a batch of what is due, or of `everything`; return how many keys that were. Raise sqlite3.Error."""
+        """Judge a batch of files that are due, or of `everything`; return the number of keys. Raise sqlite3.Error."""
         now = self._clock.monotonic()
         due = itertools.takewhile(lambda sighting: everything or sighting.due <= now, self._delayed)
         batch = list(itertools.islice(due, BATCH))
@@ -263,7 +263,7 @@ class Detector:
         return True
 
     def tick(self, catalogue: Catalogue) -> None:
-        """Let learning go on; adopt what other processes changed; collect used keys. Raise sqlite3.Error."""
+        """Advance learning; adopt changes by other processes; collect used keys. Raise sqlite3.Error."""
         if not self._is_time(TICK_SECONDS) and catalogue is self._catalogue:
             return
         if catalogue is not self._catalogue:

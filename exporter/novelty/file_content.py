@@ -61,7 +61,7 @@ class Reader:
 
     @property
     def reads(self) -> bool:
-        """True if contents are read at all."""
+        """True if contents are read."""
         return self._hasher is not None
 
     def look(self, executed: ExecutedFile, is_known: Callable[[Identity], bool]) -> Content:
@@ -133,7 +133,7 @@ class Reader:
                     yield look_up(root, executed.name), False
 
     def _roots(self, executed: ExecutedFile) -> Iterator[tuple[str, int]]:
-        """Yield the root directories in which the file may have its name, each with a word for it.
+        """Yield the root directories in which the file may have its name, each with a word that describes it.
 
         These are the roots of the process and of its mount namespace while it lives, those of its parent, and the
         host's.
@@ -214,7 +214,7 @@ def _matching(executed: ExecutedFile, descriptor: int, status: os.stat_result, r
 
 
 def is_same(facts: FileFacts, status: os.stat_result, runs: bool = False) -> bool:
-    """Return true if the file is the one that was executed, with the content of then.
+    """Return true if the file is the one that was executed, with the same content.
 
     A file that `runs` cannot be written to: its ctime changes only with its names and permissions. Filesystems without
     a block device (overlay, btrfs) may have another device number in stat(2) than in the kernel.

@@ -27,7 +27,7 @@ class Judgement:
 class Policy:
     """Settings that apply to every judgement.
 
-    `installed` are packages whose programs are known. `is_gone` is called only for what would be a finding.
+    `installed` are packages whose programs are known. `is_gone` is called only for files that would be findings.
     """
 
     learning: bool
@@ -61,7 +61,7 @@ def judge(catalogue: Catalogue, content: Content, now: float, policy: Policy) ->
 
 
 def _known(catalogue: Catalogue, content: Content, contained: bytes) -> tuple[str, Known]:
-    """Return the path under which the program is or would be known, and what the catalogue knows of it."""
+    """Return the path under which the program is or would be known, and the state of the catalogue regarding it."""
     executed = content.executed
     known = catalogue.known(executed.path, contained, content.size, executed.identity)
     if executed.deleted and executed.name and not known.program:

@@ -39,7 +39,7 @@ class Worker:
         return replace(snapshot, state="lost") if self._lost else snapshot
 
     def start(self) -> None:
-        """Start the thread. Counters of a catalogue that is not new are there when this returns."""
+        """Start the thread. When this returns, the counters of a catalogue that is not new have been loaded."""
         catalogue = self._recovering.catalogue
         try:
             if catalogue and Baseline.is_seeded(catalogue):
@@ -49,7 +49,7 @@ class Worker:
         self._thread.start()
 
     def close(self) -> None:
-        """Judge what is in the queue, end the thread and close the catalogue."""
+        """Judge the records in the queue, end the thread and close the catalogue."""
         self._stop.set()
         self._queue.interrupt()
         if self._thread.is_alive():
@@ -63,7 +63,7 @@ class Worker:
             pass
 
     def _turn(self) -> bool:
-        """Step the detector; return true if there was something to do. Failures are counted and retried."""
+        """Step the detector; return true if there was work. Failures are counted and retried."""
         try:
             self._recovering.check()
             self._lost = self._recovering.catalogue is None
@@ -77,7 +77,7 @@ class Worker:
         return False
 
     def _step(self, catalogue: Catalogue) -> bool:
-        """Do what is due, or everything if the worker stops. Raise sqlite3.Error, OSError."""
+        """Do the work that is due, or all of it if the worker stops. Raise sqlite3.Error, OSError."""
         detector, stopping = self._detector, self._stop.is_set()
         detector.tick(catalogue)
         records = self._queue.read(detector.taken, detector.room)

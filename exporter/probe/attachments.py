@@ -89,7 +89,7 @@ class Attachments:
                 self._pins.remove(name)
 
     def close(self) -> None:
-        """Close descriptors; what is attached stays attached."""
+        """Close descriptors; attached programs stay attached."""
         for descriptor in self.dispatchers.values():
             os.close(descriptor)
         self.dispatchers = {}

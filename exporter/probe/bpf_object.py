@@ -54,7 +54,7 @@ class BPFObject:
         return self.programs[name]
 
     def close(self) -> None:
-        """Close all descriptors; attached and pinned programs keep what they need."""
+        """Close all descriptors; attached and pinned programs keep the objects that they use."""
         for descriptor in (*self.programs.values(), *(one.fd for one in self.maps.values())):
             os.close(descriptor)
         self.programs, self.maps = {}, {}

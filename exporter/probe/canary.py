@@ -14,7 +14,7 @@ CANARY = b"canary of exec_exporter\n"
 
 
 def canary() -> None:
-    """Start an exec that fails for its format, after the hook. Raise HookError if not even that is possible."""
+    """Start an exec that fails for its format, after the hook. Raise HookError if it cannot be started."""
     with contextlib.ExitStack() as stack:
         for make in (_in_memory, _in_a_file):
             try:

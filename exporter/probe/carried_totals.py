@@ -1,4 +1,4 @@
-"""Totals of earlier generations of the probe, which are added to what the present one counts."""
+"""Totals of earlier generations of the probe, which are added to the counts of the present one."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ WORD = 1 << 64
 
 
 class CarriedTotals:
-    """Sums of the maps `counters`, `failures` and `histograms` of all generations before.
+    """Sums of the maps `counters`, `failures` and `histograms` of all earlier generations.
 
-    `ids` are the kernel's ids of the present maps; by them a saved state is known to be of these or of other maps.
+    `ids` are the kernel's ids of the present maps; they show whether a saved state is of these maps or of others.
     """
 
     def __init__(self, compiled: Compiled, ids: Mapping[str, int], histograms: Map) -> None:
@@ -30,7 +30,7 @@ class CarriedTotals:
         self.histograms = [bytes(histograms.value_size)] * histograms.max_entries
 
     def state(self, numbers: Mapping[str, Counter[str]], histograms: Iterable[Iterable[bytes]]) -> dict[str, Any]:
-        """Return what `restore` needs; `numbers` and `histograms` are those of the present maps, the latter by CPU."""
+        """Return the state for `restore`, from `numbers` and `histograms` of the present maps, the latter by CPU."""
         present = [_sum(cpus).hex() for cpus in histograms]
         before = [one.hex() for one in self.histograms]
         return {
@@ -55,7 +55,7 @@ class CarriedTotals:
             self.histograms = [_sum(pair) for pair in both]
 
     def _meaning(self) -> Any:
-        """Return what the histograms mean, as JSON can hold it: only equal ones can be added."""
+        """Return the meaning of the histograms as JSON: only those with equal meaning can be added."""
         vocabulary = self._compiled.vocabulary
         names = [name for name in sorted(vocabulary) if name in HISTOGRAM_NAMES or name.endswith("_bounds")]
         return [self._compiled.maps["histograms"].value, [vocabulary[name] for name in names]]

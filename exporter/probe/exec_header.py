@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[1]
-# In an installed wheel bpf/ lies inside the package, in a checkout beside it.
+# An installed wheel has bpf/ inside the package, a checkout beside it.
 BPF_DIRECTORY = next(path for path in (_PACKAGE / "bpf", _PACKAGE.parent / "bpf") if path.is_dir())
 
 _ENUM = re.compile(r"enum (\w+) \{(.*?)\};", re.DOTALL)

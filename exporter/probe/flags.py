@@ -35,7 +35,7 @@ class ProbeOptions:
 
 @dataclass(frozen=True)
 class PinOptions:
-    """Where to pin the probe (empty: nowhere), and what happens to the pins at the stop."""
+    """The directory of the probe's pins (empty: no pins), and whether a stop removes them."""
 
     path: str = flag(
         "--bpf.pin-path",

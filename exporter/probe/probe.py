@@ -1,4 +1,4 @@
-"""The probe of the service: what it attaches, and what its maps hold."""
+"""The probe of the service: its attachments and its maps."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Probe:
         described = self.loaded.compiled.maps
         self.structs = {name: layout(described[name].value) for name in (*self.maps, "histograms", "settings")}
         self.layouts = Layouts(layout(described["execs"].key), program.layouts.introduction)
-        # exits first: whatever is followed is seen to end
+        # exits first, so that the exit of every process that is followed is seen
         self.beside = [EXITS] * ("processes" in self._collect) + [FORKS] * bool(self._collect & {"processes", "forks"})
         for _, name in self.beside:
             try:
@@ -111,7 +111,7 @@ class Probe:
         self.program.attach()
 
     def detach(self) -> None:
-        """Stop counting, unless what is attached is pinned; maps and records can still be read."""
+        """Stop counting, unless the probe is pinned; maps and records can still be read."""
         self.program.detach()
         if not self._attachments:
             self._maps["script_hook"].set(0, OFF)
@@ -145,7 +145,7 @@ class Probe:
     def _hook(
         self, purpose: str, candidates: Mapping[str, Attach], kinds: Collection[str], fires: Callable[[], bool]
     ) -> Hook:
-        """Return the pinned hook, if this probe is the one that pinned it and it fires; else a new one."""
+        """Return the pinned hook, if this probe has pinned it and it fires; else a new one."""
         if self._attachments and self._adopted:
             pinned = self._attachments.hook(purpose)
             if pinned and pinned.kind in kinds and fires():
@@ -153,7 +153,7 @@ class Probe:
             if pinned:
                 pinned.detach()
         if self._attachments:
-            self._attachments.drop_hook(purpose)  # or what both see would be counted twice
+            self._attachments.drop_hook(purpose)  # or events that both hooks see would be counted twice
         hook = choose(((kind, candidates[kind]) for kind in kinds), fires)
         for reason in hook.refused:
             log.debug("%s: %s", purpose, reason)
@@ -185,7 +185,7 @@ class Probe:
         return {name: self.program.statistic(program, "run_time_ns") / 1e9 for name, program in programs.items()}
 
     def histograms(self) -> list[list[bytes]]:
-        """Return the raw histograms by format: of each CPU, and of the generations before."""
+        """Return the raw histograms by format: of each CPU, and of earlier generations."""
         return [[*cpus, before] for cpus, before in zip(self._histograms(), self._carried.histograms, strict=True)]
 
     def _histograms(self) -> list[list[bytes]]:
@@ -217,7 +217,7 @@ class Probe:
         return self._carried.state(numbers, self._histograms())
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state: if it is of other maps, its counts are added to what is counted here."""
+        """Continue from a state; if it is of other maps, its counts are added to the present ones."""
         self._carried.restore(state)
 
     def refresh_settings(self) -> None:

@@ -57,7 +57,7 @@ class ProbeSettings(ProbeOptions):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A source that is compiled and loaded; `digest` is that of everything it was made from."""
+    """A compiled and loaded source; `digest` covers everything it was made from."""
 
     compiled: Compiled
     bpf: BPFObject
@@ -69,7 +69,7 @@ class Loaded:
 class LoadedProbe:
     """A BPF program on `sched_process_exec`, and its ring buffer of records.
 
-    With `attachments`, what is attached stays so when this process ends. One thread at a time may read records;
+    With `attachments`, attached programs stay attached when this process ends. One thread at a time may read records;
     `interrupt` is for all threads and for signal handlers.
     """
 
@@ -114,7 +114,7 @@ class LoadedProbe:
             ) from error
 
     def detach(self) -> None:
-        """Stop counting, unless what is attached is pinned; maps and records can still be read."""
+        """Stop counting, unless the probe is pinned; maps and records can still be read."""
         for link in self._links.values():
             os.close(link)
         self._links = {}
@@ -142,10 +142,10 @@ class LoadedProbe:
         return {name: _sum(table.at(number)) for number, name in self._counters.items()}
 
     def counters(self) -> dict[str, int]:
-        """Return the counters by name, and with them executions that the kernel did not show.
+        """Return the counters by name, including executions that the kernel did not show.
 
         Since 7.0 (a46023d5616e "tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with SRCU-fast") a task can
-        be preempted while it runs the program, and the kernel skips it for what executes meanwhile on that CPU.
+        be preempted while it runs the program; executions on that CPU meanwhile skip it.
         """
         counters = self.own_counters()
         skipped = self.statistic(PROGRAM, "recursion_misses")
@@ -154,19 +154,19 @@ class LoadedProbe:
         return counters
 
     def statistic(self, program: str, name: str) -> int:
-        """Return a statistic that the kernel has of a loaded program; 0 if it has no such statistic."""
+        """Return a statistic of a loaded program; 0 if the kernel does not have it."""
         attached = self.attachments.dispatchers if self.attachments else {}
         return statistic(attached.get(program, self.bpf.programs[program]), name)
 
     def introductions(self) -> list[bytes]:
-        """Return the records that came since the last call."""
+        """Return the records that arrived since the last call."""
         self._ring.consume()
         records = self._records.copy()
         self._records.clear()
         return records
 
     def wait(self, timeout_seconds: float) -> bool:
-        """Wait for a record, until `interrupt` is called or time is over; return True if one came."""
+        """Wait for a record, until `interrupt` is called or the time is over; return True if one arrived."""
         ready = [fd for fd, _ in self._poll.poll(timeout_seconds)]
         if self._wake in ready:
             with contextlib.suppress(BlockingIOError):
@@ -190,7 +190,7 @@ def _sum(values: list[bytes]) -> int:
 def load(source: str, settings: ProbeSettings, before: Loaded | None = None) -> Loaded:
     """Compile a source and load its program, with typed loads if the kernel accepts them. Raise ExporterError.
 
-    It shares the maps of the probe `before` that are the same in both, and uses its hash key if the settings have none.
+    It shares the maps that are the same in the probe `before`, and uses its hash key if the settings have none.
     """
     key = settings.hash_key or (before.hash_key if before else os.urandom(16))
     functions = script_hook.FUNCTION, script_hook.LSM_FUNCTION, *failure_hook.functions()
@@ -226,7 +226,7 @@ OWN = frozenset({"scratch", "settings", "misc_interpreters", "script_hook"})
 
 
 def _shared(compiled: Compiled, before: Loaded) -> dict[str, Map]:
-    """Return those maps of the probe before, by new descriptors, whose sizes, layouts and meaning are the same."""
+    """Return the maps of the earlier probe, by new descriptors, whose sizes, layouts and meaning are the same."""
     if compiled.vocabulary != before.compiled.vocabulary:
         return {}
     old = before.compiled.maps

@@ -73,13 +73,13 @@ class RecordQueue:
             after = found[0][0]
 
     def wait(self, after: int, timeout_seconds: float) -> bool:
-        """Wait for a record with a greater number than `after`; return False if time is over or the waits are ended."""
+        """Wait for a record with a number above `after`; return False after a timeout or if the waits are ended."""
         with self._changed:
             self._changed.wait_for(lambda: self._last > after or self._interrupted, timeout_seconds)
             return self._last > after and not self._closed
 
     def acknowledge(self, reader: str, number: int) -> None:
-        """Note that a reader is done with all records up to a number; remove those that all are done with.
+        """Acknowledge all records up to a number for a reader; remove those that all readers have acknowledged.
 
         Raise OSError.
         """

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 class ActiveProbe:
     """An attached probe and its pipeline.
 
-    `pinned` says how the pins came about, and is empty without pins. `inherited` has the introductions from the ring
-    buffer of an older probe that novelty has not judged.
+    `pinned` describes the origin of the pins, and is empty without pins. `inherited` has the introductions from the
+    ring buffer of an older probe that novelty has not judged.
     """
 
     probe: Probe
@@ -39,7 +39,7 @@ class ActiveProbe:
 def counting(
     path: str, settings: ProbeSettings, series: SeriesOptions, *, novelty: bool, unpin: bool
 ) -> Iterator[ActiveProbe]:
-    """Count with what is pinned in a directory; without pins if `path` is empty or cannot be used, which is logged.
+    """Count with the pins of a directory; without pins if `path` is empty or cannot be used, which is logged.
 
     With `novelty`, records are queued for it. With `unpin`, nothing stays pinned. Raise ExporterError.
     """

@@ -58,7 +58,7 @@ def _hook(hook: Hook, attached: str, without: str) -> str:
 
 
 def _pinned(path: str) -> str:
-    """Return what is pinned and, where the kernel measures it, what it costs."""
+    """Return a description of the pins and, where the kernel measures it, of their cost."""
     try:
         found = pinned_in(Path(path)) if path else ""
         cost = cost_of(Path(path)) if found else ""

@@ -37,10 +37,10 @@ log = logging.getLogger(__name__)
 
 
 class Handover:
-    """Start or continue to count with what is pinned. `readers` are those of the record queue.
+    """Start counting, or continue with the pins of an earlier process. `readers` are those of the record queue.
 
-    After `begin`, `how` says what it did, and `inherited` has the introductions from rings that were removed, as far
-    as novelty has not judged them.
+    After `begin`, `how` describes what it did, and `inherited` has the introductions from removed ring buffers that
+    novelty has not judged.
     """
 
     def __init__(self, pins: Pins, settings: ProbeSettings, series: SeriesOptions, readers: Collection[str]) -> None:
@@ -52,7 +52,7 @@ class Handover:
         """Return an attached probe and its pipeline. Raise ExporterError, and OSError if nothing can be pinned."""
         try:
             return self._begin()
-        except (DamagedError, FileNotFoundError, LookupError, ValueError) as error:  # or a checkpoint nobody can read
+        except (DamagedError, FileNotFoundError, LookupError, ValueError) as error:  # or an unreadable checkpoint
             where = self._pins.path
             log.warning("what is pinned in %s is damaged (%s): removing it, counts restart from 0", where, error)
             self._pins.remove_all()
@@ -133,7 +133,7 @@ class Handover:
         newer.attach()
         wait_until_unused()
         if copying:
-            _copy_processes(older, newer)  # those that have come meanwhile
+            _copy_processes(older, newer)  # those that have started meanwhile
             _forget_dead(newer)
         with closing(self._queue(number)) as queue:
             pipeline = Pipeline(older, self._series, queue, checkpoint, seeds={})

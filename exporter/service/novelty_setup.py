@@ -97,7 +97,7 @@ class NoveltySetup:
         return novelty_families(self._worker.snapshot) if self._worker else novelty_off()
 
     def close(self) -> None:
-        """Judge what is in the queue and close the catalogue."""
+        """Judge the records in the queue and close the catalogue."""
         if self._worker:
             self._worker.close()
         elif self._recovering:

@@ -39,7 +39,7 @@ class HTTP:
         return "serving " + ", ".join(f"{scheme}://{name(one)}{options.telemetry_path}" for one in self._sockets)
 
     def stop(self) -> None:
-        """Stop listening, finish the answers under way, end the threads."""
+        """Stop listening, finish the responses in progress, end the threads."""
         self._server.close()
         self._app.close()
 

@@ -1,7 +1,7 @@
-"""Conversion of what the exporter has pinned in format 1.
+"""Conversion of pins of format 1.
 
-There the checkpoint's pin is called `ledger`, the map of exits `lives`, and descriptions have no format. The pin is
-renamed last: until then the next start converts again, and a step that is done already changes nothing.
+In it, the checkpoint's pin is called `ledger`, the map of exits `lives`, and descriptions have no format. The pin is
+renamed last: until then the next start converts again, and a repeated step changes nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WRITING = f"{DESCRIPTION}-new"
 
 
 def upgrade(pins: Pins) -> None:
-    """Convert what is pinned, if it is of format 1. Raise OSError, DamagedError, LookupError, and ValueError."""
+    """Convert the pins if they are of format 1. Raise OSError, DamagedError, LookupError, and ValueError."""
     if LEDGER not in pins.names():
         return
     _convert_checkpoint(Checkpoint(BlobMap(Map.of(pins.get(LEDGER)))))
@@ -39,7 +39,7 @@ def upgrade(pins: Pins) -> None:
 
 
 def _convert_checkpoint(checkpoint: Checkpoint) -> None:
-    """Rename maps in the tables that say which maps the counts are of: in one step, as every save."""
+    """Rename maps in the tables that record the maps of the counts, in one step, as every save."""
     saved = checkpoint.load()
     if saved:
         parts = {part: {name: [*rows.items()] for name, rows in tables.items()} for part, tables in saved.items()}
@@ -52,7 +52,7 @@ def _convert_checkpoint(checkpoint: Checkpoint) -> None:
 
 
 def _convert_description(pins: Pins, number: int) -> None:
-    """Put a description with the new names and the format in the place of the old one, in one step."""
+    """Replace a description by one with the new names and the format, in one step."""
     described = Generation(pins, number).description()
     if "format" in described:
         return

@@ -71,7 +71,7 @@ def serve(options: Options) -> None:
         elif not output.once:
             keep_writing(output, exposition, stop)
 
-        # At the stop: answers are finished, counts and findings saved.
+        # At the stop: responses are finished, counts and findings saved.
         notify("STOPPING=1")
     log.info("stopped")
 
