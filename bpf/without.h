@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
-/* What takes the place of the functions that need a feature which this kernel lacks. */
+/* Replacements for functions that need a feature which this kernel lacks. */
 #pragma once
 
 #include "kernel_types.h"
