@@ -35,7 +35,7 @@ def test_a_catalogue_that_does_not_outlive_its_pod(notes):
     assert "Set catalogue.hostPath=" not in notes('catalogue.hostPath="/x"')
 
 
-def test_what_to_do_before_pins_are_left_behind(notes):
+def test_steps_before_pins_are_left_behind(notes):
     assert "unpin" not in notes()
     text = notes("pins.enabled=true", 'fullnameOverride="execs"', 'namespaceOverride="other"')
     commands = [line.strip() for line in text.splitlines() if "unpinOnStop" in line or "rollout status" in line][-2:]

@@ -24,7 +24,7 @@ def test_objects_fit_the_schemas(values, kubernetes):
         validate(made, kubernetes)
 
 
-def test_a_schema_refuses_what_it_does_not_know():
+def test_a_schema_refuses_unknown_fields():
     service = template()["Service", "exec-exporter"]
     service["spec"]["prot"] = 1
     with pytest.raises(Exception, match="prot"):

@@ -92,7 +92,7 @@ def test_the_readme_has_every_value():
     assert generated.readme(text) == text, "run make docs"
 
 
-def test_the_manifest_is_what_the_chart_gives():
+def test_the_manifest_is_the_rendered_chart():
     generated = generate()
     assert generated.manifest(str(HELM)) == generated.MANIFEST.read_text("utf-8"), "run make docs"
     objects = list(yaml.safe_load_all(generated.MANIFEST.read_text("utf-8")))

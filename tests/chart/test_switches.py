@@ -44,7 +44,7 @@ def test_privileges_of_the_default():
     assert [volume["name"] for volume in spec["volumes"] if "emptyDir" not in volume] == []
 
 
-def test_content_hashes_add_what_they_need_and_nothing_else():
+def test_content_hashes_add_the_needed_privileges_and_nothing_else():
     assert "--path.rootfs=/proc/1/root" in container("contentHashes.enabled=true")["args"]
     assert {"--no-content.hash", "--no-learning.packages"} <= set(container()["args"])
     assert not {"--no-content.hash", "--no-learning.packages"} & set(container("contentHashes.enabled=true")["args"])
@@ -387,7 +387,7 @@ class TestMonitors:
             ],
         }
 
-    def test_take_what_they_are_given(self, kind, switch, list_of):
+    def test_accept_their_values(self, kind, switch, list_of):
         given = {
             "enabled": "true", "namespace": '"monitoring"', "labels": '{"release": "p"}', "annotations": '{"a": "b"}',
             "interval": '"30s"', "scrapeTimeout": '"9s"', "honorLabels": "true", "sampleLimit": "5",
@@ -419,7 +419,7 @@ def test_network_policy():
 
 
 class TestOpenShift:
-    def test_the_constraints_allow_what_the_pods_ask_for(self):
+    def test_the_constraints_allow_the_settings_of_the_pods(self):
         objects = template(*settings("openshift.enabled=true", "contentHashes.enabled=true", "hostNetwork=true"))
         constraints = objects["SecurityContextConstraints", "exec-exporter-exec-exporter"]
         spec = objects["DaemonSet", NAME]["spec"]["template"]["spec"]
@@ -441,7 +441,7 @@ class TestOpenShift:
         assert constraints["runAsUser"] == {"type": "RunAsAny"}
         assert "hostPath" in constraints["volumes"]
 
-    def test_without_what_is_not_switched_on(self):
+    def test_without_features_that_are_off(self):
         constraints = made("SecurityContextConstraints", "openshift.enabled=true", name="exec-exporter-exec-exporter")
         assert constraints["allowedCapabilities"] == ["BPF", "PERFMON"]
         assert constraints["allowHostNetwork"] is constraints["allowHostPorts"] is False

@@ -123,7 +123,7 @@ def test_the_plain_manifest_is_taken_too():
     kubectl("delete", "namespace", "exec-exporter")
 
 
-def test_the_api_server_refuses_what_it_does_not_know():
+def test_the_api_server_refuses_unknown_fields():
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}, "spec": {"prots": []}}
     with pytest.raises(RuntimeError, match="prots"):
         kubectl("apply", *DRY_RUN, "--filename=-", input=json.dumps(service))
@@ -189,7 +189,7 @@ def _phase(name):
     return get("pod", name, f"--namespace={NAMESPACE}")["status"]["phase"]
 
 
-def test_what_the_process_may_do():
+def test_privileges_of_the_process():
     pod = rolled_out()
     (status,) = pod["status"]["containerStatuses"]
     assert (status["restartCount"], status["ready"]) == (0, True)

@@ -26,7 +26,7 @@ def watched(*exporters):
             yield received, server, targets
 
 
-def test_a_shell_on_a_socket_is_told(probes):
+def test_a_shell_on_a_socket_is_notified(probes):
     with served() as exporter, watched(exporter) as (received, _, (instance,)):
         path = workload.shell_on_a_socket("exit 0")
         alert = received.wait_for("firing", alertname="ExecShellOnSocket", path=path)
@@ -44,7 +44,7 @@ def test_a_shell_on_a_socket_is_told(probes):
     assert alert["annotations"]["runbook_url"].endswith("/ExecShellOnSocket.md")
 
 
-def test_a_new_program_is_told_once_for_the_fleet_until_it_is_accepted(probes, tmp_path):
+def test_a_new_program_is_notified_once_for_the_fleet_until_it_is_accepted(probes, tmp_path):
     catalogues = [f"--catalogue.path={tmp_path}/{name}/catalogue.db" for name in ("a", "b")]
     with (
         served(catalogues[0], "--learning.duration=0") as a,

@@ -55,7 +55,7 @@ def test_it_scrapes_evaluates_rules_and_answers(tmp_path):
                 server.query("rate(")
 
 
-def test_a_configuration_that_it_refuses_is_told():
+def test_a_configuration_that_it_refuses_is_reported():
     with (
         pytest.raises(AssertionError, match=r"did not start[\s\S]*not_a_key"),
         prometheus({"scrape_configs": [{"job_name": "x", "not_a_key": 1}]}),

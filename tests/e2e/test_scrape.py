@@ -76,7 +76,7 @@ def user(name, password):
     return {"basic_auth": {"username": name, "password": password}}
 
 
-def test_prometheus_is_let_in_as_the_file_says(probes, authority, stranger, tmp_path):
+def test_prometheus_is_admitted_as_configured(probes, authority, stranger, tmp_path):
     program = static_elf(tmp_path / "static")
     directory = authority.directory
     with served(f"--web.config.file={web_yml(directory, PASSWORDS)}") as exporter:

@@ -162,7 +162,7 @@ def test_once_prints_one_exposition():
 
 
 @pytest.mark.parametrize("where", ["/dev/full", "a pipe that nobody reads"])
-def test_once_says_what_it_could_not_print(where):
+def test_once_reports_output_that_cannot_be_written(where):
     if where == "/dev/full":
         output = os.open(where, os.O_WRONLY)
     else:

@@ -74,7 +74,7 @@ def test_executions_outside_of_it_are_counted(pod, tmp_path):
         assert {program: counted(one, program) for program in programs} == programs
 
 
-def test_what_it_may_do_while_it_runs(pod, tmp_path):
+def test_its_privileges_while_it_runs(pod, tmp_path):
     made = pod()
     with running("exec_exporter-test-status", made.oci, tmp_path) as one:
         ready(one, made)

@@ -54,7 +54,7 @@ def described(descriptor):
     return dict(line.replace(":", "").split()[:2] for line in lines)
 
 
-def test_a_map_is_what_it_was_created_as(table):
+def test_a_map_has_the_type_and_sizes_of_its_creation(table):
     shown = described(table.fd)
     assert [int(shown[name]) for name in ("map_type", "key_size", "value_size", "max_entries")] == [1, 8, 12, ENTRIES]
     assert Map.of(table.fd) == table
@@ -150,7 +150,7 @@ def test_a_program_is_loaded_under_its_name():
     os.close(program)
 
 
-def test_what_the_verifier_said_is_a_note_and_nothing_is_printed():
+def test_the_verifiers_log_is_a_note_and_nothing_is_printed():
     with native_stderr() as printed, pytest.raises(PermissionError) as raised:
         bpf_syscall.load(EXIT_ALONE, ProgramKind(PROG_TYPE_RAW_TRACEPOINT), "refused")
     assert raised.value.errno == errno.EACCES

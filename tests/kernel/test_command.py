@@ -61,18 +61,18 @@ def exporter():
         yield exporter
 
 
-def promtool_says(exposition):
+def promtool_output(exposition):
     result = subprocess.run([PROMTOOL, "check", "metrics"], input=exposition, capture_output=True, check=False)
     return result.returncode, result.stdout + result.stderr
 
 
 def test_promtool_finds_nothing_wrong(exporter, tmp_path):
     execute(static_elf(tmp_path / "static"))
-    assert promtool_says(exporter.get()) == (0, b"")
+    assert promtool_output(exporter.get()) == (0, b"")
 
 
 def test_promtool_would_find_something():
-    status, said = promtool_says(b"wrong_total{ 1\n")
+    status, said = promtool_output(b"wrong_total{ 1\n")
     assert status != 0
     assert said
 
@@ -83,7 +83,7 @@ def test_hostile_names_are_distinct_series_from_which_the_name_comes_back(export
         execute(static_elf(path, salt=name), times)
     exposition = exporter.get()
     assert executions(exposition, tmp_path) == {name: times for times, name in enumerate(HOSTILE, 1)}
-    assert promtool_says(exposition) == (0, b"")
+    assert promtool_output(exposition) == (0, b"")
     assert not [sample for sample in samples(exposition) if sample.name.startswith("forged")]
     assert b"\x1b" not in exposition
 
@@ -102,7 +102,7 @@ def test_a_hostile_name_of_an_interpreter(exporter, tmp_path):
         if sample.name == "exec_executions_total" and sample.labels["path"] == str(path)
     }
     assert found == {interpreter: 3}
-    assert promtool_says(exposition) == (0, b"")
+    assert promtool_output(exposition) == (0, b"")
 
 
 def test_names_are_taken_in_between_scrapes(tmp_path):
@@ -133,7 +133,7 @@ def test_other_path_and_address(tmp_path):
         assert b'href="/here"' in exporter.get("/")
 
 
-def test_check_says_what_it_found():
+def test_check_reports_the_probe():
     result = subprocess.run([*COMMAND, "--check"], capture_output=True, text=True, timeout=240, check=False)
     assert result.returncode == 0, result.stderr
     assert "compiled, loaded as " in result.stdout

@@ -189,7 +189,7 @@ def test_a_change_time_that_is_ahead_of_the_clock_is_no_age(exporter, tmp_path):
 
 
 @pytest.mark.native
-def test_what_binfmt_misc_starts_has_a_format_of_its_own(tmp_path):
+def test_interpreters_of_binfmt_misc_have_a_format_of_their_own(tmp_path):
     interpreter, program = static_elf(tmp_path / "interpreter"), tmp_path / "program"
     program.write_bytes(b"EXECTEST and more")
     program.chmod(0o755)

@@ -97,7 +97,7 @@ def test_symbolic_link_to_a_program_is_the_program(counts, tmp_path):
     assert counts() == {(str(program), "", "null"): PRIME}
 
 
-def test_hard_links_are_told_apart(counts, tmp_path):
+def test_hard_links_are_distinct(counts, tmp_path):
     program = static_elf(tmp_path / "static")
     (tmp_path / "hard").hardlink_to(program)
     execute(program, PRIME)

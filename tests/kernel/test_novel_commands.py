@@ -61,7 +61,7 @@ def test_accept_by_id_path_and_package_and_take_it_back(host, tmp_path):
     assert "ours" in host.command("findings", "acceptances")
 
 
-def test_what_is_forgotten_is_found_again(host, tmp_path):
+def test_a_forgotten_finding_is_found_again(host, tmp_path):
     program = new_elf(tmp_path / "program")
     execute(program)
     host.catch_up()
@@ -102,7 +102,7 @@ def test_hostile_names_reach_no_terminal(host, tmp_path):
         (["catalogue", "import", "/nowhere"], 1, "No such file"),
     ],
 )
-def test_what_cannot_be_meant_is_one_line(host, arguments, status, said):
+def test_invalid_usage_is_one_line(host, arguments, status, said):
     line = host.command(*arguments, status=status) if len(arguments) > 1 else refused(*arguments)[1]
     assert said in line
     assert len(line.splitlines()) == 1

@@ -103,7 +103,7 @@ def test_a_full_disk(tmp_path):
         unmount(disk)
 
 
-def test_a_damaged_catalogue_is_set_aside_and_learning_begins_anew(tmp_path):
+def test_a_damaged_catalogue_is_set_aside_and_learning_restarts(tmp_path):
     program = new_elf(tmp_path / "program")
     with watching(tmp_path) as host:
         assert host.found(program, lambda: execute(program)) == {str(program): "new_path"}

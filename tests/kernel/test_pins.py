@@ -77,7 +77,7 @@ def test_counting_goes_on_with_no_exporter_and_the_next_one_compiles_nothing(pin
         assert executed(last, tmp_path) == times(programs, 4)
 
 
-def test_what_was_first_executed_with_no_exporter_has_its_name(pins, tmp_path):
+def test_a_program_first_executed_with_no_exporter_has_its_name(pins, tmp_path):
     with pinning(pins):
         pass
     programs = all_programs(tmp_path)
@@ -215,7 +215,7 @@ def test_a_second_exporter_is_refused_unless_it_pins_elsewhere(pins):
             assert value(other, "exec_exporter_pinned") == 1
 
 
-def test_where_there_is_no_bpffs_it_says_so_and_counts_unpinned(tmp_path):
+def test_without_a_bpffs_it_logs_that_and_counts_unpinned(tmp_path):
     program = static_elf(tmp_path / "static")
     with pinning(tmp_path / "pins") as service:
         assert "nothing is pinned" in service.said
@@ -263,7 +263,7 @@ def test_damaged_pins_are_not_adopted(pins, tmp_path):
             assert executed(service, tmp_path) == {str(program): 2}
 
 
-def test_check_says_what_is_pinned(pins):
+def test_check_describes_the_pins(pins):
     command = [*COMMAND, "--check", f"--bpf.pin-path={pins}"]
     assert "pinned: nothing" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
     with pinning(pins):

@@ -87,7 +87,7 @@ def test_lifetimes_of_processes_that_sleep_50_ms(exporter, tmp_path):
     assert exits(scraped, sleep) == (SLEEPS, 0, 0)
 
 
-def test_what_runs(exporter, tmp_path):
+def test_running_processes(exporter, tmp_path):
     sleep = copy_of("sleep", tmp_path)
     with started([sleep, "1000"], 7):
         assert becomes(7, exporter, sleep)
@@ -96,7 +96,7 @@ def test_what_runs(exporter, tmp_path):
     assert exits(scraped, sleep) == (0, 0, 7)
 
 
-def test_a_forked_child_runs_what_its_parent_runs_and_has_executed_nothing(exporter, tmp_path):
+def test_a_forked_child_runs_its_parents_program_and_has_executed_nothing(exporter, tmp_path):
     shell = copy_of(SHELL, tmp_path)
     program = "exec 3<&0; (read x <&3; exit 5) & (read x <&3; exit 5) & (read x <&3; exit 5) & echo; wait"
     before = exporter.scrape().value("exec_exporter_exits_lost_total")
@@ -115,7 +115,7 @@ def test_a_forked_child_runs_what_its_parent_runs_and_has_executed_nothing(expor
     assert run(scraped, shell) == 0
 
 
-def test_a_process_belongs_to_what_it_executed_last(exporter, tmp_path):
+def test_a_process_belongs_to_the_program_that_it_executed_last(exporter, tmp_path):
     shell, program = copy_of(SHELL, tmp_path), static_elf(tmp_path / "last", status=4)
     process = subprocess.run([shell, "-c", f"exec {program}"], check=False)
     assert process.returncode == 4
@@ -154,7 +154,7 @@ threading.Thread(target=other).start()
     ],
     ids=["each by itself", "exit_group", "killed", "the leader ends all"],
 )
-def test_a_process_with_threads_ends_once_and_as_wait_says(exporter, tmp_path, other, leader, statuses):
+def test_a_process_with_threads_ends_once_and_with_the_status_of_wait(exporter, tmp_path, other, leader, statuses):
     python = copy_of("python3", tmp_path)
     with started([python, "-c", PYTHON % (other, leader)], stdin=subprocess.PIPE, env=PYTHON_HOME) as (process,):
         process.stdin.close()
@@ -178,7 +178,7 @@ def test_an_exec_from_a_thread_that_is_not_the_leader_is_the_process(exporter, t
 
 
 @pytest.mark.native
-def test_what_ran_before_the_probe_is_seen_to_run_and_to_end(tmp_path):
+def test_processes_older_than_the_probe_are_seen_to_run_and_to_end(tmp_path):
     sleep = copy_of("sleep", tmp_path)
     with started([sleep, "1000"], 5) as processes, running() as exporter:
         assert run(exporter.scrape(), sleep) == 5
@@ -208,7 +208,7 @@ def test_with_a_map_of_processes_that_is_full_they_are_counted_and_nothing_else_
 
 
 @pytest.mark.native
-def test_what_is_switched_off_is_not_attached_and_not_shown(tmp_path):
+def test_disabled_collectors_are_not_attached_and_not_shown(tmp_path):
     with running(collect=frozenset()) as exporter:
         execute(static_elf(tmp_path / "static"), 13)
         scraped = exporter.scrape()

@@ -35,7 +35,7 @@ def one_by_one(table):
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 7, PROGRAMS, 4096])
-def test_every_entry_is_read_once_whatever_fits_into_a_chunk(still, chunk):
+def test_every_entry_is_read_once_with_any_size_of_chunks(still, chunk):
     table = still.probe.maps["execs"]
     found = list(read_entries(table, chunk))
     assert dict(found) == dict(one_by_one(table))

@@ -48,7 +48,7 @@ def test_a_script_by_its_symbolic_link_is_the_script(hooked, tmp_path):
     assert counts(hooked, tmp_path) == {str(program): 2 * PRIME}
 
 
-def test_hard_links_and_renamed_directories_are_told_apart(hooked, tmp_path):
+def test_hard_links_and_renamed_directories_are_distinct(hooked, tmp_path):
     (tmp_path / "before").mkdir()
     program = script(tmp_path / "before/script")
     (tmp_path / "hard").hardlink_to(program)

@@ -195,7 +195,7 @@ def test_at_2000_a_second_each_is_printed_once_or_counted_as_lost_beside_the_ser
 
 
 @pytest.mark.native
-def test_what_the_ring_buffer_cannot_take_is_counted(tmp_path):
+def test_records_that_do_not_fit_into_the_ring_buffer_are_counted(tmp_path):
     program = static_elf(tmp_path / "static")
     with tracing("--bpf.ring-buffer-pages=1") as trace:
         trace.process.send_signal(signal.SIGSTOP)

@@ -44,7 +44,7 @@ def test_every_module_that_is_named_exists():
         assert (base / name).is_file(), name
 
 
-def test_every_name_that_is_said_to_be_in_a_module_is_there():
+def test_every_name_that_is_documented_in_a_module_exists():
     for name, module in re.findall(r"`([A-Z]\w+)(?:\.\w+)?` in `([\w/]+\.py)`", PAGE):
         assert re.search(rf"\b{name}\b", (PACKAGE / module).read_text("utf-8")), (name, module)
 

@@ -103,7 +103,7 @@ def test_every_make_target_that_a_page_names_exists(page):
     assert named <= targets
 
 
-def test_the_example_of_a_configuration_file_does_what_it_says(tmp_path):
+def test_the_example_of_a_configuration_file_works_as_documented(tmp_path):
     file = tmp_path / "exec_exporter.yml"
     file.write_text(textwrap.dedent(section("docs/configuration.md", "configuration")))
     options = service.parse([f"--config.file={file}"], {})

@@ -46,5 +46,5 @@ def test_a_label_survives_the_exposition(name):
         ("/tmp/a\u00a0b".encode(), r"/tmp/a\xc2\xa0b"),
     ],
 )
-def test_only_what_does_not_print_is_escaped(name, label):
+def test_only_unprintable_characters_are_escaped(name, label):
     assert escape(name) == label

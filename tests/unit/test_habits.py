@@ -32,7 +32,7 @@ def test_the_hooks_are_the_linters_of_make_lint():
     assert [hook["entry"] for hook in repository["hooks"]] == [f"make {linter}" for linter in linters.split()]
 
 
-def test_the_change_log_begins_with_this_version_and_says_of_which_kind_each_change_is():
+def test_the_change_log_begins_with_this_version_and_marks_the_kind_of_each_change():
     text = (ROOT / "CHANGELOG.md").read_text("utf-8")
     versions = re.findall(r"^## (\S+)", text, re.MULTILINE)
     assert versions[0] in (__version__, "Unreleased")

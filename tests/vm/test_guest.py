@@ -29,7 +29,7 @@ def test_a_kernel_that_panics_is_reported_with_its_last_words_and_not_booted_aga
     assert len(boots) == 1
 
 
-def test_what_is_known_to_be_the_emulators_fault_is_booted_once_more(kernels, boots, monkeypatch, capsys):
+def test_a_known_fault_of_the_emulator_is_retried_once(kernels, boots, monkeypatch, capsys):
     monkeypatch.setattr(guest, "EMULATOR_FAILURES", {"a fault": PANICKED})
     assert boot(Machine(NEWEST), PANIC).status is None
     assert len(boots) == 2

@@ -45,12 +45,12 @@ def test_the_kernel_that_booted_is_the_one_that_was_meant(boot, result):
 
 
 @pytest.mark.parametrize("boot", BOOTS, ids=lambda boot: boot.name)
-def test_what_is_missing_there_is_what_its_types_said_without_booting(boot, result):
+def test_missing_features_are_those_that_its_types_show_without_booting(boot, result):
     assert set(facts_of(result)["missing"]) == boot.machine.kernel.missing
 
 
 @pytest.mark.parametrize("boot", BOOTS, ids=lambda boot: boot.name)
-def test_the_probe_is_not_at_the_end_of_what_the_verifier_follows(boot, result):
+def test_the_probe_stays_below_the_limit_of_the_verifier(boot, result):
     verified = facts_of(result)["verified"]
     if verified is None:
         assert boot.machine.kernel is OLDEST or boot.machine.kernel.series == OLDEST.series  # not reported

@@ -26,11 +26,11 @@ FINDING = dict(zip(KINDS, ("00112233445566aa", "ab" * 32, "/opt/ci/build-1/run",
         ("package", "*", False),
     ],
 )
-def test_what_is_covered(kind, pattern, covered):
+def test_covered_findings(kind, pattern, covered):
     assert Acceptance(kind, pattern).covers(FINDING, now=0) is covered
 
 
-def test_a_package_covers_what_it_vouches_for():
+def test_a_package_covers_files_with_its_digest():
     owned = dict(zip(KINDS, ("0" * 16, "", "/usr/bin/nmap", "nmap"), strict=True))
     assert Acceptance("package", "nmap").covers(owned, 0)
     assert Acceptance("package", "*").covers(owned, 0)

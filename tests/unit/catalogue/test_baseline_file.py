@@ -20,7 +20,7 @@ def lines(*programs, learnt=True):
 
 
 @given(programs, st.booleans())
-def test_what_is_dumped_is_loaded(programs, learnt):
+def test_a_dumped_baseline_is_loaded(programs, learnt):
     found = load(io.BytesIO(b"".join(dump(programs, learnt))))
     assert (found.programs, found.learnt) == (tuple(programs), learnt)
 
@@ -72,6 +72,6 @@ def changed(number, **values):
         (b"".join(lines(("/a", A))[:-1]), "line 3: the trailer is missing"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(content, said):
+def test_errors_name_their_line(content, said):
     with pytest.raises(BadBaseline, match=said):
         load(io.BytesIO(content))

@@ -26,7 +26,7 @@ def finding(number, first_seen=0.0, package=None):
     return Finding(Reason.NEW_PATH, f"/tmp/{number}", "", A, first_seen, first_seen, package=package)
 
 
-def test_what_is_known_of_a_program(catalogue):
+def test_known_facts_of_a_program(catalogue):
     with catalogue.transaction():
         catalogue.remember("/a", A, LEARNT, 1.0, FILE)
     other = FILE._replace(inode=11)
@@ -41,7 +41,7 @@ def test_what_is_known_of_a_program(catalogue):
 
 @pytest.mark.parametrize("content", [A, B, b""])
 @pytest.mark.parametrize("of_one_file", [False, True])
-def test_what_is_known_is_found_as_quickly_among_many_that_are_alike(catalogue, content, of_one_file):
+def test_a_program_is_found_as_quickly_among_many_similar_ones(catalogue, content, of_one_file):
     def steps(number):
         """Return the cost of looking up a program, in hundreds of SQLite's instructions."""
         file = FILE._replace(inode=10 if of_one_file else number, ctime=number)
@@ -146,7 +146,7 @@ def test_ids_are_the_same_everywhere_and_made_of_path_and_content():
     assert finding(1, 1.0).id == finding(1, 2.0).id == replace(finding(1), reason=Reason.SCRIPT).id
 
 
-def test_what_was_found_is_forgotten_before_what_was_learnt(catalogue):
+def test_found_programs_are_forgotten_before_learnt_ones(catalogue):
     with catalogue.transaction():
         catalogue.remember("/learnt", A, LEARNT, 1.0)
         for number in range(300):
@@ -159,7 +159,7 @@ def test_what_was_found_is_forgotten_before_what_was_learnt(catalogue):
     assert "/found/0" not in left
 
 
-def test_what_was_executed_again_is_forgotten_last(catalogue):
+def test_a_program_executed_again_is_forgotten_last(catalogue):
     with catalogue.transaction():
         first = catalogue.remember("/first", A, LEARNT, 1.0)
         for number in range(200):
@@ -169,7 +169,7 @@ def test_what_was_executed_again_is_forgotten_last(catalogue):
     assert "/first" in {path for path, *_ in catalogue.programs()}
 
 
-def test_the_wall_clock_does_not_say_what_is_forgotten(catalogue):
+def test_the_wall_clock_does_not_decide_which_programs_are_forgotten(catalogue):
     with catalogue.transaction():
         for number in range(200):
             catalogue.remember(f"/{number}", A, LEARNT, now=1e9 - number)

@@ -26,7 +26,7 @@ class Clock:
 
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(0, 50), st.booleans(), st.floats(-1e9, 1e9)), min_size=1, max_size=20))
-def test_learning_lasts_as_long_as_it_ran_whatever_the_wall_clock_does(tmp_path_factory, steps):
+def test_learning_lasts_for_running_time_and_ignores_the_wall_clock(tmp_path_factory, steps):
     """Each step: time that passes, whether a restart follows, and the wall clock after it."""
     catalogue = Catalogue(tmp_path_factory.mktemp("learning") / "catalogue.db", create=True)
     boottime, wall, ran = Clock(), Clock(), 0.0
@@ -59,7 +59,7 @@ def test_learning_that_is_over_stays_over(catalogue):
     assert (again.active, again.state) == (False, "watching")
 
 
-def test_learning_anew_says_that_something_was_lost_until_it_is_over(catalogue):
+def test_the_state_is_lost_until_repeated_learning_has_ended(catalogue):
     clock = Clock()
     one = Learning(10.0, clock)
     with catalogue.transaction():

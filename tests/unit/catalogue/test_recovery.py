@@ -30,7 +30,7 @@ def test_only_the_owner_may_read_it(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\0" + b"x" * 4096], ids=["text", "broken"])
-def test_a_damaged_file_is_set_aside_and_a_new_one_says_that_it_was_lost(tmp_path, caplog, content):
+def test_a_damaged_file_is_set_aside_and_a_new_one_records_the_loss(tmp_path, caplog, content):
     path = tmp_path / "catalogue.db"
     path.write_bytes(content)
     with pytest.raises(Damaged):
@@ -95,7 +95,7 @@ def test_a_newer_catalogue_is_left_alone(tmp_path, caplog):
     assert not list(tmp_path.glob("*.damaged-*"))
 
 
-def test_a_place_that_cannot_be_used_is_said_once_and_tried_again(tmp_path, caplog):
+def test_an_unusable_directory_is_logged_once_and_retried(tmp_path, caplog):
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where a directory should be")
     recovering = RecoveringCatalogue(blocked / "catalogue.db")

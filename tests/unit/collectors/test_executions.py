@@ -30,7 +30,7 @@ def test_keys_with_the_same_labels_are_one_series():
     assert counts(pipeline) == {"/same": 12, "/program-3": 1}
 
 
-def test_what_was_counted_before_the_name_came_stays_where_it_was():
+def test_counts_from_before_the_introduction_stay_unknown():
     maps = Maps()
     pipeline = pipeline_of(maps)
     maps.execute(1, 5)
@@ -161,7 +161,7 @@ def test_the_places_where_traits_were_seen_are_the_newest_hundred():
     assert {path for _, path, *_ in shown} == {f"/program-{n}" for n in range(150, 250)}
 
 
-def test_only_what_was_executed_again_is_to_be_looked_at_again():
+def test_only_keys_that_were_executed_again_are_looked_at_again():
     maps = Maps()
     pipeline = pipeline_of(maps, queue=RecordQueue(Blobs(), ("novelty",)))
     maps.execute(1)

@@ -40,7 +40,7 @@ def test_exits_and_lifetimes_are_added_up_by_path():
     assert running(pipeline) == {}
 
 
-def test_what_runs_is_what_the_map_of_processes_has():
+def test_running_processes_are_those_in_the_map():
     maps = Maps()
     pipeline = pipeline_of(maps, seeds={SEED: "/usr/sbin/init"})
     maps.maps["processes"][b"\1\0\0\0"] = Process(0, SEED)
@@ -101,7 +101,7 @@ def test_exit_statistics_are_removed_once_nobody_needs_their_program_and_stay_co
     assert family(pipeline, definitions.MAP_ENTRIES) == {("execs",): 0, ("processes",): 0, ("exits",): 0}
 
 
-def test_what_ended_unseen_does_not_run_for_ever():
+def test_a_process_that_ended_unseen_is_removed():
     maps, never = Maps(), 1 << 23  # greater than any pid
     pipeline = pipeline_of(maps)
     child = subprocess.Popen(["sleep", "60"])

@@ -95,7 +95,7 @@ def test_the_state_of_another_map_is_its_totals_and_no_more():
     assert executed(host.scrape()) == 10
 
 
-def test_what_is_introduced_after_the_map_was_read_keeps_its_name():
+def test_a_key_introduced_after_the_map_was_read_keeps_its_name():
     host, introductions = Host(), Maps.introductions
 
     def late():
@@ -272,7 +272,7 @@ def exits_expired(host):
     return host.pipeline._processes.totals.expired
 
 
-def test_what_was_saved_of_exits_is_not_lost_if_the_next_exporter_does_not_come_to_reading_them():
+def test_saved_exits_survive_an_exporter_that_never_reads_them():
     host = Host()
     host.maps.execute(1, pid=10)
     host.maps.end(10)
@@ -297,7 +297,7 @@ def test_exit_statistics_that_are_gone_are_not_saved_for_ever():
     assert Checkpoint(host.blobs).load()["processes"]["counted"] == {}
 
 
-def test_what_is_executed_while_its_key_is_removed_outlives_the_exporter():
+def test_an_execution_during_the_eviction_of_its_key_outlives_the_exporter():
     host, take = Host(idle_seconds=1), Maps.take
 
     def late(name, raw):
@@ -314,7 +314,7 @@ def test_what_is_executed_while_its_key_is_removed_outlives_the_exporter():
     assert executed(host.scrape()) + family(host.pipeline, definitions.EXPIRED)[()] == 8
 
 
-def test_what_a_disabled_collector_has_saved_is_there_once_it_is_enabled_again():
+def test_saved_tables_of_a_disabled_collector_return_once_it_is_enabled():
     host = Host()
     host.maps.execute(1, pid=10)
     host.maps.end(10)

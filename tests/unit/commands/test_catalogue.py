@@ -30,7 +30,7 @@ def store(tmp_path):
     store.close()
 
 
-def test_only_what_was_learnt_or_accepted_is_exported(store):
+def test_only_learnt_or_accepted_programs_are_exported(store):
     assert list(catalogue.baseline(store, 1.0)) == [("/learnt", A), ("/accepted", B)]
 
 

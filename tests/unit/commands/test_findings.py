@@ -64,7 +64,7 @@ def test_an_accepted_finding_is_closed_until_the_acceptance_is_withdrawn(command
         (("forget", "--path=/x"), FAILED, "there is no acceptance path /x"),
     ],
 )
-def test_errors_name_what_is_wrong(command, arguments, status, error):
+def test_errors_name_the_invalid_value(command, arguments, status, error):
     with pytest.raises(ExporterError, match=error) as raised:
         command(*arguments)
     assert raised.value.status == status

@@ -6,7 +6,7 @@ def test_columns_are_as_wide_as_their_longest_cell_and_lines_end_without_blanks(
     assert capsys.readouterr().out == "ID    PATH\n0123  /bin/true\n4\n"
 
 
-def test_what_a_terminal_would_obey_is_escaped():
+def test_control_sequences_of_terminals_are_escaped():
     assert plain("\x1b[2Jbecause\n") == r"\x1b[2Jbecause\x0a"
 
 

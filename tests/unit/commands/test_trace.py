@@ -23,11 +23,11 @@ def wanted(*arguments):
     return trace._filter(trace.parse(list(arguments), {}))(RECORD)
 
 
-def test_a_line_of_text_has_what_a_person_looks_for():
+def test_a_line_of_text_has_the_fields_that_people_need():
     assert trace.as_text(RECORD) == '00:00:00.123      71       7  1000 pipe      /opt/run (/bin/sh) ["run", "é"]'
 
 
-def test_a_line_of_text_omits_what_is_absent_and_names_what_is_unusual():
+def test_a_line_of_text_omits_absent_fields_and_names_unusual_ones():
     record = {**RECORD, "ppid": None, "interpreter": "", "argv": None, "memfd": True, "deleted": True}
     assert trace.as_text(record) == "00:00:00.123      71       -  1000 pipe      /opt/run [memfd deleted]"
 

@@ -39,7 +39,7 @@ def test_a_bit_field_is_found_by_its_byte_and_its_bits_there(btf):
 
 
 @pytest.mark.parametrize(("struct_name", "member"), [("outer", "missing"), ("nothing", "x"), ("outer", "over")])
-def test_what_is_not_there_or_is_a_bit_field_over_two_bytes_is_none(btf, struct_name, member):
+def test_absent_members_and_bit_fields_over_two_bytes_are_none(btf, struct_name, member):
     assert btf.member(struct_name, member) is None
 
 
@@ -70,7 +70,7 @@ def test_a_modules_types_continue_the_kernels(tmp_path, btf):
 
 
 @pytest.mark.parametrize("data", [b"", b"\x9f\xeb", b"not BTF at all, but long enough to have a header"])
-def test_what_is_not_btf_is_an_error(tmp_path, data):
+def test_other_data_than_btf_are_an_error(tmp_path, data):
     with pytest.raises(BTFError, match="not BTF"):
         in_a_file(tmp_path, data)
 

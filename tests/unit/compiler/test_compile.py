@@ -43,7 +43,7 @@ def test_no_child_is_left_behind():
         os.kill(child, 0)
 
 
-def test_what_c_code_prints_is_captured(capfd):
+def test_output_of_c_code_is_captured(capfd):
     with native_stderr() as output:
         os.write(2, b"from C\n")
     os.write(2, b"later\n")

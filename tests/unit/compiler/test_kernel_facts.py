@@ -25,7 +25,7 @@ def test_the_running_kernel():
 @pytest.mark.parametrize(
     ("content", "message"), [(None, "cannot read the kernel's type information"), (bytes(100), "not BTF")]
 )
-def test_without_btf_it_is_said_what_is_missing(tmp_path, monkeypatch, content, message):
+def test_without_btf_the_error_names_the_missing_file(tmp_path, monkeypatch, content, message):
     monkeypatch.setattr(kernel_facts, "BTF_DIRECTORY", tmp_path)
     if content is not None:
         (tmp_path / "vmlinux").write_bytes(content)

@@ -11,5 +11,5 @@ def test_the_version_code_is_the_kernels_own(release, code):
     assert f"#define LINUX_VERSION_CODE {code}\n" in stub_headers(release, 4096)["include/linux/version.h"]
 
 
-def test_the_page_size_is_told_to_ring_buffers():
+def test_the_headers_define_the_page_size():
     assert "#define PAGE_SIZE 65536\n" in stub_headers("6.1", 65536)["include/linux/types.h"]

@@ -13,7 +13,7 @@ from tests.unit.layouts import File as LayoutFile
 decoder = Decoder(LAYOUTS)
 
 
-def test_a_key_says_its_stdin_type_and_flags():
+def test_a_key_has_its_stdin_type_and_flags():
     decoded = decoder.key(key(stdin_type=5, flags=0b11))
     assert decoded.stdin_type == "tty"
     assert decoded.has("script")
@@ -60,7 +60,7 @@ def test_a_path_that_was_cut_does_not_look_absolute():
     assert found.pathname == KernelPath(b"bin/true", cut=True)
 
 
-def test_what_is_not_there_is_none():
+def test_absent_values_are_none():
     found = decoder.introduction(record(key(), pathname=b"a\0"))
     assert found.interpreter_pathname is found.cwd is found.argv is found.interpreter is None
 

@@ -33,7 +33,7 @@ def test_a_static_program_has_no_interpreter():
     assert labels(pathname=b"/bin/busybox").interpreter == ""
 
 
-def test_a_script_is_what_was_invoked_and_its_interpreter_what_is_written_in_it():
+def test_a_script_has_its_invoked_path_and_the_interpreter_as_written():
     found = labels(
         ["script"], pathname=b"/usr/bin/dash", interpreter_pathname=b"/ld.so", cmdpath=b"/x.sh", interp=b"/bin/sh"
     )
@@ -77,7 +77,7 @@ def test_a_relative_script_in_a_directory_without_a_path(cwd, label):
     assert labels(["script"], pathname=b"/sh", cmdpath=b"x", cwd=cwd, interp=b"/bin/sh").path == label
 
 
-def test_a_script_whose_path_was_cut_says_so():
+def test_a_script_whose_path_was_cut_is_marked():
     found = labels(["script"], pathname=b"/sh", cmdpath=b"/y/z", truncated=frozenset({"cmdpath"}))
     assert found.path == "[truncated]//y/z"
 

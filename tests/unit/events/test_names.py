@@ -22,7 +22,7 @@ def test_a_record_that_cannot_be_decoded_is_counted_and_logged_once(caplog):
     assert len(caplog.records) == 1
 
 
-def test_an_introduction_takes_precedence_over_what_was_known_before():
+def test_an_introduction_takes_precedence_over_preloaded_labels():
     names = Names(Decoder(LAYOUTS))
     names.add(record(key(), pathname=b"a\0"))
     names.preload({key(): Labels("/old", "", "null"), key(file=2): Labels("/b", "", "null")})

@@ -51,7 +51,7 @@ def test_a_loader_that_is_executed_as_a_program(path):
 
 
 @pytest.mark.parametrize("path", ["/usr/bin/ld", "/usr/bin/ld.so-notes", "/opt/build-linux.so.2", "/usr/bin/ld.bfd"])
-def test_what_only_sounds_like_a_loader(path):
+def test_names_that_only_resemble_a_loader(path):
     assert traits(path) == ()
 
 
@@ -64,5 +64,5 @@ def test_a_shell_that_reads_from_a_socket(shell):
 
 
 @pytest.mark.parametrize("path", ["/usr/bin/ssh", "/usr/bin/chsh", "/usr/bin/push", "/usr/sbin/sshd", "/usr/bin/mosh"])
-def test_what_only_ends_like_a_shell(path):
+def test_names_that_only_end_like_a_shell(path):
     assert traits(path, stdin_type="socket") == ()

@@ -39,7 +39,7 @@ def bits(*numbers):
 
 
 @pytest.mark.parametrize("keep", [(), (CAP_DAC_READ_SEARCH,)])
-def test_only_what_is_to_be_kept_is_left(keep):
+def test_only_the_capabilities_to_keep_are_left(keep):
     before, now, returned = after(f"returned = capabilities.drop(works, frozenset({keep}))")
     left = bits(*keep) & before["CapPrm"]
     assert (now["CapEff"], now["CapPrm"], now["CapInh"] & ~before["CapInh"]) == (left, left, 0)
@@ -49,7 +49,7 @@ def test_only_what_is_to_be_kept_is_left(keep):
         assert now["CapBnd"] == bits(*keep) & before["CapBnd"]
 
 
-def test_what_reading_maps_needs_is_kept():
+def test_capabilities_needed_to_read_maps_are_kept():
     before, now, returned = after("returned = capabilities.drop(fails)")
     needed = CAP_BPF if before["CapPrm"] & bits(CAP_BPF) else CAP_SYS_ADMIN
     assert now["CapEff"] == now["CapPrm"] == bits(*returned) == bits(needed) & before["CapPrm"]

@@ -72,7 +72,7 @@ def test_maintainer_scripts(root, path, package):
 
 
 @pytest.mark.parametrize("path", [b"/tmp/cron.postinst", b"/var/lib/dpkg/info/x/y.postinst", b"/var/lib/dpkg/tmp.ci/x"])
-def test_what_only_looks_like_a_maintainer_script(root, path):
+def test_paths_that_only_resemble_maintainer_scripts(root, path):
     assert Packages([Dpkg(root)]).owner(path) is None
 
 
@@ -87,7 +87,7 @@ def test_an_upgrade_is_noticed(root):
     assert database.owner(b"/bin/ls") is None
 
 
-def test_what_is_being_unpacked_is_in_force_before_its_list_is(root):
+def test_a_package_being_unpacked_owns_its_files_before_its_list_exists(root):
     coming = root / "var/lib/dpkg/tmp.ci"
     coming.mkdir()
     (coming / "control").write_text("Package: coreutils\n")

@@ -6,7 +6,7 @@ import pytest
 from exporter.host import libc
 
 
-def test_what_a_function_returns():
+def test_the_result_of_a_function():
     assert libc.call("getppid") == os.getppid()
 
 

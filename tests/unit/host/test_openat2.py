@@ -66,7 +66,7 @@ def test_no_way_leads_out(root, way, path):
     assert found(way, root, path) == (inside.st_dev, inside.st_ino)
 
 
-def test_what_cannot_be_followed(root):
+def test_paths_that_cannot_be_followed(root):
     assert [found(walk, root, path) for path in (b"/loop", b"/dangling", b"/file/x", b"/file/")] == [
         errno.ELOOP,
         errno.ENOENT,

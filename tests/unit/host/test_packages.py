@@ -24,7 +24,7 @@ PATHS = st.lists(st.binary(max_size=2), unique=True, max_size=20)
 
 
 @given(st.lists(PATHS, max_size=20))
-def test_an_index_finds_what_the_first_of_many_has(parts):
+def test_an_index_finds_the_first_part_with_a_path(parts):
     index = Index([Digests((path, bytes([number]) * 16, 0) for path in paths) for number, paths in enumerate(parts)])
     first = {path: number for number, paths in reversed(list(enumerate(parts))) for path in paths}
     assert {path: index.find(path) for path in first} == {path: (n, bytes([n]) * 16) for path, n in first.items()}

@@ -56,7 +56,7 @@ def test_rows_that_change_come_and_go(blobs, part):
     assert Checkpoint(blobs).load() == part.tables()
 
 
-def test_what_has_not_changed_is_not_written_again(blobs, part):
+def test_unchanged_rows_are_not_written_again(blobs, part):
     checkpoint = Checkpoint(blobs)
     for number in range(1000):
         part.numbers[number] = number
@@ -87,7 +87,7 @@ def test_the_next_ledger_begins_with_everything(blobs, part):
     assert Checkpoint(blobs).load() == part.tables()
 
 
-def test_what_could_not_be_written_is_written_the_next_time(blobs, part, caplog):
+def test_rows_that_could_not_be_written_are_written_the_next_time(blobs, part, caplog):
     checkpoint = Checkpoint(blobs)
     checkpoint.save(part.changes)
     saved = part.tables()
@@ -134,7 +134,7 @@ def test_a_gap_is_damage(blobs, part):
 
 
 @pytest.mark.parametrize("data", [b"no zlib", *map(zlib.compress, (b"{", b"[]", b'{"parts":{}}'))])
-def test_what_nobody_has_saved_is_damage(blobs, data):
+def test_foreign_data_are_damage(blobs, data):
     blobs[1] = data
     with pytest.raises(ValueError, match=r"the checkpoint|Expecting"):
         Checkpoint(blobs).load()

@@ -33,7 +33,7 @@ def test_a_collector_that_fails_costs_only_itself_and_is_logged_once(caplog):
     assert "the map is gone" in caplog.text
 
 
-def test_a_collector_that_works_again_says_so(caplog):
+def test_a_collector_that_works_again_logs_that(caplog):
     caplog.set_level("INFO")
     results = [OSError("no"), None]
 

@@ -17,7 +17,7 @@ def test_a_label_set_for_which_there_is_no_room_is_counted_in_other():
     assert series.folded == 10
 
 
-def test_what_is_other_by_itself_is_not_folded_and_takes_no_room():
+def test_a_program_named_other_is_not_folded_and_takes_no_room():
     series = totals(1)
     series.add(OTHER, (5,), 0)
     series.add("a", (1,), 0)
@@ -36,7 +36,7 @@ def test_idle_series_end_and_make_room():
     assert (series.rows, series.folded) == ({"b": [2]}, 0)
 
 
-def test_what_was_kept_is_what_there_is():
+def test_restored_totals_equal_the_saved_ones():
     series, kept = totals(2), {}
     for change in (
         lambda: [series.add(name, (5,), 10) for name in ("a", "b", "c")],

@@ -36,7 +36,7 @@ def execute(host, *paths):
     host.step(SETTLE_SECONDS)
 
 
-def test_a_new_catalogue_is_seeded_with_what_runs_and_what_it_could_read_of_it(tmp_path):
+def test_a_new_catalogue_is_seeded_with_running_programs_that_could_be_read(tmp_path):
     at_start = []
     host = Host(tmp_path, at_start=at_start)
     program, changed, setuid, new = (host.program() for _ in range(4))

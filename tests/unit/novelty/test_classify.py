@@ -80,7 +80,7 @@ def test_changed_content_at_a_known_path_is_never_quiet_unless_a_package_vouches
 
 
 @given(seen, known)
-def test_reasons_that_are_quiet_are_decided_by_what_is_known(what, before):
+def test_quiet_reasons_need_known_facts(what, before):
     """Records of a package count only for known paths, or for its own scripts."""
     if classify(what, before) in QUIET:
         assert before.program or before.same_file or what.maintainer_script or (what.vouched and before.path)

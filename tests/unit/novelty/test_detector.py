@@ -64,7 +64,7 @@ def test_files_that_are_due_soon_after_each_other_are_committed_together(host):
     assert host.step(COMMIT_SECONDS) == 3
 
 
-def test_a_program_that_is_deleted_while_it_settles_says_so(host):
+def test_a_program_that_is_deleted_while_it_settles_is_deleted(host):
     program, other = host.program(), host.program()
     host.execute(program)
     host.execute(other)
@@ -255,7 +255,7 @@ def test_a_watched_script_is_looked_at_whenever_it_is_executed(host):
     assert sorted(reason for (reason,) in host.rows("SELECT reason FROM findings")) == ["content_changed", "new_path"]
 
 
-def test_what_another_process_changes_is_adopted(tmp_path):
+def test_changes_by_another_process_are_adopted(tmp_path):
     host = Host(tmp_path, learning=3600.0)
     host.step()
     host.run(f"INSERT OR REPLACE INTO meta VALUES ('{learning.OVER}', 1000.0)")

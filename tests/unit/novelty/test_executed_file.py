@@ -82,11 +82,11 @@ def test_setuid():
     assert not files(pathname=KernelPath(b"/x"), program=FILE)[0].setuid
 
 
-def test_nothing_is_known_of_what_the_kernel_does_not_show():
+def test_a_file_that_the_kernel_does_not_show_is_unknown():
     assert files() == ()
 
 
-def test_what_is_left_of_a_key():
+def test_files_of_a_key_without_an_introduction():
     plain = ExecKey("null", 0)
     (found,) = executed_files(plain, None, IDS, Labels("/opt/x\\\\y", "/ld.so", "null"))
     assert (found.name, found.facts.inode, found.facts.ctime, found.facts.size) == (b"/opt/x\\y", 1, 3, None)

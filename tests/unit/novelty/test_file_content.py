@@ -81,7 +81,7 @@ def test_no_device_or_pipe_is_ever_opened(reader, tmp_path):
     assert look(reader, executed_of(pipe)).digest is None
 
 
-def test_what_is_known_is_not_read(reader, file):
+def test_a_known_file_is_not_read(reader, file):
     executed = executed_of(file)
     asked = []
     assert reader.look(executed, lambda identity: asked.append(identity) or True).digest is None

@@ -51,7 +51,7 @@ def test_a_new_program_is_a_finding_and_then_known(catalogue):
     assert (again.program, again.finding, again.reason) == (verdict.program, None, None)
 
 
-def test_what_is_learnt_is_no_finding_and_not_counted(catalogue):
+def test_a_learnt_program_is_no_finding_and_not_counted(catalogue):
     verdict = judged(catalogue, content(), learning=True)
     assert (verdict.finding, verdict.reason) == (None, None)
     assert [(path, baseline) for path, _, baseline in catalogue.programs()] == [("/opt/x", True)]
@@ -68,7 +68,7 @@ def test_what_is_learnt_is_no_finding_and_not_counted(catalogue):
         (content(mode=0o2755, writable=True), "new_path"),
     ],
 )
-def test_what_is_never_learnt(catalogue, one, expected):
+def test_files_that_are_never_learnt(catalogue, one, expected):
     assert judged(catalogue, one, learning=True).finding.reason == expected
 
 

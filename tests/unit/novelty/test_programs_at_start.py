@@ -11,7 +11,7 @@ from exporter.novelty.hashing import Hasher
 from exporter.novelty.programs_at_start import programs_at_start
 
 
-def test_what_runs_is_found_with_its_elf_interpreter():
+def test_running_programs_are_found_with_their_elf_interpreters():
     found = {executed.path: executed for executed in programs_at_start()}
     program = os.path.realpath(sys.executable)
     assert found[program].runs

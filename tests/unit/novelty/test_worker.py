@@ -90,7 +90,7 @@ def test_at_the_end_everything_that_has_come_is_judged_at_once(service, tmp_path
     assert service.sql("SELECT count(*) FROM findings") == [(600,)]
 
 
-def test_the_next_process_goes_on_with_what_was_not_acknowledged(service, program, tmp_path, blobs):
+def test_the_next_process_continues_with_unacknowledged_records(service, program, tmp_path, blobs):
     service.worker.start()
     service.worker.close()
     service.queue.add(record_of(program))
@@ -126,7 +126,7 @@ def test_a_catalogue_that_fails_is_tried_again_and_its_records_wait(service, pro
     assert service.snapshot.totals == {"new_path": 1}
 
 
-def test_a_catalogue_that_is_taken_away_is_replaced_and_said_to_be_lost(tmp_path, program, blobs):
+def test_a_deleted_catalogue_is_replaced_and_its_state_is_lost(tmp_path, program, blobs):
     service = Service(tmp_path, blobs, learning_seconds=3600.0)
     service.worker.start()
     until(lambda: service.snapshot.state == "learning")

@@ -39,7 +39,7 @@ def test_the_state_of_the_same_maps_adds_nothing():
     assert totals.histograms == [histogram(0, 0)] * 2
 
 
-def test_what_other_maps_counted_is_carried_over_generations():
+def test_counts_of_other_maps_are_carried_over_generations():
     state = saved(carried())
     for generation in (2, 3):
         totals = carried({name: 10 * generation + number for name, number in IDS.items()})

@@ -38,7 +38,7 @@ def test_a_record_stays_until_the_last_reader_has_acknowledged_it():
     assert queue.read(0, 9) == [(3, b"c")], "an acknowledgement cannot be taken back"
 
 
-def test_the_next_process_inherits_what_was_not_acknowledged_and_the_numbers_continue():
+def test_the_next_process_inherits_unacknowledged_records_and_the_numbers_continue():
     blobs = Blobs()
     queue = queue_of(b"a", b"b", b"c", blobs=blobs)
     for reader in READERS:

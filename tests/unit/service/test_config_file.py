@@ -161,7 +161,7 @@ def test_a_single_value_needs_no_list(tmp_path):
     assert rules.apply(Labels("/b", "", "tty")).path == "other"
 
 
-def said_of(directory, text):
+def log_of(directory, text):
     try:
         read(directory, text)
     except ExporterError as refused:
@@ -179,7 +179,7 @@ VALUES = st.recursive(
 
 @given(st.binary(max_size=200) | st.text(max_size=200) | st.dictionaries(KEYS, VALUES).map(yaml.safe_dump))
 def test_errors_of_any_file_are_one_line(tmp_path_factory, content):
-    assert "\n" not in said_of(tmp_path_factory.getbasetemp(), content)
+    assert "\n" not in log_of(tmp_path_factory.getbasetemp(), content)
 
 
 def config_check(*arguments, **environment):

@@ -20,7 +20,7 @@ def shown(novelty):
 
 
 @pytest.mark.parametrize("flag", ["--catalogue.path=", "--no-collector.novelty", "--once"])
-def test_novelty_that_is_off_needs_nothing_and_says_so(tmp_path, flag):
+def test_disabled_novelty_needs_nothing_and_its_state_is_off(tmp_path, flag):
     novelty = setup_of(tmp_path, flag)
     assert (novelty.enabled, novelty.hash_key, novelty.capabilities, novelty.labels()) == (False, b"", frozenset(), {})
     assert shown(novelty)["exec_exporter_baseline_state", "off"] == 1
@@ -37,7 +37,7 @@ def test_without_hashes_no_capability_is_needed(tmp_path):
     novelty.close()
 
 
-def test_what_a_process_learnt_the_next_one_knows(tmp_path):
+def test_the_next_process_knows_learnt_programs(tmp_path):
     program = tmp_path / "program"
     program.write_bytes(b"content")
     blobs, keys = Blobs(), []
