@@ -11,7 +11,7 @@ from ctypes import CFUNCTYPE, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_ui
 from functools import cache
 from typing import Any
 
-from exporter.errors import ExporterError, remedy_of
+from exporter.errors import USAGE, ExporterError, remedy_of
 
 NAME = "libbpf.so.1"
 
@@ -61,7 +61,7 @@ def libbpf(*, hold_gil: bool = False) -> ctypes.CDLL:
         if exhausted := remedy_of(error, ""):
             raise ExporterError(f"cannot load libbpf ({error})", exhausted) from error
         raise ExporterError(
-            f"libbpf is not installed ({NAME})", "install libbpf1 (Debian, Ubuntu) or libbpf (Fedora)"
+            f"libbpf is not installed ({NAME})", "install libbpf1 (Debian, Ubuntu) or libbpf (Fedora)", status=USAGE
         ) from error
     for name, arguments in FUNCTIONS.items():
         function = getattr(lib, name)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.kernel.libbpf import libbpf
 from tests import readable
 from tests.kernel.command import COMMAND, KEEPING_NOTHING, refused
 
@@ -56,6 +57,16 @@ def test_with_damaged_btf():
     status, said = refused(command=in_a_mount_namespace(preparation))
     assert status == 1
     assert "not BTF" in one_line(said)
+
+
+@pytest.mark.parametrize("arguments", [["--check"], ["trace"]])
+def test_without_libbpf(arguments):
+    libbpf()  # maps the library into this process
+    library = next(line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/libbpf" in line)
+    preparation = f"mount --bind /dev/null {library}"
+    status, said = refused(*arguments, command=in_a_mount_namespace(preparation))
+    assert status == 2
+    assert "libbpf is not installed (libbpf.so.1): install libbpf1" in one_line(said)
 
 
 def test_without_bcc():

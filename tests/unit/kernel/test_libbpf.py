@@ -2,7 +2,7 @@ import errno
 
 import pytest
 
-from exporter.errors import ExporterError
+from exporter.errors import USAGE, ExporterError
 from exporter.kernel import libbpf
 
 
@@ -19,3 +19,4 @@ def test_where_it_is_not_installed_its_package_is_named(monkeypatch):
         libbpf.libbpf.__wrapped__()
     assert raised.value.what == "libbpf is not installed (libbpf.so.none)"
     assert "libbpf1" in raised.value.remedy
+    assert raised.value.status == USAGE
