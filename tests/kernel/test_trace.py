@@ -110,10 +110,13 @@ def test_filters(tmp_path):
             for program in (one, two):
                 child = os.fork()
                 if not child:
-                    os.setgid(12345)
-                    os.setuid(12345)
-                    os.execve(program, ["x"], {})
-                os.waitpid(child, 0)
+                    try:
+                        os.setgid(12345)
+                        os.setuid(12345)
+                        os.execve(program, ["x"], {})
+                    finally:
+                        os._exit(127)  # it is still a copy of the test
+                assert os.waitpid(child, 0)[1] == 0
             return [json.loads(line)["path"] for line in trace.end()]
 
     for directory in (tmp_path, *tmp_path.parents[:2]):
