@@ -20,7 +20,7 @@ class ExporterError(Exception):
         self.status = status
 
 
-# What to do about an error that says which of the machine's or the process's means is exhausted.
+# Remedies for errors that report an exhausted resource of the machine or the process.
 REMEDIES: Mapping[int, str] = {
     errno.EMFILE: "allow the process more open files (ulimit -n, LimitNOFILE=)",
     errno.ENFILE: "allow the machine more open files (sysctl fs.file-max)",
@@ -42,9 +42,9 @@ NO_MEANS = "find out what forbids it: a seccomp profile, a security module, the 
 
 
 def remedy_of(error: Exception | str, otherwise: str) -> str:
-    """Return what to do about an error; `otherwise`, unless it says that something is exhausted.
+    """Return the remedy for an error; `otherwise`, unless it reports an exhausted resource.
 
-    Errors of libraries say so in their text alone.
+    Errors of libraries have only a text, no number.
     """
     number = getattr(error, "errno", None)
     if number is None:
@@ -54,7 +54,7 @@ def remedy_of(error: Exception | str, otherwise: str) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Return in words why a system call failed, and for which file."""
+    """Describe why a system call failed, and for which file."""
     why = getattr(error, "strerror", None) or str(error) or type(error).__name__
     name = getattr(error, "filename", None)
     return why if name is None else f"{os.fsdecode(name)}: {why}" if isinstance(name, (str, bytes)) else why

@@ -165,7 +165,7 @@ def test_executions_on_the_node_are_counted(tmp_path):
 
 
 def test_executions_in_another_pod_are_counted():
-    """Executes a copy of true in an emptyDir of that pod, so that no other container has the program."""
+    """A copy of true in an emptyDir of that pod is executed: no other container has it."""
     script = "cp /usr/bin/true /work/in-a-pod && for i in 1 2 3 4 5; do /work/in-a-pod; done"
     apply({
         "apiVersion": "v1",

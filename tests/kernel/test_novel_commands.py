@@ -1,4 +1,4 @@
-"""The commands `findings` and `catalogue`, beside a service that runs."""
+"""The commands `findings` and `catalogue` beside a running service."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Nothing that was found is lost or found twice, whatever happens to the process, the disk or the file."""
+"""No finding is lost or repeated after a crash, on a full disk, or with a damaged or deleted catalogue."""
 
 import signal
 import sqlite3
@@ -28,7 +28,7 @@ def ids_shown(host, below):
 
 
 def test_kill_in_a_storm_of_new_programs_loses_and_doubles_nothing(tmp_path):
-    """Programs come all the time; those executed while nobody watched are executed again, as programs are."""
+    """Programs are executed all the time; those executed while no exporter ran are executed again, as in reality."""
     storm = tmp_path / "storm"
     storm.mkdir()
     executed, stop = [], threading.Event()
@@ -40,7 +40,7 @@ def test_kill_in_a_storm_of_new_programs_loses_and_doubles_nothing(tmp_path):
             executed.append(program)
             time.sleep(0.05)  # the catalogue keeps 10,000 findings
 
-    with watching(tmp_path):  # learning is over from here on
+    with watching(tmp_path):  # learning ends here
         pass
     load = threading.Thread(target=run)
     load.start()
@@ -62,7 +62,7 @@ def test_kill_in_a_storm_of_new_programs_loses_and_doubles_nothing(tmp_path):
     with watching(tmp_path) as host:
 
         def all_are_found():
-            """Executes again what is not: what the ring buffer had no room for waits for that."""
+            """Execute missing programs again: a record refused by the ring buffer waits for the next execution."""
             found = {row[0] for row in host.rows(storm)}
             missing = [program for program in executed if str(program) not in found]
             for program in missing:
@@ -79,7 +79,7 @@ def test_kill_in_a_storm_of_new_programs_loses_and_doubles_nothing(tmp_path):
 
 
 def test_a_full_disk(tmp_path):
-    """On a disk of 2 MB that something else fills: executions are counted, and findings come when there is room."""
+    """On a disk of 2 MB that fills up, executions are counted, and findings follow once there is room."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount("none", disk, "tmpfs", data="size=2m")
@@ -132,7 +132,7 @@ def test_a_catalogue_that_is_damaged_or_taken_away_while_it_is_used(tmp_path):
 
 
 def test_a_place_that_cannot_be_written(tmp_path):
-    """Executions are counted as ever; that nothing is found is said once, and is a state."""
+    """Executions are counted as always; the failure is logged once, and shown as the state of the baseline."""
     (tmp_path / "blocked").write_text("a file, where a directory would have to be")
     with watching(tmp_path, catalogue=tmp_path / "blocked/catalogue.db", state="lost") as host:
         program = new_elf(tmp_path / "program")

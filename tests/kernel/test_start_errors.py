@@ -1,4 +1,4 @@
-"""Whatever system call fails while it starts, it serves, or ends with one line that has the reason and a remedy."""
+"""If any system call of the start fails, the exporter serves, or ends with one line: the reason and a remedy."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.native
 
 PAUSED = [sys.executable, Path(__file__).parent / "paused_command.py"]
-# By system call, how it fails for want of something, or because something forbids it.
+# Errors by system call: exhausted resources, and missing permission.
 FAILURES = {
     "openat": ("EMFILE", "ENFILE", "ENOMEM", "EACCES"),
     "bpf": ("EMFILE", "ENOMEM", "EPERM"),
@@ -45,7 +45,7 @@ FORBIDDEN = ("Traceback", "this is a bug", "Exception ignored")
 
 
 def start(tmp_path, inject):
-    """Start with a failure; return the status and what it said. It is stopped once it serves."""
+    """Start with a failure; return the status and the standard error. The exporter is stopped once it serves."""
     catalogue = tmp_path / "catalogue" / "catalogue.db"
     arguments = ["--web.listen-address=127.0.0.1:0", "--bpf.pin-path=", f"--catalogue.path={catalogue}"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -59,9 +59,8 @@ def start(tmp_path, inject):
                 process.stdin.write("\n")
                 process.stdin.flush()
                 until(lambda: process.poll() is not None or "serving http" in said.read_text(), DEADLINE_SECONDS)
-                until(
-                    lambda: process.terminate() or process.poll() is not None
-                )  # a traced thread may not see the first
+                # a traced thread may not see the first signal
+                until(lambda: process.terminate() or process.poll() is not None)
         finally:
             process.kill()
     return process.returncode, said.read_text()

@@ -21,7 +21,7 @@ CLOSED = [(0,), (1,), (2,), (0, 1, 2)]
 
 @pytest.fixture
 def arguments(tmp_path):
-    """Returns the arguments of a command for a catalogue with one finding."""
+    """Return the arguments of a command for a catalogue with one finding."""
     path = tmp_path / "catalogue.db"
     finding = Finding(Reason.NEW_PATH, escape(NAME), "", DIGEST, 951_782_400.0, 951_782_401.0)
     catalogue = Catalogue(path, create=True)
