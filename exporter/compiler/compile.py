@@ -26,12 +26,15 @@ from exporter.compiler.ctypes_layout import Description
 from exporter.compiler.kernel_facts import KernelFacts, KernelNeeds, running_kernel
 from exporter.compiler.stub_headers import stub_headers
 from exporter.errors import ExporterError, attempt, reason, remedy_of
+from exporter.host import libc
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_syscall import MapInfo
 
 log = logging.getLogger(__name__)
 
 REPORT = "run with --log.level=debug and report what it prints, with the output of 'uname -a'"
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
 T = TypeVar("T")
 
 
@@ -91,9 +94,10 @@ def in_child(work: Callable[[], T]) -> T:
 
 
 def _answer(work: Callable[[], object], writing: int) -> None:
-    """Send the result of the work to the parent and end the child."""
+    """Send the result of the work to the parent and end the child, at once if the parent ends."""
     status = 1
     try:
+        libc.call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         result, failure = None, None

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+from exporter.host.interruption import Interruption
 from exporter.host.packages import MD5, SHA256, Digests, Owner
 
 log = logging.getLogger(__name__)
@@ -17,18 +20,24 @@ FILES = ("rpmdb.sqlite", "Packages", "Packages.db")
 DIRECTORIES = ("usr/lib/sysimage/rpm", "var/lib/rpm")
 FORMAT = "[%{=NAME}\\t%{=FILEDIGESTALGO}\\t%{FILEDIGESTS}\\t%{FILENAMES}\\n]"
 ALGORITHMS = {b"8": SHA256, b"1": MD5, b"(none)": MD5}
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS, POLL_SECONDS = 120.0, 0.2
 
 
 class Rpm:
     """The database below `rootfs`, if there is one and an `rpm` to read it.
 
-    `query` returns every package of a database directory, formatted by FORMAT.
+    `query` returns every package of a database directory, formatted by FORMAT; once the `interruption` is set, it
+    raises Interrupted.
     """
 
-    def __init__(self, rootfs: Path, query: Callable[[Path], bytes] | None = None) -> None:
+    def __init__(
+        self,
+        rootfs: Path,
+        query: Callable[[Path, Interruption], bytes] | None = None,
+        interruption: Interruption | None = None,
+    ) -> None:
         self._directories = [rootfs / name for name in DIRECTORIES]
-        self._query = query or _query
+        self._query, self._interruption = query or _query, interruption or Interruption()
         self._stamp: tuple[int, ...] = ()
         self._packages: list[str] = []
         self._files = {algorithm: Digests(()) for algorithm in (SHA256, MD5)}
@@ -58,7 +67,7 @@ class Rpm:
             if stamp and stamp != self._stamp:
                 self._stamp = stamp
                 try:
-                    self._read(self._query(directory))
+                    self._read(self._query(directory, self._interruption))
                 except (OSError, subprocess.SubprocessError, ValueError) as error:
                     log.warning("cannot read the packages in %s: %s", directory, error)
             if stamp:
@@ -77,9 +86,23 @@ class Rpm:
         self._files = {kind: Digests(rows) for kind, rows in files.items()}
 
 
-def _query(directory: Path) -> bytes:
+def _query(directory: Path, interruption: Interruption) -> bytes:
     command = shutil.which("rpm")
     if command is None:
         raise FileNotFoundError("the command rpm is not installed")
     arguments = [command, f"--dbpath={directory}", "-qa", "--queryformat", FORMAT]
-    return subprocess.run(arguments, capture_output=True, check=True, timeout=TIMEOUT_SECONDS).stdout
+    end = time.monotonic() + TIMEOUT_SECONDS
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            while True:
+                interruption.check()
+                with suppress(subprocess.TimeoutExpired):
+                    output, _ = process.communicate(timeout=POLL_SECONDS)
+                    break
+                if time.monotonic() > end:
+                    raise subprocess.TimeoutExpired(command, TIMEOUT_SECONDS)
+        finally:
+            process.kill()  # does nothing to one that has ended
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return output

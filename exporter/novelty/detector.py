@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from exporter.catalogue.catalogue import ACCEPTED_FILE, Catalogue
 from exporter.catalogue.finding import Finding
 from exporter.events.decode import DecodeError, Decoder, ExecKey, Introduction
 from exporter.events.labels import Labels, labels_of
+from exporter.host.interruption import Interrupted
 from exporter.novelty.baseline import Baseline
 from exporter.novelty.executed_file import executed_files
 from exporter.novelty.file_content import HOST, Content, Reader
@@ -144,8 +146,12 @@ class Detector:
     def take(self, catalogue: Catalogue, records: Iterable[tuple[int, bytes]]) -> None:
         """Look at the files of inherited introductions, then of records, ascending. Raise sqlite3.Error.
 
-        If the files of a record cannot be looked at, those of its key will be.
+        If the files of a record cannot be looked at, those of its key will be. An interruption leaves the rest.
         """
+        with suppress(Interrupted):
+            self._take(catalogue, records)
+
+    def _take(self, catalogue: Catalogue, records: Iterable[tuple[int, bytes]]) -> None:
         for _ in range(min(self._free, len(self._inherited))):
             self._look(catalogue, self._inherited[0].key, self._inherited[0])
             self._inherited.popleft()
@@ -173,7 +179,7 @@ class Detector:
     def _look(
         self, catalogue: Catalogue, raw: bytes, introduction: Introduction | None = None, number: int = 0
     ) -> bool:
-        """Look at the files of a key and put them on the delay line; return false if that fails."""
+        """Look at the files of a key and put them on the delay line; return false if that fails. Raise Interrupted."""
         decoder = self._introductions.decoder
         try:
             key, identities = decoder.key(raw), decoder.identities(raw)
@@ -183,7 +189,7 @@ class Detector:
                 self._reader.look(executed, lambda identity: catalogue.program_of(identity) is not None)
                 for executed in executed_files(key, introduction, identities, labels)
             )
-        except sqlite3.Error:
+        except (sqlite3.Error, Interrupted):
             raise
         except Exception:  # the others must not wait for it
             log.exception("the files of a key cannot be looked at")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from exporter.events.decode import Identity
 from exporter.host import procfs
 from exporter.host.clocks import boot_ns
+from exporter.host.interruption import Interruption
 from exporter.host.openat2 import look_up
 from exporter.host.packages import Packages, PackageVerdict
 from exporter.host.procfs import Process
@@ -49,11 +50,15 @@ class Content:
 class Reader:
     """Read executed files, in the root directories of their processes and in `rootfs`. One thread at a time.
 
-    Without a `hasher`, files are found but not read: every content is unknown.
+    Without a `hasher`, files are found but not read: every content is unknown. Once the `interruption` is set, looking
+    at a file raises Interrupted.
     """
 
-    def __init__(self, rootfs: str, hasher: Hasher | None, packages: Packages) -> None:
+    def __init__(
+        self, rootfs: str, hasher: Hasher | None, packages: Packages, interruption: Interruption | None = None
+    ) -> None:
         self._rootfs, self._hasher, self._packages = os.fsencode(rootfs), hasher, packages
+        self._interruption = interruption or Interruption()
 
     def packages(self) -> set[str]:
         """Return the names of the host's packages."""
@@ -65,7 +70,11 @@ class Reader:
         return self._hasher is not None
 
     def look(self, executed: ExecutedFile, is_known: Callable[[Identity], bool]) -> Content:
-        """Return the content of an executed file as far as it can be determined now. Known files are not read."""
+        """Return the content of an executed file as far as it can be determined now. Known files are not read.
+
+        Raise Interrupted.
+        """
+        self._interruption.check()
         if executed.facts and is_known(executed.identity):
             return Content(executed)
         with self.opened(executed) as found:

@@ -21,7 +21,10 @@ FS_IOC_GETVERSION = 2 << 30 | struct.calcsize("l") << 16 | ord("v") << 8 | 1  # 
 
 
 class Throttle:
-    """Limit reading to a rate, after a burst of four seconds' worth."""
+    """Limit reading to a rate, after a burst of four seconds' worth.
+
+    `sleep` is called before each chunk, also for 0 seconds: an exception of it ends the reading.
+    """
 
     BURST_SECONDS = 4.0
 
@@ -35,11 +38,10 @@ class Throttle:
         self._paid_until = clock() - self.BURST_SECONDS
 
     def take(self, count: int) -> None:
-        """Wait until `count` bytes may be read."""
+        """Wait until `count` bytes may be read. Raise what `sleep` raises."""
         now = self._clock()
         self._paid_until = max(self._paid_until, now - self.BURST_SECONDS) + count / self._rate
-        if self._paid_until > now:
-            self._sleep(self._paid_until - now)
+        self._sleep(max(0.0, self._paid_until - now))
 
 
 class Digests(NamedTuple):
@@ -50,7 +52,7 @@ class Digests(NamedTuple):
 
 
 class Hasher:
-    """Hash files of at most `file_bytes`, at the rate of the throttle. One thread at a time."""
+    """Hash files of at most `file_bytes`, at the rate of the throttle, which may end it. One thread at a time."""
 
     def __init__(self, file_bytes: int = 256 << 20, throttle: Throttle | None = None) -> None:
         self._file_bytes, self._throttle = file_bytes, throttle or Throttle()

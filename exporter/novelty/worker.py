@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from exporter.catalogue.catalogue import Catalogue
 from exporter.catalogue.recovery import RecoveringCatalogue
+from exporter.host.interruption import Interrupted, Interruption
 from exporter.novelty.baseline import Baseline
 from exporter.novelty.detector import Detector
 from exporter.novelty.snapshot import NoveltySnapshot
@@ -17,6 +18,7 @@ from exporter.probe.record_queue import NOVELTY, RecordQueue
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+FINISH_SECONDS, GIVE_UP_SECONDS = 1.5, 0.5  # at the stop: to judge what has come; to leave a file or a command
 
 
 class Worker:
@@ -24,10 +26,14 @@ class Worker:
 
     `start`, `close` and `snapshot` are for other threads; all else happens in the worker's own. A scrape reads a
     finished snapshot and never waits for a disk. Records are acknowledged only once they are judged and committed.
+    The `interruption` is that of the detector's reader.
     """
 
-    def __init__(self, detector: Detector, recovering: RecoveringCatalogue, queue: RecordQueue) -> None:
+    def __init__(
+        self, detector: Detector, recovering: RecoveringCatalogue, queue: RecordQueue, interruption: Interruption
+    ) -> None:
         self._detector, self._recovering, self._queue = detector, recovering, queue
+        self._interruption = interruption
         self._lost = recovering.catalogue is None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="novelty", daemon=True)
@@ -49,12 +55,22 @@ class Worker:
         self._thread.start()
 
     def close(self) -> None:
-        """Judge the records in the queue, end the thread and close the catalogue."""
+        """Judge what is in the queue as far as there is time, end the thread and close the catalogue.
+
+        Records that are not judged stay in the queue. A thread that waits for a filesystem, or for another process to
+        unlock the catalogue, is left behind with the catalogue open: it ends with the process.
+        """
         self._stop.set()
         self._queue.interrupt()
         if self._thread.is_alive():
-            self._thread.join()
-        self._recovering.close()
+            self._thread.join(FINISH_SECONDS)
+            self._interruption.set()
+            self._thread.join(GIVE_UP_SECONDS)
+        left = self._queue.waiting(NOVELTY)
+        if left:
+            log.warning("%d new executions are not judged: the next start does that if they are pinned", left)
+        if not self._thread.is_alive():
+            self._recovering.close()
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -71,6 +87,8 @@ class Worker:
                 return self._step(self._recovering.catalogue)
         except sqlite3.Error as error:
             self._recovering.failed(error)
+        except Interrupted:
+            return False
         except Exception:
             log.exception("novelty fails")
         self._stop.wait(RETRY_SECONDS)
@@ -80,7 +98,8 @@ class Worker:
         """Do the work that is due, or all of it if the worker stops. Raise sqlite3.Error, OSError."""
         detector, stopping = self._detector, self._stop.is_set()
         detector.tick(catalogue)
-        records = self._queue.read(detector.taken, detector.room)
+        taken = detector.taken
+        records = self._queue.read(taken, detector.room)
         detector.take(catalogue, records)
         if not records and not stopping:
             detector.look_again(catalogue)
@@ -92,4 +111,4 @@ class Worker:
             self._queue.wait(detector.taken, detector.patience_seconds)
         else:
             self._stop.wait(detector.patience_seconds)
-        return bool(records) or judged > 0
+        return detector.taken > taken or judged > 0

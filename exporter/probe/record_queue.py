@@ -96,6 +96,10 @@ class RecordQueue:
         """Number of records in the queue."""
         return len(self._numbers)
 
+    def waiting(self, reader: str) -> int:
+        """Return the number of records that a reader has not acknowledged."""
+        return self._last - self._acknowledged[reader]
+
     def interrupt(self) -> None:
         """End all waits, also later ones."""
         with self._changed:

@@ -18,6 +18,7 @@ from exporter.events.labels import Labels
 from exporter.host.capabilities import CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE
 from exporter.host.clocks import boot_time_ns
 from exporter.host.dpkg import Dpkg
+from exporter.host.interruption import Interruption
 from exporter.host.packages import Packages
 from exporter.host.rpm import Rpm
 from exporter.metrics.family import AnyFamily
@@ -64,7 +65,8 @@ class NoveltySetup:
     def start(self, queue: RecordQueue, introductions: Introductions, missing: Iterable[Feature]) -> None:
         """Start to detect, if enabled. `missing` are the features that this kernel lacks."""
         if self._recovering:
-            options, reader = self._options, self._reader()
+            interruption = Interruption()
+            options, reader = self._options, self._reader(interruption)
             detector = Detector(
                 introductions,
                 self._as_json(missing),
@@ -73,14 +75,16 @@ class NoveltySetup:
                 self.accepted_file,
                 Bounds(options.catalogue_entries, options.findings_series),
             )
-            self._worker = Worker(detector, self._recovering, queue)
+            self._worker = Worker(detector, self._recovering, queue, interruption)
             self._worker.start()
 
-    def _reader(self) -> Reader:
+    def _reader(self, interruption: Interruption) -> Reader:
         options = self._options
-        packages = Packages((Dpkg(Path(options.rootfs)), Rpm(Path(options.rootfs))))
-        hasher = Hasher(options.content_bytes, Throttle(options.content_rate)) if options.content_hash else None
-        return Reader(options.rootfs, hasher, packages)
+        rootfs = Path(options.rootfs)
+        packages = Packages((Dpkg(rootfs), Rpm(rootfs, interruption=interruption)))
+        throttle = Throttle(options.content_rate, sleep=interruption.sleep)
+        hasher = Hasher(options.content_bytes, throttle) if options.content_hash else None
+        return Reader(options.rootfs, hasher, packages, interruption)
 
     def _as_json(self, missing: Iterable[Feature]) -> Callable[[ExecKey, Introduction], dict[str, Any]]:
         """Return a function from introductions to JSON, which gives the reason for each argument that is missing."""

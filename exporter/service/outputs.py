@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 from collections.abc import Callable
 
 from exporter.errors import ExporterError, remedy_of
@@ -12,6 +11,7 @@ from exporter.metrics import textfile
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.flags import OutputOptions
 from exporter.metrics.render import TEXT
+from exporter.service.stop import Stop
 from exporter.web.app import App
 from exporter.web.config_reloader import WebFile
 from exporter.web.flags import WebOptions
@@ -65,7 +65,7 @@ def write(options: OutputOptions, exposition: Exposition) -> str:
     return f"wrote {path}" if options.once else f"writing {path} every {options.interval_seconds} s"
 
 
-def keep_writing(options: OutputOptions, exposition: Exposition, stop: threading.Event) -> None:
+def keep_writing(options: OutputOptions, exposition: Exposition, stop: Stop) -> None:
     """Write --textfile at each interval until `stop`, then remove it so that its series end with the exporter.
 
     Log a failure once, until a write succeeds again.

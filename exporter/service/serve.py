@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 from contextlib import ExitStack, closing
 from itertools import chain
 
@@ -25,13 +23,17 @@ from exporter.service.active_probe import ActiveProbe, counting
 from exporter.service.novelty_setup import NoveltySetup
 from exporter.service.options import Options
 from exporter.service.outputs import HTTP, keep_writing, write
+from exporter.service.stop import Stop
 
 log = logging.getLogger(__name__)
 
 
 def serve(options: Options) -> None:
-    """Run until SIGTERM or SIGINT, with --once until the metrics are written. Raise ExporterError."""
-    stop, output = _stop_at_signals(), options.output
+    """Run until SIGTERM or SIGINT, with --once until the metrics are written.
+
+    Raise ExporterError, and KeyboardInterrupt for a signal during the start.
+    """
+    stop, output = Stop(), options.output
     with ExitStack() as stack:  # closes in reverse order
         # At the start: check the options, listen, load the probe; then drop all privileges but reading.
         with attempt("listen"):
@@ -47,6 +49,7 @@ def serve(options: Options) -> None:
         with attempt("drop capabilities"):
             kept = capabilities.drop(pipeline.try_out, keep=novelty.capabilities)
         libc.trim_heap()
+        stop.running()
         if pipeline.queue and novelty.enabled:
             pipeline.preload(novelty.labels())
             introductions = Introductions(pipeline.decoder, pipeline.labels, pipeline.take_used, active.inherited)
@@ -74,14 +77,6 @@ def serve(options: Options) -> None:
         # At the stop: responses are finished, counts and findings saved.
         notify("STOPPING=1")
     log.info("stopped")
-
-
-def _stop_at_signals() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    return stop
 
 
 def summary(active: ActiveProbe, kept: frozenset[int]) -> str:

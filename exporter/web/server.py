@@ -32,7 +32,7 @@ MAX_HEADER_BYTES = 16384
 MAX_BODY_BYTES = 4096  # no request needs one
 MAX_UNSENT_BYTES = 32 << 20  # of responses, over all connections
 WRITE_TIMEOUT_SECONDS = 30.0
-STOP_SECONDS = 5.0
+STOP_SECONDS = 1.5
 
 
 class Server:

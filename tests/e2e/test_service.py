@@ -15,6 +15,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import readable
@@ -115,6 +116,40 @@ def test_a_hangup_is_ignored(tmp_path):
     with served() as exporter:
         exporter.process.send_signal(signal.SIGHUP)
         assert counts(exporter, static_elf(tmp_path / "static"))
+
+
+def test_a_stop_in_the_middle_of_a_start_ends_it_and_the_compiler():
+    """The compiler is held up, for ever."""
+    with started("--web.listen-address=127.0.0.1:0") as (process, said):
+        (compiler,) = until(lambda: psutil.Process(process.pid).children())
+        until(lambda: "libbcc" in Path(f"/proc/{compiler.pid}/maps").read_text())
+        compiler.suspend()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_SECONDS) == 0
+        until(lambda: not compiler.is_running())
+        assert said() == ""
+
+
+def test_a_stop_while_something_hangs_ends_the_process_and_says_so(tmp_path):
+    """A configuration on a disk that does not answer: opening a named pipe waits for a writer."""
+    config = tmp_path / "web.yml"
+    config.write_text("")
+    with started(f"--web.config.file={config}", "--web.listen-address=127.0.0.1:0") as (process, said):
+        port = int(until(lambda: re.search(r"serving http://127\.0\.0\.1:(\d+)/", said()))[1])
+        config.unlink()
+        os.mkfifo(config)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            until(lambda: b"wait_for_partner" in b"".join(_waiting(process.pid)))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(DEADLINE_SECONDS) == 1
+        assert "exiting without waiting any longer" in said().splitlines()[-1]
+
+
+def _waiting(pid):
+    """Yield where in the kernel each thread of a process waits."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        yield (thread / "wchan").read_bytes()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

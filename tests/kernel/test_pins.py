@@ -1,5 +1,6 @@
 """A pinned probe counts while no exporter runs, and the next exporter continues with its exact counts."""
 
+import hashlib
 import os
 import shutil
 import signal
@@ -16,9 +17,10 @@ from exporter.metrics.checkpoint import Checkpoint
 from tests.kernel.bpf_objects import bpf_objects, gone
 from tests.kernel.command import COMMAND, refused
 from tests.kernel.novel import watching
-from tests.kernel.pinned import bpffs, executed, pinning, samples, unpin, value
+from tests.kernel.pinned import PROGRAMS, bpffs, executed, pinning, samples, unpin, value
 from tests.kernel.programs import execute, script, static_elf
 from tests.repetition import repetitions
+from tests.waiting import until
 
 pytestmark = pytest.mark.native
 CYCLES = repetitions(3, exhaustive=100)
@@ -34,6 +36,24 @@ def pins(tmp_path):
 def kill(service):
     """End the service as a crash does."""
     service.process.kill()
+
+
+def test_a_stop_does_not_wait_for_programs_to_be_read_and_the_next_start_reads_them(pins, tmp_path):
+    """At this rate, reading takes for ever."""
+    programs = [static_elf(tmp_path / f"new-{number}", salt=b"%d" % number) for number in range(5)]
+    for program in programs:
+        os.truncate(program, 64 << 20)
+    with watching(tmp_path, f"--bpf.pin-path={pins}"):
+        pass
+    with watching(tmp_path, f"--bpf.pin-path={pins}", "--content.bytes-per-second=1024") as host:
+        for program in programs:
+            execute(program)
+        until(lambda: value(host.service, PROGRAMS, path=str(programs[-1])) == 1)
+    assert host.rows(tmp_path / "new") == []
+    with watching(tmp_path, f"--bpf.pin-path={pins}") as host:
+        until(lambda: len(host.rows(tmp_path / "new")) == len(programs))
+        found = {path: content for path, _, content, _ in host.rows(tmp_path / "new")}
+    assert found == {str(program): hashlib.sha256(program.read_bytes()).hexdigest() for program in programs}
 
 
 def all_programs(directory):

@@ -1,7 +1,11 @@
 """Owners of files, by the output of the command rpm."""
 
 import os
+import threading
 
+import pytest
+
+from exporter.host.interruption import Interrupted, Interruption
 from exporter.host.packages import Owner
 from exporter.host.rpm import Rpm
 
@@ -18,7 +22,7 @@ def test_files_of_rpm_packages(tmp_path):
     (directory / "rpmdb.sqlite").touch()
     asked = []
 
-    def query(where):
+    def query(where, _):
         asked.append(where)
         return OUTPUT
 
@@ -38,9 +42,31 @@ def test_an_rpm_database_that_cannot_be_read_is_logged_once(tmp_path, caplog):
     directory.mkdir(parents=True)
     (directory / "Packages").touch()
 
-    def query(_):
+    def query(*_):
         raise FileNotFoundError("the command rpm is not installed")
 
     database = Rpm(tmp_path, query)
     assert [database.owner(b"/bin/x") for _ in range(3)] == [None] * 3
     assert len(caplog.records) == 1
+
+
+def test_an_rpm_that_takes_long_is_ended_with_the_exporter(tmp_path, monkeypatch):
+    (tmp_path / "var/lib/rpm").mkdir(parents=True)
+    (tmp_path / "var/lib/rpm/rpmdb.sqlite").touch()
+    os.mkfifo(tmp_path / "started")
+    (tmp_path / "rpm").write_text(f"#!/bin/sh\necho $$ > {tmp_path}/started\nexec sleep 3600\n")
+    (tmp_path / "rpm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    interruption, started = Interruption(), []
+
+    def stop():
+        started.append(int((tmp_path / "started").read_text()))
+        interruption.set()
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    with pytest.raises(Interrupted):
+        Rpm(tmp_path, interruption=interruption).installed()
+    stopping.join()
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0], 0)

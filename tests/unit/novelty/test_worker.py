@@ -1,24 +1,29 @@
 """The worker: a real thread, a real queue over a map of the test, a real catalogue that fails and recovers."""
 
 import sqlite3
+import threading
 import time
 from contextlib import closing
 
 import pytest
 
+from exporter.catalogue import sqlite_file
 from exporter.catalogue.accepted_file import AcceptedFile
 from exporter.catalogue.learning import Learning
 from exporter.catalogue.recovery import RecoveringCatalogue
 from exporter.events.labels import Labels
+from exporter.host.interruption import Interruption
 from exporter.host.packages import Packages
+from exporter.novelty import worker
 from exporter.novelty.baseline import Baseline
 from exporter.novelty.detector import Bounds, Detector, Introductions
 from exporter.novelty.file_content import Reader
-from exporter.novelty.hashing import Hasher
+from exporter.novelty.hashing import Hasher, Throttle
 from exporter.novelty.worker import Worker
 from exporter.probe.record_queue import NOVELTY, RecordQueue
 from tests.unit.blobs import Blobs
 from tests.unit.novelty.host import DECODER, record_of, records
+from tests.unit.novelty.test_file_content import executed_of
 
 
 def until(condition):
@@ -31,15 +36,17 @@ def until(condition):
 class Service:
     """Novelty as the exporter starts it, without a probe."""
 
-    def __init__(self, directory, blobs, learning_seconds=0.0):
+    def __init__(self, directory, blobs, learning_seconds=0.0, bytes_per_second=64 << 20, at_start=tuple):
         self.path = directory / "state" / "catalogue.db"
         self.queue = RecordQueue(blobs, (NOVELTY,))
         self.recovering = RecoveringCatalogue(self.path)
-        reader = Reader("/", Hasher(), Packages())
-        baseline = Baseline(Learning(learning_seconds), reader, trust_packages=False, at_start=tuple)
+        interruption = Interruption()
+        throttle = Throttle(bytes_per_second, sleep=interruption.sleep)
+        reader = Reader("/", Hasher(throttle=throttle), Packages(), interruption)
+        baseline = Baseline(Learning(learning_seconds), reader, trust_packages=False, at_start=at_start)
         introductions = Introductions(DECODER, lambda _: Labels("unknown", "unknown", "unknown"), set)
         detector = Detector(introductions, records, reader, baseline, AcceptedFile(None), Bounds())
-        self.worker = Worker(detector, self.recovering, self.queue)
+        self.worker = Worker(detector, self.recovering, self.queue, interruption)
 
     @property
     def snapshot(self):
@@ -78,7 +85,8 @@ def test_a_record_becomes_a_finding_and_is_acknowledged(service, program, blobs)
     until(lambda: not blobs)
 
 
-def test_at_the_end_everything_that_has_come_is_judged_at_once(service, tmp_path, blobs):
+def test_at_the_end_everything_that_has_come_is_judged_at_once(service, tmp_path, blobs, monkeypatch):
+    monkeypatch.setattr(worker, "FINISH_SECONDS", 60.0)
     service.worker.start()
     until(lambda: service.snapshot.state == "watching")
     for number in range(600):
@@ -100,6 +108,57 @@ def test_the_next_process_continues_with_unacknowledged_records(service, program
     until(lambda: following.snapshot.open_findings == 1)
     following.worker.close()
     assert not blobs
+
+
+def test_a_stop_ends_reading_and_leaves_the_rest_to_the_next_process(tmp_path, blobs):
+    """At this rate, reading takes for ever."""
+    service = Service(tmp_path, blobs, bytes_per_second=1)
+    service.worker.start()
+    until(lambda: service.snapshot.state == "watching")
+    paths = [tmp_path / f"program-{number}" for number in range(3)]
+    for path in paths:
+        path.write_bytes(b"x" * (2 << 20))
+        service.queue.add(record_of(path))
+    service.worker.close()
+    assert len(blobs) == 3
+    service.queue.close()
+    following = Service(tmp_path, blobs)
+    following.worker.start()
+    until(lambda: not blobs)
+    following.worker.close()
+    assert following.sql("SELECT path, length(content) FROM findings ORDER BY path") == [(str(p), 32) for p in paths]
+
+
+def test_a_stop_while_it_reads_what_runs_leaves_that_to_the_next_process(tmp_path, program, blobs):
+    program.write_bytes(b"x" * (2 << 20))
+    executed = executed_of(program)
+    service = Service(tmp_path, blobs, learning_seconds=60.0, bytes_per_second=1, at_start=lambda: [executed])
+    service.worker.start()
+    service.worker.close()
+    assert service.sql("SELECT * FROM programs") == []
+    following = Service(tmp_path, blobs, learning_seconds=60.0, at_start=lambda: [executed])
+    following.worker.start()
+    until(lambda: following.sql("SELECT path, origin FROM programs") == [(str(program), "seeded")])
+    following.worker.close()
+
+
+def test_a_stop_does_not_wait_for_who_has_locked_the_catalogue(tmp_path, program, blobs, monkeypatch):
+    monkeypatch.setattr(sqlite_file, "BUSY_SECONDS", 3600.0)
+    before = set(threading.enumerate())
+    service = Service(tmp_path, blobs)
+    service.worker.start()
+    until(lambda: service.snapshot.state == "watching")
+    with closing(sqlite3.connect(service.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        service.queue.add(record_of(program))
+        service.worker.close()
+        assert len(blobs) == 1
+        service.queue.close()
+    until(lambda: set(threading.enumerate()) <= before)
+    following = Service(tmp_path, blobs)
+    following.worker.start()
+    until(lambda: not blobs)
+    following.worker.close()
 
 
 def test_counters_of_the_last_process_are_there_when_it_has_started(service, program, tmp_path):

@@ -3,6 +3,7 @@
 import pytest
 
 from exporter.host.capabilities import CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE
+from exporter.novelty import worker
 from exporter.novelty.detector import Introductions
 from exporter.probe.record_queue import NOVELTY, RecordQueue
 from exporter.service.novelty_setup import NoveltySetup
@@ -37,7 +38,8 @@ def test_without_hashes_no_capability_is_needed(tmp_path):
     novelty.close()
 
 
-def test_the_next_process_knows_learnt_programs(tmp_path):
+def test_the_next_process_knows_learnt_programs(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "FINISH_SECONDS", 60.0)
     program = tmp_path / "program"
     program.write_bytes(b"content")
     blobs, keys = Blobs(), []

@@ -1,0 +1,52 @@
+"""The end of the service: at SIGTERM or SIGINT, in bounded time."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+
+from exporter.errors import FAILED
+
+log = logging.getLogger(__name__)
+
+EXIT_SECONDS = 4.5  # after the signal, if anything hangs; everything that is pinned or in the catalogue survives that
+
+
+class Stop:
+    """The signals to stop. Make it in the main thread.
+
+    Until `running` they raise KeyboardInterrupt there: a start that is cut short is repaired by the next one. From then
+    on they end `wait`, and the process, by a thread that sees the signal even if the main thread hangs.
+    """
+
+    SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        for number in self.SIGNALS:
+            signal.signal(number, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def running(self) -> None:
+        """Note that the start is complete."""
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        threading.Thread(target=_exit_in_time, args=(reading,), name="stop", daemon=True).start()
+        for number in self.SIGNALS:
+            signal.signal(number, lambda *_: self._event.set())
+
+    def wait(self, timeout_seconds: float | None = None) -> bool:
+        """Wait for a signal; return False if the time is over."""
+        return self._event.wait(timeout_seconds)
+
+
+def _exit_in_time(signals: int) -> None:
+    """Wait for a signal to stop, whose number is read, and end the process if it does not end by itself."""
+    while os.read(signals, 1)[0] not in Stop.SIGNALS:
+        pass
+    threading.Event().wait(EXIT_SECONDS)
+    log.error("still not stopped %g s after the signal: exiting without waiting any longer", EXIT_SECONDS)
+    os._exit(FAILED)
