@@ -79,7 +79,9 @@ class Reader:
             return Content(executed)
         with self.opened(executed) as found:
             if found is None:
-                return Content(executed, size=executed.facts.size if executed.facts else None)
+                size = executed.facts.size if executed.facts else None
+                owner = self._packages.owner(executed.name) if executed.name and self._is_of_host(executed) else None
+                return Content(executed, size=size, package=owner.explain(None, None) if owner else None)
             descriptor, status, executed, runs = found
             if is_known(executed.identity):
                 return Content(executed, named_in=frozenset({HOST}) & self._names(executed, status)[0])
@@ -99,6 +101,14 @@ class Reader:
                 writable_directory=writable,
                 unlinked=not status.st_nlink,
             )
+
+    def _is_of_host(self, executed: ExecutedFile) -> bool:
+        """Return true if the process, or its parent, has the host's root directory: names mean the same there."""
+        with suppress(OSError), _closing(os.open(self._rootfs, DIRECTORY)) as host:
+            status = os.fstat(host)
+            roots = self._roots(executed)
+            return any(os.path.samestat(os.fstat(root), status) for place, root in roots if place != HOST)
+        return False
 
     def is_gone(self, content: Content) -> bool:
         """Return true if the name of the file was removed since the execution."""

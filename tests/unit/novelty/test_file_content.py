@@ -195,6 +195,17 @@ def test_a_package_is_asked_about_files_of_the_host(file, content, said):
     assert (found.package.package, found.package.digest) == ("tool", said)
 
 
+def test_a_package_is_asked_about_a_file_that_is_gone_if_its_process_was_of_the_host(tmp_path, file):
+    """So its maintainer scripts are known, however soon they are removed."""
+    packages, executed = Packages([Database(b"")]), executed_of(file, process=Process(NEVER.pid, parent=os.getpid()))
+    orphan = executed_of(file)
+    file.unlink()
+    found = look(Reader("/", Hasher(), packages), executed)
+    assert (found.digest, found.package.package, found.package.digest) == (None, "tool", "unknown")
+    assert look(Reader("/", Hasher(), packages), orphan).package is None
+    assert look(Reader(str(tmp_path), Hasher(), packages), executed).package is None
+
+
 def test_another_root_directory(tmp_path, file):
     """Paths are resolved below it, links included."""
     (tmp_path / "escape").symlink_to("/etc/passwd")
