@@ -350,8 +350,14 @@ int on_exec_returned_kretprobe(struct pt_regs *registers)
 }
 #endif
 
-/* syscalls:sys_exit_execve and sys_exit_execveat: 8 common bytes, the system call number, its return value */
-int on_exec_returned_tracepoint(u64 *fields)
+#ifdef HAVE_FAILED_CALLS
+/* sys_exit, of every system call: those of syscalls:sys_exit_execve leave out the calls of 32-bit programs */
+int on_call_returned(struct bpf_raw_tracepoint_args *ctx)
 {
-	return count_failure(fields[2]);
+	s64 result = ctx->args[1];
+
+	if (result >= 0 || !is_exec_call((struct pt_regs *)ctx->args[0]))
+		return 0;
+	return count_failure(result);
 }
+#endif

@@ -36,6 +36,7 @@ enum key_flag {
 	KEY_SETUID = 2048,		   /* setuid, or setgid and executable by its group */
 	KEY_FRESH = 4096,		   /* changed less than FRESH_SECONDS before the exec, not after */
 	KEY_PRELOAD = 8192,		   /* LD_PRELOAD or LD_AUDIT is set */
+	KEY_CONNECTED_STDIN = 16384,	   /* descriptor 0 is a socket that not only its maker can write to */
 };
 #define FRESH_SECONDS 60
 
@@ -67,7 +68,8 @@ enum format {
 enum outcome {
 	OUTCOME_SUCCESS, /* exit status 0 */
 	OUTCOME_FAILURE, /* another exit status */
-	OUTCOME_SIGNAL,	 /* killed by a signal */
+	OUTCOME_SIGNAL,	 /* killed by another signal */
+	OUTCOME_CRASH,	 /* killed by a signal whose default action is to dump core */
 	OUTCOMES,
 };
 

@@ -121,12 +121,31 @@ static __always_inline void describe_file(struct inode *inode, struct file_facts
 #endif
 }
 
-/* True for a mount in no mount namespace: detached, or (IS_ERR) made by the kernel for itself. */
+/* True for a mount in no mount namespace: unmounted, or (IS_ERR) made by the kernel for itself. */
 static __always_inline bool mount_is_internal(struct mount *mount)
 {
 	u64 ns = (u64)READ(mount, mnt_ns);
 
 	return !ns || ns >= (u64)-4095;
+}
+
+/*
+ * True for a mount that no process can reach by its name: in no mount namespace, or in the anonymous one of
+ * open_tree(2) and fsmount(2), whose mounts are reached through a descriptor. See is_anon_ns().
+ */
+static __always_inline bool mount_is_detached(struct mount *mount)
+{
+	if (mount_is_internal(mount))
+		return true;
+#ifdef ANONYMOUS_FLAG /* 6.19: d9a44089ac77 ("fs: use boolean to indicate anonymous mount namespace") */
+	return READ(READ(mount, mnt_ns), is_anon);
+#elif defined(ANONYMOUS_ID) /* 6.18 */
+	return !READ(READ(mount, mnt_ns), ns.ns_id);
+#elif defined(ANONYMOUS_SEQUENCE)
+	return !READ(READ(mount, mnt_ns), seq);
+#else
+	return false;
+#endif
 }
 
 /*

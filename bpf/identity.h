@@ -35,8 +35,8 @@ static __always_inline void identify_subject(struct subject *subject, struct ide
 
 /*
  * A program is identified by its file and path, and by the file of its ELF interpreter; the interpreter's path is not
- * hashed. Without the earlier hook a script is identified by its path as invoked and, if that is relative, by the
- * working directory.
+ * hashed. A script whose file is unknown is identified by its path as invoked and, if that is relative, by the working
+ * directory.
  */
 static __always_inline void identify_program(struct task_struct *task, struct linux_binprm *bprm, struct exec_key *key,
 					     struct scratch *scratch)
@@ -48,6 +48,8 @@ static __always_inline void identify_program(struct task_struct *task, struct li
 	scratch->interpreter = 0;
 	if (is_script(bprm)) {
 		key->flags |= KEY_SCRIPT;
+		if (!READ_ONCE(scratch->script))
+			scratch->script = released_script(task);
 		program = READ_ONCE(scratch->script);
 		interpreter = READ(bprm, file);
 		subjects[1].string = READ(bprm, interp);

@@ -42,7 +42,7 @@ enum step {
 	STEP_NAME,     /* passed a name; now at its parent */
 	STEP_MOUNT,    /* crossed a mount point */
 	STEP_ROOT,     /* at the root of a mount namespace */
-	STEP_DETACHED, /* at the root of a mount that is in no namespace */
+	STEP_DETACHED, /* at the root of a mount that has no name */
 	STEP_ORPHAN,   /* at a dentry without a parent, such as a memfd's; passed its name */
 };
 
@@ -61,7 +61,7 @@ static __always_inline enum step walk_step(struct walk *walk)
 		struct mount *above = READ(walk->mount, mnt_parent);
 
 		if (above == walk->mount)
-			return mount_is_internal(walk->mount) ? STEP_DETACHED : STEP_ROOT;
+			return mount_is_detached(walk->mount) ? STEP_DETACHED : STEP_ROOT;
 		walk->dentry = READ(walk->mount, mnt_mountpoint);
 		walk->mount = above;
 		walk->mount_root = READ(above, mnt.mnt_root);

@@ -8,6 +8,8 @@
  * returns to user space (fput() leaves that to task work), so the file is still intact. Before 5.19 this did not hold
  * for helpers started by the kernel (343f4c49f243 "kthread: Don't allocate kthread_struct for init and umh"): if the
  * file has changed, the script is known as invoked only.
+ *
+ * Without a hook the file is found among the task's pending work: exec releases it before anything else.
  */
 #pragma once
 
@@ -64,6 +66,48 @@ static __always_inline struct file *script_file(const struct opened *opened, str
 	    opened->dentry != (u64)READ(file, f_path.dentry))
 		return 0;
 	return file;
+}
+
+#endif
+
+#ifdef HAVE_RELEASED_SCRIPT
+
+#if defined(RELEASED_TASK_WORK)
+#define RELEASED f_task_work
+#elif defined(RELEASED_RCU_HEAD)
+#define RELEASED f_rcuhead
+#else
+#define RELEASED f_u
+#endif
+#define OPENED_FOR_EXEC 0x20 /* __FMODE_EXEC of include/linux/fs.h */
+#define RELEASED_FILES 512   /* of one exec: those of the old address space are among them */
+
+/* Pending work need not be that of a file: then the members contradict each other. */
+static __always_inline bool is_opened_for_exec(struct file *file)
+{
+	struct inode *inode;
+
+	if (!(READ(file, f_flags) & OPENED_FOR_EXEC))
+		return false;
+	inode = READ(file, f_inode);
+	return inode && READ(READ(file, f_path.dentry), d_inode) == inode;
+}
+
+/* The first file opened for execution that this exec has released; NULL: none, or too many files were released. */
+static __always_inline struct file *released_script(struct task_struct *task)
+{
+	u64 work = (u64)READ(task, task_works); /* last in, first out */
+	struct file *script = 0;
+
+#pragma clang loop unroll(disable)
+	for (u64 i = 0; i < RELEASED_FILES && work; i++) {
+		struct file *file = CONTAINER_OF(work, struct file, RELEASED);
+
+		if (is_opened_for_exec(file))
+			script = file;
+		work = (u64)READ((struct callback_head *)work, next);
+	}
+	return work ? 0 : script;
 }
 
 #endif

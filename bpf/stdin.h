@@ -7,6 +7,9 @@
 /* include/uapi/linux/magic.h, include/linux/kdev_t.h */
 #define ANON_INODE_FS_MAGIC 0x09041934
 #define PIDFS_MAGIC 0x50494446
+#define AF_UNSPEC 0 /* include/linux/socket.h */
+#define AF_UNIX 1
+#define AF_NETLINK 16
 #define MAJOR(dev) ((dev) >> 20)
 #define MINOR(dev) ((dev) & 0xfffff)
 
@@ -67,6 +70,29 @@ static __always_inline u32 stdin_type(struct file *file)
 		return STDIN_TTY;
 	}
 	return STDIN_CHARDEV;
+}
+
+/*
+ * True if who started the program is not the only one who can write to the socket: its peer is on the network, in
+ * another virtual machine, or has connected through the name of a Unix socket. The two ends of a socketpair(2) have no
+ * name. True of every socket if this kernel does not show more.
+ */
+static __always_inline bool is_connection(struct file *file)
+{
+#ifdef HAVE_SOCKET
+	struct socket *socket =
+		(struct socket *)READ(file, private_data); /* NULL: only the path of a socket was opened */
+	struct sock *sock = READ(socket, sk);
+	u16 family = READ(sock, __sk_common.skc_family);
+	struct unix_sock *end = (struct unix_sock *)sock;
+	struct unix_sock *peer = (struct unix_sock *)READ(end, peer);
+
+	if (family == AF_UNIX) /* what accept(2) returns has the name of the socket that listened */
+		return READ(end, addr) || (peer && READ(peer, addr));
+	return family != AF_UNSPEC && family != AF_NETLINK;
+#else
+	return true;
+#endif
 }
 
 #endif /* HAVE_STDIN */

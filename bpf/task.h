@@ -7,6 +7,8 @@
 
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 #define SIGNAL_GROUP_EXIT 4   /* include/linux/sched/signal.h */
+/* SIG_KERNEL_COREDUMP_MASK of include/linux/signal.h: QUIT, ILL, TRAP, ABRT, BUS, FPE, SEGV, XCPU, XFSZ and SYS */
+#define CRASH_SIGNALS 0x830009f8U
 
 static __always_inline bool parent_is_kernel_thread(struct task_struct *task)
 {
@@ -46,12 +48,13 @@ static __always_inline enum outcome outcome_of(struct task_struct *task)
 {
 	struct signal_struct *signal = READ(task, signal);
 	struct task_struct *leader = READ(task, group_leader);
-	u32 code = READ(leader, exit_code);
+	u32 code = READ(leader, exit_code), number;
 
 	if (READ(signal, flags) & SIGNAL_GROUP_EXIT)
 		code = READ(signal, group_exit_code);
-	if (code & 0x7f)
-		return OUTCOME_SIGNAL;
+	number = code & 0x7f;
+	if (number)
+		return number < 32 && CRASH_SIGNALS >> number & 1 ? OUTCOME_CRASH : OUTCOME_SIGNAL;
 	return code ? OUTCOME_FAILURE : OUTCOME_SUCCESS;
 }
 

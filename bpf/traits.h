@@ -3,6 +3,7 @@
 #pragma once
 
 #include "scratch.h"
+#include "stdin.h"
 #include "without.h"
 
 #ifdef HAVE_ARGUMENTS
@@ -76,6 +77,8 @@ static __always_inline u32 trait_flags(struct task_struct *task, struct linux_bi
 		flags |= KEY_SETUID;
 	if (ctime && !is_ahead(ctime, now) && now - ctime < FRESH_SECONDS * NS_PER_SECOND)
 		flags |= KEY_FRESH;
+	if (scratch->introduction.key.stdin_type == STDIN_SOCKET && is_connection(READ_ONCE(scratch->stdin)))
+		flags |= KEY_CONNECTED_STDIN;
 	if (COLLECT_PRELOAD && preloads(task, scratch->walk.string))
 		flags |= KEY_PRELOAD;
 	return flags;

@@ -12,6 +12,9 @@
 #if !defined(HAVE_PROGRAM_FILE) || !defined(HAVE_SCRIPT_HOOK)
 #define take_script(bprm) 0
 #endif
+#if !defined(HAVE_PROGRAM_FILE) || !defined(HAVE_RELEASED_SCRIPT)
+#define released_script(task) 0
+#endif
 #ifndef HAVE_ELF_INTERPRETER
 #define interpreter_file(task, buffer) 0
 #endif
@@ -25,6 +28,7 @@
 #ifndef HAVE_STDIN
 #define stdin_file(task) 0
 #define stdin_type(file) STDIN_UNKNOWN
+#define is_connection(file) false
 #endif
 #ifndef HAVE_PROCESSES
 #define track_exec(program, executed)

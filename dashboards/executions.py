@@ -18,7 +18,7 @@ def most(metric: str, label: str) -> str:
 def board(runbooks: str) -> Dashboard:
     """Return the dashboard, with links to the runbooks."""
     exits, failures = "exec_exits_total", "exec_failures_total"
-    succeeded, killed, others = rate(exits, 'outcome="success"'), rate(exits, 'outcome="signal"'), 'error!="ENOENT"'
+    succeeded, crashed, others = rate(exits, 'outcome="success"'), rate(exits, 'outcome="crash"'), 'error!="ENOENT"'
     nameless = 'label_replace({}, "interpreter", "(none: static)", "interpreter", "")'
     running = selected("exec_running_processes")
     return new_board(
@@ -54,9 +54,9 @@ def board(runbooks: str) -> Dashboard:
                 "percentunit",
             ),
             number(
-                "How many are killed?",
-                "Processes ended by a signal.",
-                f"sum({killed})",
+                "How many crash?",
+                "Processes ended by a signal that dumps core by default, such as SIGSEGV and SIGABRT.",
+                f"sum({crashed})",
                 "ops",
             ),
             number(
@@ -90,7 +90,7 @@ def board(runbooks: str) -> Dashboard:
             ),
             graph(
                 "How do processes end?",
-                "With exit status 0 (success), a non-zero status (failure), or by a signal.",
+                "With exit status 0 (success), another (failure), by a signal that dumps core (crash) or another one.",
                 [query(f"sum by (outcome) ({rate(exits)})", "{{outcome}}")],
                 "ops",
                 stacked=True,

@@ -8,6 +8,8 @@ KERNEL = (
     r"failed executions are not seen by",
     r"this kernel does not show what is below an overlay",
     r"this kernel has no binfmt_misc",
+    r"this kernel takes no calls of 32-bit programs",
+    r"this machine has no 32-bit entry that a 64-bit program can use",
 )
 MACHINE = (
     r"there is no apt-get",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from exporter.compiler.ctypes_layout import u64_reader
 from exporter.events.labels import UNKNOWN
@@ -85,7 +85,7 @@ class Processes:
         # the kernel's sums may wrap around: their differences do not
         added = [(high - low) % WORD for high, low in zip(new, old, strict=True)]
         self._values[key] = value
-        self.totals.add(self._path(_number(key)) or UNKNOWN, added, now)
+        self.totals.add(self._path(_number(key)) or UNKNOWN, _with_all_outcomes(added), now)
 
     @property
     def must_save(self) -> bool:
@@ -107,7 +107,8 @@ class Processes:
 
     def restore(self, tables: Tables) -> None:
         """Continue from saved tables; if they are of another map, only with the totals."""
-        self.totals.restore(tables, str)
+        rows = {path: (_with_all_outcomes(row), changed) for path, (row, changed) in tables["rows"].items()}
+        self.totals.restore({**tables, "rows": rows}, str)
         self.running.restore(tables)
         for program, path in tables["seeds"].items():
             if program not in self._seeds:
@@ -165,6 +166,12 @@ class Processes:
             HistogramRows(definitions.LIFETIME, lifetimes),
             RowFamily(definitions.RUNNING, {(path,): number for path, number in self.running.rows.items()}),
         ]
+
+
+def _with_all_outcomes(row: Sequence[int]) -> list[int]:
+    """Return a row with 0 for the outcomes that an earlier version lacked; they are appended to their enum."""
+    lacking = len(OUTCOMES) + 1 + LIFETIMES - len(row)
+    return [*row[: -1 - LIFETIMES], *[0] * lacking, *row[-1 - LIFETIMES :]]
 
 
 def _number(key: bytes) -> int:

@@ -90,7 +90,7 @@ def stdin_path(stdin_type: str, introduction: Introduction) -> str | None:
 
 
 def _script_path(key: ExecKey, introduction: Introduction) -> str | None:
-    """Return the script's own path; `as invoked` if no script hook saw the file."""
+    """Return the script's own path; `as invoked` if the kernel did not show the file."""
     if not key.has("script"):
         return None
     return "as invoked" if key.has("as_invoked") else _pathname(introduction.script_path)

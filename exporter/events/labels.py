@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from exporter.escape import escape
 from exporter.events.decode import ExecKey, Introduction, KernelPath
 
 UNKNOWN = "unknown"
+# How a descriptor is named; its number says nothing about the file.
+_DESCRIPTOR = re.compile(rb"/(?:dev/fd|proc/(?:self|thread-self|\d+)(?:/task/\d+)?/fd)/\d+(?![^/])")
 
 
 class Labels(NamedTuple):
@@ -25,7 +28,7 @@ def labels_of(key: ExecKey, introduction: Introduction | None) -> Labels:
     if key.has("script"):
         script = introduction.script_path
         path = path_label(script) if script else _invoked(introduction)
-        return Labels(path, escape(introduction.interp or b""), key.stdin_type)
+        return Labels(path, _without_descriptor(introduction.interp or b""), key.stdin_type)
     interpreter = introduction.interpreter_pathname
     return Labels(path_label(introduction.pathname), path_label(interpreter) if interpreter else "", key.stdin_type)
 
@@ -49,7 +52,7 @@ def _invoked(introduction: Introduction) -> str:
     if "cmdpath" in introduction.truncated:
         return "[truncated]/" + escape(path)
     if path.startswith(b"/"):
-        return escape(path)
+        return _without_descriptor(path)
     cwd = introduction.cwd
     if cwd is None:
         return UNKNOWN
@@ -58,6 +61,12 @@ def _invoked(introduction: Introduction) -> str:
     if cwd.deleted:
         return "[deleted]"
     return ("[disconnected]" if cwd.disconnected else "") + escape(absolute(cwd.name, path))
+
+
+def _without_descriptor(path: bytes) -> str:
+    """Return a name that a program was invoked by as a label that depends on no descriptor's number."""
+    found = _DESCRIPTOR.match(path)
+    return "[descriptor]" + escape(path[found.end() :]) if found else escape(path)
 
 
 def absolute(directory: bytes, path: bytes) -> bytes:

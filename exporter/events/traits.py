@@ -33,7 +33,8 @@ TRAITS: Mapping[str, str] = {
     "setuid": "the file is setuid, or setgid and group-executable",
     "kernel_invoked": "the kernel started the program as a helper, for example for core dumps, modules or hotplug",
     "loader_direct": "an ELF loader was executed as a program; it can run files without the execute bit",
-    "shell_socket_stdin": "standard input of a shell or shell script is a socket",
+    "shell_socket_stdin": "standard input of a shell or shell script is a connection: a socket of another family than "
+    "AF_UNIX and AF_NETLINK, or a Unix socket with a name at either end, unlike those of a socketpair(2)",
     "fresh_binary": "the file was changed in the minute before the execution; not if its change time is ahead",
     "preload": "LD_PRELOAD or LD_AUDIT is set; checked only with `--collector.preload`",
     "path_truncated": "the path has more components than the probe follows",
@@ -49,7 +50,7 @@ def traits_of(key: ExecKey, labels: Labels) -> tuple[str, ...]:
     traits = [trait for trait, flag in _FLAGS.items() if key.has(flag)] if key.flags & _ANY else []
     if _is(labels.path, _LOADER):
         traits.append("loader_direct")
-    if key.stdin_type == "socket" and (_is(labels.path, _SHELL) or _is(labels.interpreter, _SHELL)):
+    if key.has("connected_stdin") and (_is(labels.path, _SHELL) or _is(labels.interpreter, _SHELL)):
         traits.append("shell_socket_stdin")
     return tuple(traits)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from exporter.kernel.instructions import INSTRUCTION
 from exporter.kernel.libbpf import libbpf
 
-PROG_TYPE_KPROBE, PROG_TYPE_TRACEPOINT, PROG_TYPE_RAW_TRACEPOINT, PROG_TYPE_TRACING, PROG_TYPE_LSM = 2, 5, 17, 26, 29
+PROG_TYPE_KPROBE, PROG_TYPE_RAW_TRACEPOINT, PROG_TYPE_TRACING, PROG_TYPE_LSM = 2, 17, 26, 29
 TRACE_RAW_TP, TRACE_FENTRY, TRACE_FEXIT, LSM_MAC, PERF_EVENT = 23, 24, 25, 27, 41
 LICENSE = b"Dual MIT/GPL"
 LOG_BYTES = 16 << 20  # the verifier fails if its log does not fit

@@ -15,6 +15,7 @@ from exporter.events.exec_errors import ERRORS
 from exporter.events.traits import TRAITS
 from exporter.probe import script_hook
 from exporter.probe.exec_header import FORMATS, LOSS_CAUSES, OUTCOMES, STDIN_TYPES, bounds
+from exporter.probe.upkeep import OBJECTS
 
 Family = CounterMetricFamily | GaugeMetricFamily
 
@@ -79,7 +80,8 @@ EXECUTIONS = _counter(
 )
 EXITS = _counter(
     "exec_exits_total",
-    "Total number of ended processes, by the program they executed last.",
+    "Total number of ended processes, by the program they executed last and how they ended: with exit status 0 or "
+    "another, by a signal that dumps core by default (crash), or by another signal.",
     path=ANY,
     outcome=OUTCOMES,
 )
@@ -215,7 +217,16 @@ SERIES = _gauge(
     "exec_exporter_series", 'Current number of label sets of all metrics with a path label, without path="other".'
 )
 SERIES_LIMIT = _gauge("exec_exporter_series_limit", "Maximum number of label sets of all metrics with a path label.")
-PROBE_ATTACHED = _gauge("exec_exporter_probe_attached", "Whether the probe is attached to the kernel (1) or not (0).")
+PROBE_ATTACHED = _gauge(
+    "exec_exporter_probe_attached",
+    "Whether the probe is attached to the kernel and counts (1) or not (0); verified at each scrape.",
+)
+PROBE_REPAIRS = _counter(
+    "exec_exporter_probe_repairs_total",
+    "Total number of pinned objects that others changed and the exporter restored: slots without the probe's program, "
+    "which count nothing meanwhile, and removed pins.",
+    object=OBJECTS,
+)
 PINNED = _gauge(
     "exec_exporter_pinned",
     "Whether the probe is pinned and keeps counting while the exporter is down (1), or ends with the exporter (0).",
@@ -247,7 +258,7 @@ COLLECTOR_DURATION = _gauge(
 CONFIG_RELOADED = _gauge(
     "exec_exporter_config_last_reload_successful",
     "Whether the last load of a configuration file succeeded (1) or its last good version stays in force (0).",
-    file=("config.file", "web.config.file", "findings.accepted-file"),
+    file=("web.config.file", "findings.accepted-file"),
 )
 BUILD_INFO = _gauge(
     "exec_exporter_build_info",

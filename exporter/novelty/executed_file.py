@@ -73,7 +73,7 @@ def executed_files(
             found.append(_executed(path_label(loader), "", loader, introduction.interpreter, identities[1], process))
         return tuple(found)
     if key.has("as_invoked"):
-        name = unescape(labels.path) if labels.path.startswith("/") else None
+        name = introduction.cmdpath if labels.path.startswith("[descriptor]") else _name_of(labels.path)
         interpreter_file = (image.name, _facts(introduction.program)) if introduction.program else None
         script = ExecutedFile(
             labels.path, labels.interpreter, name, identities[0], None, process, interpreter_file=interpreter_file
@@ -96,7 +96,7 @@ def _executed_files_of_key(
     program = ExecutedFile(
         path=labels.path,
         interpreter=labels.interpreter,
-        name=unescape(labels.path) if labels.path.startswith("/") else None,
+        name=_name_of(labels.path),
         identity=identity,
         facts=None if as_invoked else _facts_of_key(identity),
         process=NOBODY,
@@ -107,6 +107,11 @@ def _executed_files_of_key(
         interpreter_file=(unescape(labels.interpreter), _facts_of_key(below)) if as_invoked else None,
     )
     return (program,)
+
+
+def _name_of(label: str) -> bytes | None:
+    """Return the name that a label stands for; None if it stands for none."""
+    return unescape(label) if label.startswith("/") else None
 
 
 def _executed(

@@ -30,6 +30,7 @@ _RB_TREE = (
     " vm_area_struct.{vm_start,vm_end,vm_rb,vm_file}"
 )
 _ARGUMENTS = "linux_binprm.{argc,envc} task_struct.mm mm_struct.{arg_start,arg_end,env_start,env_end}"
+_RELEASED = "task_struct.task_works callback_head.next file.{f_path,f_inode,f_flags} path.dentry dentry.d_inode"
 _PROCESSES = "task_struct.{pid,tgid,signal,group_leader,exit_code} signal_struct.{live,flags,group_exit_code}"
 _OVERLAY = "ovl_inode.{vfs_inode,__upperdentry} ovl_path.dentry"
 
@@ -64,6 +65,20 @@ FEATURES = (
     ),
     Feature("stdin", "stdin_type is unknown", (_layout(_STDIN),)),
     Feature(
+        "socket",
+        "a shell has the trait shell_socket_stdin also if its standard input is one of a pair of Unix sockets",
+        (_layout("file.private_data socket.sk sock.__sk_common sock_common.skc_family unix_sock.{addr,peer}"),),
+    ),
+    Feature(
+        "anonymous_mounts",
+        "a program on a detached mount has a path as if it were on the host",
+        (
+            _layout("mount.mnt_ns mnt_namespace.is_anon", "ANONYMOUS_FLAG"),
+            _layout("mount.mnt_ns mnt_namespace.ns ns_common.ns_id", "ANONYMOUS_ID"),
+            _layout("mount.mnt_ns mnt_namespace.seq", "ANONYMOUS_SEQUENCE"),
+        ),
+    ),
+    Feature(
         "parent",
         "executions started by the kernel are not distinguished",
         (_layout("task_struct.{real_parent,flags,tgid}"),),
@@ -82,6 +97,23 @@ FEATURES = (
             # 6.14: a5874fde3c08 ("exec: Add a new AT_EXECVE_CHECK flag to execveat(2)")
             _layout("linux_binprm.{file,is_check} file.{f_inode,f_path}", "EXECVE_CHECK"),
             _layout("linux_binprm.file file.{f_inode,f_path}", "EXECVE_ONLY"),
+        ),
+    ),
+    Feature(
+        "released_script",
+        "without a hook, scripts are named as they were invoked",
+        (
+            _layout(f"{_RELEASED} file.f_task_work", "RELEASED_TASK_WORK"),  # as in 6.8
+            _layout(f"{_RELEASED} file.f_rcuhead", "RELEASED_RCU_HEAD"),  # as in 6.1
+            _layout(f"{_RELEASED} file.f_u", "RELEASED_UNION"),  # as in 5.10
+        ),
+    ),
+    Feature(
+        "failed_calls",
+        "without fexit and kretprobe, failed executions are not counted",
+        (
+            _layout("pt_regs.orig_ax task_struct.thread_info thread_info.status", "CALLS_X86"),
+            _layout("pt_regs.syscallno task_struct.thread_info thread_info.flags", "CALLS_ARM64"),
         ),
     ),
     Feature(

@@ -22,9 +22,19 @@ def _fault():
     return bytes.fromhex("8b042500000000" if platform.machine() == "x86_64" else "000080d2 000040f9")
 
 
-def static_elf(path, salt=b"", pie=False, status=0):
-    """Make the smallest static program that ends with a status, or with SIGSEGV for None; `salt` varies its content."""
-    machine, code = MACHINES[platform.machine()], _fault() if status is None else _exit(status)
+def failing_in_32_bit(times):
+    """Return machine code that calls execve(2) and execveat(2) in vain (EFAULT), by the entry of 32-bit programs."""
+    execve = "b80b000000 31db 31c9 31d2 cd80"  # execve(NULL, NULL, NULL)
+    execveat = "b866010000 31db 31c9 31d2 31f6 31ff cd80"  # execveat(0, NULL, NULL, NULL, 0)
+    code = bytes.fromhex(execve + execveat)
+    return b"\xbd" + struct.pack("<I", times) + code + b"\xff\xcd\x75" + struct.pack("b", -len(code) - 4)
+
+
+def static_elf(path, salt=b"", pie=False, status=0, before=b""):
+    """Make the smallest static program that runs the machine code `before` and ends with a status, or with SIGSEGV for
+    None; `salt` varies its content.
+    """
+    machine, code = MACHINES[platform.machine()], before + (_fault() if status is None else _exit(status))
     base, start = 0 if pie else 0x400000, 64 + 56
     size = start + len(code)
     header = b"\x7fELF\2\1\1" + bytes(9)

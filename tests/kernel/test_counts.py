@@ -11,7 +11,7 @@ import pytest
 
 from exporter.probe.exec_header import FORMATS
 from exporter.probe.failure_hook import KINDS
-from tests.kernel.programs import dynamic_elf, execute, script, static_elf
+from tests.kernel.programs import dynamic_elf, execute, failing_in_32_bit, script, static_elf
 from tests.kernel.quiet import DEADLINE_SECONDS, grown, while_nobody_else_executes, while_nobody_else_forks
 from tests.kernel.running import running
 from tests.kernel.test_record import binfmt_misc
@@ -109,6 +109,18 @@ def test_execveat_is_seen_too(hooked, tmp_path):
         assert libc.syscall(number, -1, b"relative", None, None, 0) == -1
         assert ctypes.get_errno() == errno.EBADF
     assert grown(before, hooked.scrape(), "exec_failures_total", error="EBADF") == PRIME
+
+
+def test_failed_executions_of_32_bit_programs(hooked, tmp_path):
+    if os.uname().machine != "x86_64":
+        pytest.skip("this machine has no 32-bit entry that a 64-bit program can use")
+    program = static_elf(tmp_path / "static", before=failing_in_32_bit(PRIME))
+    before = hooked.scrape()
+    try:
+        execute(program)
+    except AssertionError:
+        pytest.skip("this kernel takes no calls of 32-bit programs")
+    assert grown(before, hooked.scrape(), "exec_failures_total", error="EFAULT") == 2 * PRIME
 
 
 @pytest.mark.native

@@ -1,6 +1,7 @@
 """Exits, lifetimes and running processes: known work, compared with wait(2) and the clock."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -16,8 +17,9 @@ from tests.kernel.scale import scaled
 from tests.waiting import until
 
 SHELL = "dash" if shutil.which("dash") else "bash"
+PRIME = 13
 SLEEPS = scaled(101, emulated=7)
-OUTCOMES = ("success", "failure", "signal")
+OUTCOMES = ("success", "failure", "signal", "crash")
 
 
 def exits(scraped, path):
@@ -67,10 +69,55 @@ def test_exits_by_outcome(exporter, tmp_path):
     execute(bad, 23, ends=3)
     execute(broken, 7, ends=-signal.SIGSEGV)
     scraped = exporter.scrape()
-    assert exits(scraped, good) == (11, 0, 0)
-    assert exits(scraped, bad) == (0, 23, 0)
-    assert exits(scraped, broken) == (0, 0, 7)
+    assert exits(scraped, good) == (11, 0, 0, 0)
+    assert exits(scraped, bad) == (0, 23, 0, 0)
+    assert exits(scraped, broken) == (0, 0, 0, 7)
     assert [lifetimes(scraped, path) for path in (good, bad, broken)] == [11, 23, 7]
+
+
+def test_signals_that_dump_core_are_crashes_and_others_are_not(exporter, tmp_path):
+    """All signals that end a process by default; signal(7) says which of them dump core."""
+    crashes = ("QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "SEGV", "XCPU", "XFSZ", "SYS")
+    others = (
+        "HUP",
+        "INT",
+        "KILL",
+        "USR1",
+        "USR2",
+        "PIPE",
+        "ALRM",
+        "TERM",
+        "VTALRM",
+        "PROF",
+        "IO",
+        "PWR",
+        "RTMIN",
+        "RTMAX",
+    )
+    sleep = copy_of("sleep", tmp_path)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    for name in crashes + others:
+        number = getattr(signal, f"SIG{name}")
+        with started([sleep, "1000"], preexec_fn=lambda n=number: restore_signals(n)) as (process,):
+            process.send_signal(number)
+            assert process.wait() == -number
+    assert exits(exporter.scrape(), sleep) == (0, 0, len(others), len(crashes))
+
+
+def restore_signals(number):
+    """What a test is started by may ignore or block signals."""
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+
+
+def test_a_reader_of_a_pipe_that_goes_away_is_no_crash(exporter, tmp_path):
+    yes = copy_of("yes", tmp_path)
+    for _ in range(PRIME):
+        process = subprocess.Popen([yes], stdout=subprocess.PIPE)
+        process.stdout.close()
+        assert process.wait() == -signal.SIGPIPE
+    assert exits(exporter.scrape(), yes) == (0, 0, PRIME, 0)
 
 
 def test_lifetimes_of_processes_that_sleep_50_ms(exporter, tmp_path):
@@ -84,7 +131,7 @@ def test_lifetimes_of_processes_that_sleep_50_ms(exporter, tmp_path):
     assert scraped.value("exec_lifetime_seconds_bucket", path=str(sleep), le="0.01") == 0
     assert scraped.value("exec_lifetime_seconds_bucket", path=str(sleep), le="+Inf") == SLEEPS
     assert SLEEPS * 0.05 <= scraped.value("exec_lifetime_seconds_sum", path=str(sleep)) <= lasted
-    assert exits(scraped, sleep) == (SLEEPS, 0, 0)
+    assert exits(scraped, sleep) == (SLEEPS, 0, 0, 0)
 
 
 def test_running_processes(exporter, tmp_path):
@@ -93,7 +140,7 @@ def test_running_processes(exporter, tmp_path):
         assert becomes(7, exporter, sleep)
     scraped = exporter.scrape()
     assert run(scraped, sleep) == 0
-    assert exits(scraped, sleep) == (0, 0, 7)
+    assert exits(scraped, sleep) == (0, 0, 7, 0)
 
 
 def test_a_forked_child_runs_its_parents_program_and_has_executed_nothing(exporter, tmp_path):
@@ -107,9 +154,9 @@ def test_a_forked_child_runs_its_parents_program_and_has_executed_nothing(export
         assert process.wait() == 0
     exporter.pipeline.evict()
     scraped = exporter.scrape()
-    succeeded, failed, killed = exits(scraped, shell)
+    succeeded, failed, killed, crashed = exits(scraped, shell)
     lost = scraped.value("exec_exporter_exits_lost_total") - before
-    assert (killed, failed <= 3, succeeded <= 1) == (0, True, True)
+    assert (killed, crashed, failed <= 3, succeeded <= 1) == (0, 0, True, True)
     assert 4 - succeeded - failed <= lost, "some are neither counted nor lost"
     assert lifetimes(scraped, shell) == succeeded
     assert run(scraped, shell) == 0
@@ -120,8 +167,8 @@ def test_a_process_belongs_to_the_program_that_it_executed_last(exporter, tmp_pa
     process = subprocess.run([shell, "-c", f"exec {program}"], check=False)
     assert process.returncode == 4
     scraped = exporter.scrape()
-    assert exits(scraped, shell) == (0, 0, 0)
-    assert exits(scraped, program) == (0, 1, 0)
+    assert exits(scraped, shell) == (0, 0, 0, 0)
+    assert exits(scraped, program) == (0, 1, 0, 0)
     assert sum(scraped.executions(tmp_path).values()) == 2
     assert run(scraped, shell) == run(scraped, program) == 0
 
@@ -161,7 +208,7 @@ def test_a_process_with_threads_ends_once_and_with_the_status_of_wait(exporter, 
         status = process.wait()
     assert status in statuses
     scraped = exporter.scrape()
-    assert exits(scraped, python) == (status == 0, status > 0, status < 0)
+    assert exits(scraped, python) == (status == 0, status > 0, status < 0, 0)
     assert lifetimes(scraped, python) == 1
     assert run(scraped, python) == 0
 
@@ -173,8 +220,8 @@ def test_an_exec_from_a_thread_that_is_not_the_leader_is_the_process(exporter, t
         process.stdin.close()
         assert process.wait() == 4
     scraped = exporter.scrape()
-    assert exits(scraped, python) == (0, 0, 0)
-    assert exits(scraped, program) == (0, 1, 0)
+    assert exits(scraped, python) == (0, 0, 0, 0)
+    assert exits(scraped, program) == (0, 1, 0, 0)
 
 
 @pytest.mark.native
@@ -187,7 +234,7 @@ def test_processes_older_than_the_probe_are_seen_to_run_and_to_end(tmp_path):
             process.wait()
         scraped = exporter.scrape()
         assert run(scraped, sleep) == 3
-        assert exits(scraped, sleep) == (0, 0, 2)
+        assert exits(scraped, sleep) == (0, 0, 2, 0)
         assert lifetimes(scraped, sleep) == 0, "nobody knows when they were executed"
         assert scraped.executions(tmp_path) == {}
 

@@ -30,6 +30,9 @@ from tests.kernel.tracing import (
     shows,
 )
 
+AT_FDCWD, OPEN_TREE_CLONE, FSCONFIG_CMD_CREATE = -100, 1, 6
+SYS_OPEN_TREE, SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT = 428, 430, 431, 432  # on every architecture
+
 
 def test_setuid_program(trace, tmp_path):
     program = static_elf(tmp_path / "static")
@@ -236,6 +239,31 @@ def test_program_on_a_mount_that_has_been_taken_away(trace, tmp_path):
         descriptor = os.open(tmp_path / "there/usr/static", os.O_PATH)
         checked(libc.umount2(os.fsencode(tmp_path / "there"), MNT_DETACH))
         execveat(descriptor, "", AT_EMPTY_PATH)(None, ["x"], {})
+
+    pid, _ = child(action)
+    (record,) = trace.of(pid)
+    shows(record, pathname="/usr/static", disconnected=True, path="[disconnected]/usr/static")
+
+
+@pytest.mark.parametrize("what", ["a copy of a tree", "a new file system"])
+def test_program_on_a_mount_that_was_never_attached(trace, tmp_path, what):
+    """open_tree(2) and fsmount(2) give a descriptor of a mount in a namespace of its own, which nobody can enter."""
+    program = static_elf(tmp_path / "static").read_bytes()
+
+    def action(_):
+        own_mounts()
+        if what == "a copy of a tree":
+            (tmp_path / "usr").mkdir()
+            at = libc.syscall(SYS_OPEN_TREE, AT_FDCWD, os.fsencode(tmp_path), OPEN_TREE_CLONE)
+        else:
+            context = libc.syscall(SYS_FSOPEN, b"tmpfs", 0)
+            checked(libc.syscall(SYS_FSCONFIG, context, FSCONFIG_CMD_CREATE, None, None, 0))
+            at = libc.syscall(SYS_FSMOUNT, context, 0, 0)
+            os.mkdir("usr", dir_fd=at)
+        assert at >= 0
+        with open(os.open("usr/static", os.O_CREAT | os.O_WRONLY, 0o755, dir_fd=at), "wb") as file:  # noqa: PTH123
+            file.write(program)
+        execveat(at, "usr/static", 0)(None, ["x"], {})
 
     pid, _ = child(action)
     (record,) = trace.of(pid)

@@ -1,8 +1,10 @@
-"""Scripts are identified by their own file where the kernel offers a hook, and by the path as invoked elsewhere."""
+"""Scripts: by their own file, which a hook has seen or exec has released; as they were invoked where neither is."""
 
 import ctypes
 import errno
 import os
+import subprocess
+import sys
 import threading
 from collections import Counter
 from contextlib import chdir
@@ -12,6 +14,7 @@ import pytest
 
 from exporter.probe.script_hook import KINDS
 from tests.kernel.programs import execute, script, static_elf
+from tests.kernel.running import running
 
 PRIME = 13
 AT_EMPTY_PATH, AT_EXECVE_CHECK = 0x1000, 0x10000
@@ -132,14 +135,97 @@ def test_asking_whether_a_script_may_be_executed_is_not_executing_it(hooked, tmp
         assert error == errno.EINVAL
 
 
-def test_without_a_hook_it_is_named_as_invoked(compiled, tmp_path):
-    (tmp_path / "link").symlink_to(script(tmp_path / "script"))
-    compiled.probe.detach()  # from the hook of earlier tests
+@pytest.fixture(scope="module")
+def without_hook(compiled):
+    """A probe without a hook: the script is what exec releases first."""
+    compiled.probe.detach()  # from the hook of the tests before
     compiled.probe.attach(script_hooks=())
-    execute(tmp_path / "link", PRIME)
     assert compiled.probe.script_hook.kind == ""
+    yield compiled
     compiled.probe.detach()
-    assert counts(compiled, tmp_path) == {str(tmp_path / "link"): PRIME}
+
+
+def test_without_a_hook_a_script_is_its_file_by_whatever_it_is_called(without_hook, tmp_path):
+    program = script(tmp_path / "script")
+    (tmp_path / "link").symlink_to(program)
+    execute(tmp_path / "link", PRIME)
+    execute(f"/proc/self/root{program}", PRIME)
+    for number in range(20, 25):
+        execute_by_directory(tmp_path, number, "script")
+        execute_by_directory(tmp_path, number, "../" + tmp_path.name + "/link")
+        execute_by_descriptor(program, f"/dev/fd/{number}", number)
+        execute_by_descriptor(program, f"/proc/self/fd/{number}", number)
+    with chdir(tmp_path):
+        execute("./link", PRIME)
+        execute("script", PRIME)
+    assert counts(without_hook, tmp_path) == {str(program): 4 * PRIME + 20}
+
+
+def execute_by_directory(directory, number, name):
+    pid = os.fork()
+    if not pid:
+        os.dup2(os.open(directory, os.O_PATH), number)
+        arguments, environment = (ctypes.c_char_p * 2)(b"x", None), (ctypes.c_char_p * 1)(None)
+        libc.syscall(SYS_EXECVEAT[os.uname().machine], number, name.encode(), arguments, environment, 0)
+        os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def execute_by_descriptor(program, name, number):
+    pid = os.fork()
+    if not pid:
+        os.dup2(os.open(program, os.O_RDONLY), number)
+        os.execv(name, ["x"])
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_without_a_hook_a_script_below_another_root_has_its_path(without_hook, tmp_path):
+    """The interpreter is a static program: nothing else is needed below that root."""
+    static_elf(tmp_path / "interpreter")
+    program = script(tmp_path / "script", interpreter="/interpreter")
+    for _ in range(PRIME):
+        pid = os.fork()
+        if not pid:
+            os.chroot(tmp_path)
+            os.chdir("/")
+            os.execv("/script", ["x"])
+        assert os.waitpid(pid, 0)[1] == 0
+    assert counts(without_hook, tmp_path) == {str(program): PRIME}
+
+
+def test_without_a_hook_a_script_is_found_whatever_its_process_was_before(without_hook, tmp_path):
+    """What exec releases besides: files that are closed, mapped or executed until then, by threads or alone."""
+    program, outer = script(tmp_path / "script"), tmp_path / "outer"
+    script(outer, interpreter=str(script(tmp_path / "inner")))
+    code = f"""
+import mmap, os, sys, threading
+files = [open(sys.executable, "rb") for _ in range(50)]
+maps = [mmap.mmap(file.fileno(), 1, prot=mmap.PROT_READ) for file in files]
+run = lambda: os.execv({str(program)!r}, ["x"])
+threading.Thread(target=run).start() if len(sys.argv) > 1 else run()
+threading.Event().wait()
+"""
+    for arguments in ([], ["thread"]):
+        subprocess.run([sys.executable, "-c", code, *arguments], check=True)
+    subprocess.run([sys.executable, "-c", f"import os; os.execv({str(outer)!r}, ['x'])"], check=True)
+    execute(outer, PRIME)
+    assert counts(without_hook, tmp_path) == {str(program): 2, str(outer): PRIME + 1}
+
+
+def test_without_a_hook_execs_that_fail_before_are_not_taken_for_it(without_hook, tmp_path):
+    test_execs_that_fail_leave_nothing_that_is_taken_for_a_later_one(without_hook, tmp_path)
+
+
+@pytest.mark.native
+def test_a_script_known_as_invoked_only_has_no_label_with_a_number(tmp_path):
+    (tmp_path / "link").symlink_to(script(tmp_path / "script"))
+    with running(script_hooks=(), without=frozenset({"released_script"})) as exporter:
+        execute(tmp_path / "link", PRIME)
+        for number in range(20, 25):
+            execute_by_directory(tmp_path, number, "script")
+        assert counts(exporter, tmp_path) == {str(tmp_path / "link"): PRIME}
+        assert counts(exporter, "[descriptor]").get("[descriptor]/script") == 5
+        assert not [path for path in counts(exporter, "/dev/fd/") if path[8:9] == "2"]
 
 
 def test_the_hook_leaves_with_the_probe(compiled):

@@ -186,20 +186,73 @@ def test_the_loader_started_directly(exporter, tmp_path):
     }
 
 
-def test_a_shell_that_reads_from_a_socket(exporter, tmp_path):
-    shell = os.path.realpath("/bin/sh")
-    handler = script(tmp_path / "handler")
+def connected(family, kind, address):
+    """Both ends of a connection: the one that connected, and the one that was accepted or only has an address."""
+    listening, ours = socket.socket(family, kind), socket.socket(family, kind)
+    listening.bind(address)
+    if kind == socket.SOCK_STREAM:
+        listening.listen()
+        ours.connect(listening.getsockname())
+        theirs, _ = listening.accept()
+        listening.close()
+        return ours, theirs
+    ours.connect(listening.getsockname())
+    return ours, listening
+
+
+def pair(kind=socket.SOCK_STREAM):
+    return socket.socketpair(socket.AF_UNIX, kind)
+
+
+STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
+CONNECTIONS = {
+    "TCP": lambda _: connected(socket.AF_INET, STREAM, ("127.0.0.1", 0)),
+    "TCP over IPv6": lambda _: connected(socket.AF_INET6, STREAM, ("::1", 0)),
+    "UDP": lambda _: connected(socket.AF_INET, DATAGRAM, ("127.0.0.1", 0)),
+    "a Unix socket with a path": lambda path: connected(socket.AF_UNIX, STREAM, str(path)),
+    "an abstract Unix socket": lambda path: connected(socket.AF_UNIX, STREAM, f"\0{path}"),
+    "a Unix socket that has a path and no peer": lambda path: connected(socket.AF_UNIX, DATAGRAM, str(path)),
+}
+PAIRS = {
+    "a pair": lambda _: pair(),
+    "a pair of datagrams": lambda _: pair(DATAGRAM),
+    "a pair of packets": lambda _: pair(socket.SOCK_SEQPACKET),
+    "netlink": lambda _: (socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0), socket.socket(socket.AF_NETLINK, 3, 0)),
+    "the path of a socket": lambda path: (opened(path), opened(path)),
+}
+
+
+def opened(path):
+    if not path.exists():
+        socket.socket(socket.AF_UNIX).bind(str(path))
+    return os.fdopen(os.open(path, os.O_PATH))
+
+
+def ends_of(make, path):
+    ours, theirs = make(path)
+    with ours, theirs:
+        for end in ours, theirs:
+            if isinstance(end, socket.socket):
+                end.setblocking(False)  # a shell that finds nothing to read ends
+        yield from (ours.fileno(), theirs.fileno())
+
+
+@pytest.mark.parametrize(
+    ("make", "trait"),
+    [*((make, True) for make in CONNECTIONS.values()), *((make, False) for make in PAIRS.values())],
+    ids=[*CONNECTIONS, *PAIRS],
+)
+def test_a_shell_on_a_connection_and_on_a_pair_of_sockets(exporter, tmp_path, make, trait):
+    shell, handler = os.path.realpath("/bin/sh"), script(tmp_path / "handler")
 
     def work(path):
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            ours.shutdown(socket.SHUT_WR)
-            execute(path, PRIME, stdin=theirs.fileno())
+        for end in ends_of(make, tmp_path / os.urandom(4).hex()):
+            execute(path, PRIME, stdin=end, arguments=(path, "-c", "exit 0"))
 
-    assert traits(exporter, lambda: work(shell)) == {"shell_socket_stdin": PRIME}
-    found = traits(exporter, lambda: work(handler))
-    assert found.pop("fresh_binary", PRIME) == PRIME  # the age of a script's file is unknown if it is named as invoked
-    assert found == {"shell_socket_stdin": PRIME}
+    assert traits(exporter, lambda: work(shell), 2 * PRIME) == ({"shell_socket_stdin": 2 * PRIME} if trait else {})
+    found = traits(exporter, lambda: work(handler), 2 * PRIME)
+    assert found.pop("fresh_binary") == 2 * PRIME
+    assert found == ({"shell_socket_stdin": 2 * PRIME} if trait else {})
 
 
 @pytest.mark.parametrize("variable", ["LD_PRELOAD", "LD_AUDIT"])

@@ -6,8 +6,9 @@ from exporter.collectors.executions import Clock
 from exporter.collectors.flags import SeriesOptions
 from exporter.collectors.pipeline import Pipeline
 from exporter.metrics.path_rules import PathRules
-from exporter.probe.exec_header import FORMATS, HISTOGRAMS, enum
+from exporter.probe.exec_header import FORMATS, HISTOGRAMS, OUTCOMES, enum
 from exporter.probe.hooks import Hook
+from exporter.probe.upkeep import OBJECTS
 from tests.unit.layouts import LAYOUTS, key, record
 
 SECOND = 10**9
@@ -27,7 +28,7 @@ class ExitStats(ctypes.Structure):
         ("began", ctypes.c_uint64),
         ("lifetime_us", ctypes.c_uint64),
         ("lifetimes", ctypes.c_uint64 * 10),
-        ("exits", ctypes.c_uint64 * 3),
+        ("exits", ctypes.c_uint64 * len(OUTCOMES)),
     ]
 
 
@@ -53,6 +54,11 @@ class Maps:
         self.attached, self.bcc_version, self.missing = True, "0.26.0", ()
         self._capacity = capacity
         self.layouts, self.disabled = LAYOUTS, set()
+
+    repairs = dict.fromkeys(OBJECTS, 0)
+
+    def verify(self):
+        """Nobody changes them."""
 
     def collects(self, name):
         return name not in self.disabled

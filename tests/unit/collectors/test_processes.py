@@ -25,18 +25,18 @@ def running(pipeline):
     return {path: number for (path,), number in family(pipeline, definitions.RUNNING).items()}
 
 
-def row(success=0, failure=0, signal=0, lifetime_us=0, **buckets):
-    return (success, failure, signal, lifetime_us, *(buckets.get(f"b{n}", 0) for n in range(10)))
+def row(success=0, failure=0, signal=0, crash=0, lifetime_us=0, **buckets):
+    return (success, failure, signal, crash, lifetime_us, *(buckets.get(f"b{n}", 0) for n in range(10)))
 
 
 def test_exits_and_lifetimes_are_added_up_by_path():
     maps = Maps()
     pipeline = pipeline_of(maps)
-    for pid, (outcome, lifetime_us, bucket) in enumerate([(0, 10, 0), (0, 20, 1), (1, 30, 1), (2, 40, 9)]):
+    for pid, (outcome, lifetime_us, bucket) in enumerate([(0, 10, 0), (0, 20, 1), (1, 30, 1), (2, 40, 9), (3, 0, 9)]):
         maps.execute(1, pid=pid)
         maps.end(pid, outcome, lifetime_us, bucket)
         pipeline.update()
-    assert rows(pipeline) == {"/program-1": row(2, 1, 1, 100, b0=1, b1=2, b9=1)}
+    assert rows(pipeline) == {"/program-1": row(2, 1, 1, 1, 100, b0=1, b1=2, b9=2)}
     assert running(pipeline) == {}
 
 

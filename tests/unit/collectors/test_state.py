@@ -1,6 +1,7 @@
 """Exporters that are killed at any moment continue from the checkpoint: no count is lost or decreases."""
 
 import contextlib
+import ctypes
 
 import pytest
 from hypothesis import settings
@@ -13,11 +14,11 @@ from exporter.probe.record_queue import CHECKPOINT, NOVELTY, RecordQueue
 from tests.repetition import repetitions
 from tests.unit.blobs import Blobs, KilledError
 from tests.unit.layouts import key
-from tests.unit.maps import SECOND, Maps, family, pipeline_of
+from tests.unit.maps import SECOND, ExitStats, Maps, family, pipeline_of
 
 ALL = 1 << 60  # an acknowledgement ends at the last record
 
-EXECUTIONS = "exec_executions_total"
+EXECUTIONS, EXITS = "exec_executions_total", "exec_exits_total"
 READERS = CHECKPOINT, NOVELTY
 
 
@@ -84,6 +85,38 @@ def test_the_next_exporter_continues_where_the_one_before_was_killed():
     assert executed(before) == 5
     assert executed(after) == 10
     assert all(after[series] >= value for series, value in before.items())
+
+
+def test_a_state_and_a_map_of_a_version_with_fewer_outcomes_keep_their_counts():
+    """Versions before had no crashes: neither in the rows of the checkpoint nor in the map of exits."""
+
+    class OlderExitStats(ctypes.Structure):
+        _fields_ = [(name, ctypes.c_uint64 * 3 if name == "exits" else kind) for name, kind in ExitStats._fields_]
+
+    host = Host()
+    for pid in range(7):
+        host.maps.execute(1, pid=pid)
+        host.maps.end(pid, outcome=pid % 3)
+    host.scrape()
+    checkpoint = Checkpoint(host.blobs)
+    tables = checkpoint.load()
+    rows = tables["processes"]["rows"]
+    for path, (row, changed) in rows.items():
+        assert row[3] == 0
+        rows[path] = [row[:3] + row[4:], changed]
+    counted = tables["processes"]["counted"]
+    for program, numbers in counted.items():
+        counted[program] = numbers[:4] + numbers[5:]
+    assert checkpoint.save(lambda _: {part: {n: [*t.items()] for n, t in ts.items()} for part, ts in tables.items()})
+    for program, stats in host.maps.maps["exits"].items():
+        older = {name: getattr(stats, name) for name in ("began", "lifetime_us", "lifetimes")}
+        host.maps.maps["exits"][program] = OlderExitStats(**older, exits=(ctypes.c_uint64 * 3)(*stats.exits[:3]))
+    host.maps.structs["exits"] = OlderExitStats
+    host.maps.execute(1, pid=8)
+    host.maps.end(8, outcome=2)
+    host.start()
+    exits = {dict(labels)["outcome"]: value for (name, *labels), value in host.scrape().items() if name == EXITS}
+    assert exits == {"success": 3, "failure": 2, "signal": 3, "crash": 0}
 
 
 def test_the_state_of_another_map_is_its_totals_and_no_more():

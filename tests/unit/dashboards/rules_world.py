@@ -119,7 +119,7 @@ def ordinary(name, begin=0, job="exec"):
     for path, rate in PROGRAMS.items():
         labels = {"path": path, "interpreter": LOADER, "stdin_type": "pipe"}
         instance.set("exec_executions_total", ramp(rate, begin, 1), **labels)
-        for outcome, share in {"success": 0.9, "failure": 0.095, "signal": 0.005}.items():
+        for outcome, share in {"success": 0.9, "failure": 0.085, "signal": 0.01, "crash": 0.005}.items():
             instance.set("exec_exits_total", ramp(rate * share, begin, 1), path=path, outcome=outcome)
     for error, rate in {"ENOENT": 400, "EACCES": 0.2}.items():
         instance.set("exec_failures_total", ramp(rate, begin, 1), error=error)

@@ -30,7 +30,7 @@ def new_programs(instance, begin, count=60):
         path, at = f"/opt/app/bin/tool-{number}", begin + number // 2
         labels = {"path": path, "interpreter": LOADER, "stdin_type": "null"}
         instance.set("exec_executions_total", ramp(number % 3, at, 1), **labels)
-        instance.set("exec_exits_total", level(1, at), path=path, outcome="signal" if number % 2 else "success")
+        instance.set("exec_exits_total", level(1, at), path=path, outcome="crash" if number % 2 else "success")
         instance.set("exec_binary_age_seconds_count", level(1, at), format="elf_dynamic")
     for error in ("EACCES", "ENOEXEC", "E2BIG", "ETXTBSY"):
         instance.set("exec_failures_total", ramp(0.5, begin, 1), error=error)
@@ -44,7 +44,7 @@ def burst(instance, begin, executions, killed, minutes=2):
     instance.add(
         "exec_executions_total", executions, begin, begin + minutes, path=path, interpreter=LOADER, stdin_type="pipe"
     )
-    instance.add("exec_exits_total", killed, begin, begin + minutes, path=path, outcome="signal")
+    instance.add("exec_exits_total", killed, begin, begin + minutes, path=path, outcome="crash")
 
 
 def test_an_ordinary_day(silent):
@@ -124,7 +124,7 @@ def test_a_series_limit_that_is_reached_is_one_alert(silent):
     instance.set("exec_exporter_executions_folded_total", [max(0, m - EVENT) * 0.8 * RUNS for m in range(END + 1)])
     other = {"interpreter": "other", "stdin_type": "pipe"}
     instance.set("exec_executions_total", ramp(0.8 * RUNS, EVENT, 400), path="other", **other)
-    instance.set("exec_exits_total", ramp(0.7 * RUNS, EVENT, 400), path="other", outcome="signal")
+    instance.set("exec_exits_total", ramp(0.7 * RUNS, EVENT, 400), path="other", outcome="crash")
     instance.set("exec_exits_total", ramp(0.1 * RUNS, EVENT, 40), path="other", outcome="success")
     silent(instance, ExecExporterSeriesLimitReached=1)
 

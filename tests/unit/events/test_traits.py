@@ -19,6 +19,9 @@ FLAGS = {
 }
 
 
+CONNECTED = enum("key_flag")["KEY_CONNECTED_STDIN"]
+
+
 def traits(path="/usr/bin/true", interpreter="", stdin_type="null", flags=0):
     return traits_of(ExecKey(stdin_type, flags), Labels(path, interpreter, stdin_type))
 
@@ -30,6 +33,7 @@ def test_each_flag_is_a_trait(trait, flag):
 
 def test_an_ordinary_execution_has_none():
     every = sum(enum("key_flag").values()) - sum(enum("key_flag")[flag] for flag in FLAGS.values())
+    assert every & CONNECTED
     assert traits(flags=every) == ()
     assert set(TRAITS) == {*FLAGS, "loader_direct", "shell_socket_stdin"}
 
@@ -56,13 +60,14 @@ def test_names_that_only_resemble_a_loader(path):
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "dash", "zsh", "ksh93", "mksh", "fish", "tcsh", "busybox", "pwsh"])
-def test_a_shell_that_reads_from_a_socket(shell):
+def test_a_shell_that_reads_from_a_connection(shell):
     path = f"/usr/bin/{shell}"
-    assert traits(path, stdin_type="socket") == ("shell_socket_stdin",)
-    assert traits("/srv/handler", interpreter=path, stdin_type="socket") == ("shell_socket_stdin",)
+    assert traits(path, stdin_type="socket", flags=CONNECTED) == ("shell_socket_stdin",)
+    assert traits("/srv/handler", interpreter=path, stdin_type="socket", flags=CONNECTED) == ("shell_socket_stdin",)
+    assert traits(path, stdin_type="socket") == ()
     assert traits(path, stdin_type="pipe") == ()
 
 
 @pytest.mark.parametrize("path", ["/usr/bin/ssh", "/usr/bin/chsh", "/usr/bin/push", "/usr/sbin/sshd", "/usr/bin/mosh"])
 def test_names_that_only_end_like_a_shell(path):
-    assert traits(path, stdin_type="socket") == ()
+    assert traits(path, stdin_type="socket", flags=CONNECTED) == ()
