@@ -1,4 +1,4 @@
-"""Work between scrapes: records leave the ring buffer, the probe's settings are refreshed, maps get room."""
+"""Work between scrapes: records leave the ring buffer, the probe is verified and refreshed, maps get room."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ class Housekeeping:
         began, soon = time.thread_time(), self._soon
         self._introduced = self._pipeline.introduced
         try:
+            self._probe.verify()
             self._probe.refresh_settings()
             self._pipeline.evict(room=soon)
             self._pipeline.acknowledge()

@@ -25,6 +25,7 @@ class ProbeCollector:
 
     def collect(self) -> Iterator[RowFamily]:
         """Yield the counters, the fill of the maps, features of this kernel, and versions."""
+        self._probe.verify()
         counters = self._probe.counters()
         lost = {(cause,): counters[f"COUNTER_LOST_{cause.upper()}"] for cause in LOSS_CAUSES}
         yield RowFamily(definitions.LOST, lost)
@@ -32,6 +33,8 @@ class ProbeCollector:
         seconds = self._probe.run_seconds()
         yield RowFamily(definitions.PROBE_RUN_SECONDS, {(program,): value for program, value in seconds.items()})
         yield RowFamily(definitions.PROBE_ATTACHED, {(): int(self._probe.attached)})
+        repairs = self._probe.repairs
+        yield RowFamily(definitions.PROBE_REPAIRS, {(kind,): number for kind, number in repairs.items()})
         yield RowFamily(definitions.PINNED, {(): int(self._probe.pinned)})
         yield RowFamily(definitions.DEFERRED, {(): counters["COUNTER_RECORDS_REFUSED"]})
         yield RowFamily(definitions.UNDECODABLE, {(): self._names.undecodable})

@@ -17,7 +17,7 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 BPF_FS_MAGIC = 0xCAFE4A11
 USUAL = Path("/sys/fs/bpf")  # mounted by systemd, or else by the exporter
 LOCKS = Path("/proc/locks")
+MAKING = "making-"  # prefix of a directory that is incomplete
 
 
 class PinsUnavailable(Exception):
@@ -44,20 +45,24 @@ class Pins:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._directory = self._lock()
+
+    def _lock(self) -> int:
         try:
-            self._directory = _opened(path)
+            directory = _opened(self.path)
         except OSError as error:
-            raise PinsUnavailable(f"{path}: {error.strerror}") from error
+            raise PinsUnavailable(f"{self.path}: {error.strerror}") from error
         try:
-            fcntl.flock(self._directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _holder(os.fstat(self._directory).st_ino)
-            os.close(self._directory)
+            holder = _holder(os.fstat(directory).st_ino)
+            os.close(directory)
             raise ExporterError(
-                f"another exec_exporter ({holder}) uses the probe pinned in {path}",
+                f"another exec_exporter ({holder}) uses the probe pinned in {self.path}",
                 "stop it, or start this one with another --bpf.pin-path",
                 status=FAILED,
             ) from None
+        return directory
 
     def close(self) -> None:
         """Unlock the directory; all pins stay."""
@@ -98,6 +103,37 @@ class Pins:
             else:
                 path.unlink()
 
+    def objects(self) -> list[str]:
+        """Return the names of all pins, also of those in directories. Raise OSError."""
+        found = os.walk(self.path, onerror=_raise)
+        return sorted(os.path.relpath(f"{where}/{name}", self.path) for where, _, names in found for name in names)
+
+    def restore(self, objects: Mapping[str, int]) -> list[str]:
+        """Pin again those of the objects, descriptors by name, that others have unpinned; return their names.
+
+        A directory comes back with everything in it, or not at all. Raise OSError, PinsUnavailable, ExporterError.
+        """
+        if not self._is_in_place():
+            directory, self._directory = self._directory, self._lock()
+            os.close(directory)
+        missing = sorted(objects.keys() - set(self.objects()))
+        gone = {name.partition("/")[0] for name in missing if "/" in name} - set(self.names())
+        for directory_name in gone:
+            self.remove(f"{MAKING}{directory_name}")
+            self.make_directory(f"{MAKING}{directory_name}")
+        for name in missing:
+            self.pin(f"{MAKING}{name}" if name.partition("/")[0] in gone else name, objects[name])
+        for directory_name in gone:
+            self.rename(f"{MAKING}{directory_name}", directory_name)
+        return missing
+
+    def _is_in_place(self) -> bool:
+        """Return True if the path still leads to the directory that is locked."""
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._directory))
+        except FileNotFoundError:
+            return False
+
     def contents(self) -> str:
         """Describe the pins as text; empty if there are none. Raise OSError."""
         generations = self.generations()
@@ -108,9 +144,9 @@ class Pins:
         named = ", ".join(map(str, generations))
         return f"generation {named} with {objects} maps and programs, {attached} of them attached"
 
-    def remove_all(self) -> None:
-        """Detach and remove everything, attached programs first. Raise OSError."""
-        names = self.names()
+    def remove_all(self, but: str = "") -> None:
+        """Detach and remove everything, attached programs first, except for one pin. Raise OSError."""
+        names = [name for name in self.names() if name != but]
         for name in sorted(names, key=lambda name: not name.startswith(("link_", "hook_"))):
             self.remove(name)
 
@@ -124,6 +160,10 @@ def pinned_in(path: Path) -> str:
         return ""
     since = datetime.fromtimestamp((path / f"{numbers[-1]}").stat().st_mtime, UTC)
     return f"generation {numbers[-1]} in {path} since {since:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _opened(path: Path) -> int:

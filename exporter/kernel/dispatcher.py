@@ -29,6 +29,11 @@ def fill(slot: Map, program: int) -> None:
     slot.set(0, program.to_bytes(4, sys.byteorder))
 
 
+def program_in(slot: Map) -> int:
+    """Return the kernel's id of the program in a slot; 0: the slot is empty. Raise OSError."""
+    return int.from_bytes(slot.get(bytes(4)) or b"", sys.byteorder)
+
+
 def load_dispatcher(slot: Map, kind: ProgramKind, name: str) -> int:
     """Load a dispatcher for a slot, of the same kind as the program in it. Raise OSError."""
     code = (

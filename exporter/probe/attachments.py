@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_map import Map
 from exporter.kernel.bpf_syscall import ProgramKind
 from exporter.kernel.bpffs import Pins
-from exporter.kernel.dispatcher import create_slot, fill, load_dispatcher
+from exporter.kernel.dispatcher import create_slot, fill, load_dispatcher, program_in
 from exporter.probe.hooks import Hook
 
 log = logging.getLogger(__name__)
@@ -22,13 +23,14 @@ class Attachments:
     def __init__(self, pins: Pins) -> None:
         self._pins = pins
         self.dispatchers: dict[str, int] = {}
+        self._held: dict[str, int] = {}
 
     def attach(self, tracepoint: str, name: str, program: int, kind: ProgramKind) -> None:
         """Attach a program, loaded as `kind`, to a tracepoint in place of the present one. Raise OSError.
 
         If a program of another kind was attached, there is a gap of some microseconds.
         """
-        if f"link_{name}" in self._pins.names():
+        if {f"link_{name}", f"slot_{name}", f"dispatcher_{name}"} <= {*self._pins.names()}:
             slot = Map.of(self._pins.get(f"slot_{name}"))
             try:
                 fill(slot, program)
@@ -88,8 +90,36 @@ class Attachments:
             if name.startswith(f"hook_{purpose}_"):
                 self._pins.remove(name)
 
+    def hold(self) -> None:
+        """Open a descriptor of each pinned object, so that it stays if others remove its pin. Raise OSError."""
+        self._release()
+        for name in self._pins.objects():
+            self._held[name] = self._pins.get(name)
+
+    def restore_pins(self) -> list[str]:
+        """Pin objects again whose pins others have removed; return the names. Raise OSError, PinsUnavailable."""
+        return self._pins.restore(self._held)
+
+    def restore_slots(self, programs: Mapping[str, int]) -> list[str]:
+        """Put programs, descriptors by name, back into their slots; return the slots that had others. Raise OSError."""
+        restored = []
+        for name in self.dispatchers:
+            pin = f"slot_{name}"
+            if pin in self._held:
+                slot = Map.of(self._held[pin])
+                if program_in(slot) != bpf_syscall.object_id(programs[name]):
+                    fill(slot, programs[name])
+                    restored.append(pin)
+        return restored
+
+    def _release(self) -> None:
+        for descriptor in self._held.values():
+            os.close(descriptor)
+        self._held = {}
+
     def close(self) -> None:
         """Close descriptors; attached programs stay attached."""
+        self._release()
         for descriptor in self.dispatchers.values():
             os.close(descriptor)
         self.dispatchers = {}

@@ -25,6 +25,7 @@ from exporter.probe.carried_totals import NUMBERS, CarriedTotals
 from exporter.probe.exec_header import Layouts
 from exporter.probe.hooks import Attach, Hook, choose
 from exporter.probe.program import PROGRAM, RAW, Loaded, LoadedProbe, ProbeSettings, load
+from exporter.probe.upkeep import OBJECTS, Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -69,18 +70,34 @@ class Probe:
                 raise not_loaded("\n".join((*getattr(error, "__notes__", ()), str(error)))) from error
         self.script_hook = Hook()
         self.failure_hook = Hook()
+        self.upkeep = Upkeep(attachments, self._bpf.programs) if attachments else None
         self._ids = {name: bpf_syscall.object_id(self._maps[name].fd) for name in (*self.structs, *NUMBERS, "records")}
         self._carried = CarriedTotals(self.loaded.compiled, self._ids, self._maps["histograms"])
 
     @property
     def attached(self) -> bool:
         """True while executions are counted."""
-        return self.program.attached
+        return self.program.attached and not (self.upkeep and not self.upkeep.counting)
 
     @property
     def pinned(self) -> bool:
         """True if counting continues when this process ends."""
-        return self._attachments is not None
+        return bool(self.upkeep and self.upkeep.pinned)
+
+    @property
+    def repairs(self) -> Mapping[str, int]:
+        """Number of restored objects by kind."""
+        return self.upkeep.repairs if self.upkeep else dict.fromkeys(OBJECTS, 0)
+
+    def hold(self) -> None:
+        """Open descriptors of all pinned objects, for `verify`. Raise OSError."""
+        if self._attachments:
+            self._attachments.hold()
+
+    def verify(self) -> None:
+        """Verify that the pinned probe counts, and restore objects that others have changed. For all threads."""
+        if self.upkeep:
+            self.upkeep.verify()
 
     def lacks(self, feature: str) -> bool:
         """Return True if this kernel lacks a feature."""

@@ -48,6 +48,7 @@ def counting(
     if pins and active:
         with closing(pins), closing(active.probe), closing(active.pipeline):
             yield active
+            active.probe.verify()
             active.pipeline.flush()
             if unpin:
                 pins.remove_all()

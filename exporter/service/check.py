@@ -42,7 +42,7 @@ def check(options: Options) -> None:
         runs = families["exec_exporter_probe_runs"].samples[0].value if "exec_exporter_probe_runs" in families else 0
         print(f"exec_exporter {__version__}, BCC {probe.bcc_version}")
         print(f"probe: compiled, loaded as {probe.program_type}, attached; {runs:.0f} executions seen")
-        print(f"scripts: {_hook(probe.script_hook, 'identified by file', 'named as invoked')}")
+        print(f"scripts: {_hook(probe.script_hook, 'identified by file', _without_hook(probe))}")
         print(f"failed executions: {_hook(probe.failure_hook, 'counted', 'not counted')}")
         print(f"pinned: {_pinned(options.pins.path) or 'nothing'}")
         for feature in probe.missing:
@@ -55,6 +55,10 @@ def check(options: Options) -> None:
 
 def _hook(hook: Hook, attached: str, without: str) -> str:
     return f"{attached}, using {hook.kind}" if hook.kind else "; ".join((without, *hook.refused))
+
+
+def _without_hook(probe: Probe) -> str:
+    return "named as invoked" if probe.lacks("released_script") else "identified by file, without a hook"
 
 
 def _pinned(path: str) -> str:

@@ -23,15 +23,15 @@ from exporter.collectors.pipeline import Pipeline
 from exporter.events.decode import DecodeError, Decoder, Introduction
 from exporter.kernel.blob_map import BlobMap
 from exporter.kernel.bpf_map import Map
-from exporter.kernel.bpffs import Pins
+from exporter.kernel.bpffs import MAKING, Pins
 from exporter.kernel.dispatcher import wait_until_unused
 from exporter.metrics.checkpoint import Checkpoint
 from exporter.probe.attachments import Attachments
 from exporter.probe.probe import SOURCE, Probe
-from exporter.probe.program import Loaded, ProbeSettings, load
+from exporter.probe.program import PROGRAM, Loaded, ProbeSettings, load
 from exporter.probe.record_queue import NOVELTY, RecordQueue
 from exporter.service.pinned_format import upgrade
-from exporter.service.pinned_generation import CHECKPOINT, GONE, INTAKE, MAKING, DamagedError, Generation, digest
+from exporter.service.pinned_generation import CHECKPOINT, GONE, INTAKE, DamagedError, Generation, digest
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +53,14 @@ class Handover:
         try:
             return self._begin()
         except (DamagedError, FileNotFoundError, LookupError, ValueError) as error:  # or an unreadable checkpoint
-            where = self._pins.path
-            log.warning("what is pinned in %s is damaged (%s): removing it, counts restart from 0", where, error)
+            where, saved = self._pins.path, CHECKPOINT in self._pins.names()
+            lost = "counts since they were last saved are lost" if saved else "counts restart from 0"
+            log.warning("what is pinned in %s is damaged (%s): removing it, %s", where, error, lost)
+            self._pins.remove_all(but=CHECKPOINT)
+        try:
+            return self._begin()
+        except (DamagedError, LookupError, ValueError) as error:
+            log.warning("the checkpoint in %s is damaged (%s): removing it, counts restart from 0", where, error)
             self._pins.remove_all()
             return self._begin()
 
@@ -66,6 +72,13 @@ class Handover:
         numbers = self._pins.generations()
         checkpoint = self._checkpoint(bool(numbers))
         wanted = digest(SOURCE, self._settings)
+        linked = f"link_{PROGRAM}" in self._pins.names()
+        removed = {f"link_{PROGRAM}", f"slot_{PROGRAM}"} - set(self._pins.names())
+        if numbers and removed:
+            where, which = self._pins.path, " and ".join(sorted(removed))
+            log.warning("removed from %s: %s; executions since then were not counted", where, which)
+        if linked and not numbers:
+            log.warning("removed from %s: the probe; counts since they were last saved are lost", self._pins.path)
         if not numbers:
             newer = self._load(wanted, None)
             self._generation(1).write(newer.loaded, BlobMap.create(INTAKE, RecordQueue.PARTS))
@@ -104,6 +117,7 @@ class Handover:
     def _continue(self, probe: Probe, number: int, checkpoint: Checkpoint, *, seeding: bool) -> Pipeline:
         pipeline = Pipeline(probe, self._series, self._queue(number), checkpoint, seeds=None if seeding else {})
         pipeline.flush()
+        probe.hold()
         return pipeline
 
     def _queue(self, number: int) -> RecordQueue:

@@ -17,7 +17,7 @@ from exporter.kernel import bpf_syscall
 from exporter.kernel.blob_map import BlobMap
 from exporter.kernel.bpf_map import ARRAY, Map
 from exporter.kernel.bpf_syscall import MapInfo
-from exporter.kernel.bpffs import Pins
+from exporter.kernel.bpffs import MAKING, Pins
 from exporter.probe import features
 from exporter.probe.bpf_object import BPFObject
 from exporter.probe.exec_header import BPF_DIRECTORY
@@ -26,7 +26,7 @@ from exporter.probe.program import ATTACHED, PROGRAM, Loaded, ProbeSettings, def
 
 FORMAT = 2  # of names among the pins, of the description and of the checkpoint; see pinned_format
 CHECKPOINT, DESCRIPTION, INTAKE = "checkpoint", "description", "intake"  # pins; the last is the map of the queue
-MAKING, GONE = "making-", "gone-"  # prefixes of directories that are incomplete: not yet pinned, or being removed
+GONE = "gone-"  # prefix of a directory that is being removed
 COMPILER = Path(compiler.__file__).parent
 
 

@@ -23,7 +23,6 @@ from exporter.service.active_probe import ActiveProbe, counting
 from exporter.service.novelty_setup import NoveltySetup
 from exporter.service.options import Options
 from exporter.service.outputs import HTTP, keep_writing, write
-from exporter.service.reload import Reload
 from exporter.service.stop import Stop
 
 log = logging.getLogger(__name__)
@@ -61,21 +60,19 @@ def serve(options: Options) -> None:
 
         # While running: housekeeping, novelty and HTTP have their own threads.
         files = (novelty.accepted_file, http.file) if http else (novelty.accepted_file,)
-        stop.reload = reload = Reload(options, pipeline, files)
         scrape = Scrape({**pipeline.collectors, "novelty": novelty.collect})
-        exposition = Exposition(lambda: chain(scrape.collect(), config_files((reload, *files))))
+        exposition = Exposition(lambda: chain(scrape.collect(), config_files(files)))
         if http:
-            running = http.start(exposition, lambda: _unready(probe, scrape), reload)
+            running = http.start(exposition, lambda: _unready(probe, scrape))
             stack.callback(http.stop)
         else:
             running = write(output, exposition)
         log.info("%s; %s", running, summary(active, kept))
         notify("READY=1")
         if http:
-            while not stop.wait():
-                pass
+            stop.wait()
         elif not output.once:
-            keep_writing(output, exposition, stop.wait)
+            keep_writing(output, exposition, stop)
 
         # At the stop: responses are finished, counts and findings saved.
         notify("STOPPING=1")

@@ -1,4 +1,4 @@
-"""Signals to the service: the end, at SIGTERM or SIGINT, in bounded time; and SIGHUP to reload."""
+"""The end of the service: at SIGTERM or SIGINT, in bounded time."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
-from queue import Empty, SimpleQueue
 
 from exporter.errors import FAILED
 
@@ -20,18 +18,16 @@ class Stop:
     """The signals to stop. Make it in the main thread.
 
     Until `running` they raise KeyboardInterrupt there: a start that is cut short is repaired by the next one. From then
-    on they end `wait`, and the process, by a thread that sees the signal even if the main thread hangs. SIGHUP calls
-    `reload`, one that came during the start as well.
+    on they end `wait`, and the process, by a thread that sees the signal even if the main thread hangs.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
     def __init__(self) -> None:
-        self.reload: Callable[[], object] = lambda: None
-        self._received: SimpleQueue[int] = SimpleQueue()  # unlike an Event, safe in a handler that interrupts its wait
+        self._event = threading.Event()
         for number in self.SIGNALS:
             signal.signal(number, signal.default_int_handler)
-        signal.signal(signal.SIGHUP, self._receive)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def running(self) -> None:
         """Note that the start is complete."""
@@ -40,20 +36,11 @@ class Stop:
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         threading.Thread(target=_exit_in_time, args=(reading,), name="stop", daemon=True).start()
         for number in self.SIGNALS:
-            signal.signal(number, self._receive)
-
-    def _receive(self, number: int, _: object) -> None:
-        self._received.put(number)
+            signal.signal(number, lambda *_: self._event.set())
 
     def wait(self, timeout_seconds: float | None = None) -> bool:
-        """Wait for a signal; return True if it is one to stop, False after a reload or if the time is over."""
-        try:
-            number = self._received.get(timeout=timeout_seconds)
-        except Empty:
-            return False
-        if number == signal.SIGHUP:
-            self.reload()
-        return number in self.SIGNALS
+        """Wait for a signal; return False if the time is over."""
+        return self._event.wait(timeout_seconds)
 
 
 def _exit_in_time(signals: int) -> None:

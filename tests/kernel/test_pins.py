@@ -10,10 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from exporter.compiler.btf import BTF
+from exporter.compiler.typed_loads import TYPED_TRACEPOINT
 from exporter.kernel.blob_map import BlobMap
 from exporter.kernel.bpf_map import Map
-from exporter.kernel.bpf_syscall import pinned
+from exporter.kernel.bpf_syscall import ProgramKind, load, pinned
+from exporter.kernel.dispatcher import EXIT, MOVE, fill
+from exporter.kernel.instructions import INSTRUCTION
 from exporter.metrics.checkpoint import Checkpoint
+from exporter.probe.program import RAW, TYPED
 from tests.kernel.bpf_objects import bpf_objects, gone
 from tests.kernel.command import COMMAND, refused
 from tests.kernel.novel import watching
@@ -268,19 +273,108 @@ def unreadable_checkpoint(pins):
     checkpoint.close()
 
 
-def test_damaged_pins_are_not_adopted(pins, tmp_path):
-    """Each start finds other damage, and counts from 0."""
-    program = static_elf(tmp_path / "static")
+def test_damaged_pins_are_not_adopted_and_saved_counts_stay(pins, tmp_path):
+    """Each start finds other damage; only without a readable checkpoint it counts from 0."""
+    program, total = static_elf(tmp_path / "static"), 3
     removed = ("1/map_execs", "1/description", "checkpoint", "1/program_on_exec")
-    damages = [lambda name=name: (pins / name).unlink() for name in removed]
+    damages = {name: lambda name=name: (pins / name).unlink() for name in removed}
     with pinning(pins):
-        pass
-    for damage in (*damages, lambda: unreadable_checkpoint(pins)):
+        execute(program, 3)
+    for name, damage in {**damages, "": lambda: unreadable_checkpoint(pins)}.items():
         damage()
         with pinning(pins) as service:
             assert "is damaged" in service.said
             execute(program, 2)
-            assert executed(service, tmp_path) == {str(program): 2}
+            total = 2 + (total if name.startswith("1/") else 0)
+            assert executed(service, tmp_path) == {str(program): total}
+
+
+def remove(path):
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_pins_removed_while_nothing_runs(pins, tmp_path):
+    """Without its link, or its slot, which the kernel then empties, the probe counts nothing until the next start."""
+    program, total = static_elf(tmp_path / "static"), 3
+    with pinning(pins):
+        execute(program, 3)
+    for names, lost in (
+        (["dispatcher_on_exec"], ""),
+        (["slot_on_exit", "link_on_fork"], ""),
+        (["slot_on_exec"], ": slot_on_exec; executions since"),
+        (["link_on_exec"], ": link_on_exec; executions since"),
+        (["1"], ": the probe; counts since"),
+    ):
+        for name in names:
+            remove(pins / name)
+        execute(program, 5)
+        with pinning(pins) as service:
+            execute(program, 7)
+            total += 7 if lost else 12
+            assert executed(service, tmp_path) == {str(program): total}, names
+            assert ("removed from" in service.said, lost in service.said) == (bool(lost), True)
+            assert value(service, "exec_exporter_probe_attached") == 1
+
+
+def test_pins_removed_by_hand_come_back_and_no_count_is_lost(pins, tmp_path):
+    program, total, restored = static_elf(tmp_path / "static"), 3, 0
+    with pinning(pins) as service:
+        execute(program, 3)
+        before = {one.relative_to(pins) for one in pins.rglob("*")}
+        for names in ([""], ["1"], ["1/map_execs", "link_on_exec"]):
+            restored += sum(one.is_file() for name in names for one in [pins / name, *(pins / name).rglob("*")])
+            for name in names:
+                remove(pins / name)
+            execute(program, 5)
+            total += 5
+            assert executed(service, tmp_path) == {str(program): total}
+            assert {one.relative_to(pins) for one in pins.rglob("*")} == before
+            assert value(service, "exec_exporter_probe_repairs_total", object="pin") == restored
+            assert value(service, "exec_exporter_pinned") == 1
+        subprocess.run(["umount", "--lazy", pins.parent], check=True)
+        execute(program, 5)
+        assert executed(service, tmp_path) == {str(program): total + 5}
+        assert value(service, "exec_exporter_pinned") == 0
+        assert service.get("/-/ready") == b"OK\n"
+        subprocess.run(["mount", "-t", "bpf", "bpf", pins.parent], check=True)
+        assert value(service, "exec_exporter_pinned") == 1
+    execute(program, 11)
+    with pinning(pins) as service:
+        assert "continues" in service.said
+        assert executed(service, tmp_path) == {str(program): total + 16}
+
+
+def test_a_slot_without_the_probe_is_noticed_and_filled_again(pins, tmp_path):
+    """Executions in between are not counted; all before and after are."""
+    program, total = static_elf(tmp_path / "static"), 3
+    with pinning(pins) as service:
+        execute(program, 3)
+        slot = Map.of(pinned(os.fsencode(pins / "slot_on_exec")))
+        for repairs, empty in enumerate((lambda: slot.remove(bytes(4)), lambda: fill(slot, another_program(service)))):
+            assert executed(service, tmp_path) == {str(program): total}
+            empty()
+            execute(program, 5)
+            assert repairs < until(
+                lambda: value(service, "exec_exporter_probe_repairs_total", object="slot"), what="the slot is filled"
+            )
+            counted = executed(service, tmp_path)[str(program)] - total
+            assert 0 <= counted <= 5
+            execute(program, 7)
+            total += counted + 7
+            assert executed(service, tmp_path) == {str(program): total}
+            assert value(service, "exec_exporter_probe_attached") == 1
+        os.close(slot.fd)
+    with pinning(pins) as service:
+        assert executed(service, tmp_path) == {str(program): total}
+
+
+def another_program(service):
+    """A program that does nothing, of the type of the probe."""
+    (info,) = [sample for sample in samples(service) if sample.name == "exec_exporter_probe_info"]
+    typed = info.labels["program_type"] == TYPED_TRACEPOINT
+    number = BTF(Path("/sys/kernel/btf/vmlinux")).typedef("btf_trace_sched_process_exec")
+    kind = ProgramKind(*TYPED, number) if typed else RAW
+    return load(b"".join(INSTRUCTION.pack(*parts) for parts in ((MOVE, 0, 0, 0), (EXIT, 0, 0, 0))), kind, "nothing")
 
 
 def test_check_describes_the_pins(pins):
