@@ -1,17 +1,22 @@
-"""Decode the bytes of keys and records. BCC gives the layouts, from the C."""
+"""Decode the bytes of keys and records. BCC gives the layouts, from the C.
+
+Those of an older probe are decoded with the numbers of its own exec.h: texts, bits and stdin types that it lacks are
+absent, and those that only it has are ignored.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-from exporter.probe.exec_header import STDIN_TYPES, Layouts, enum
+from exporter.probe.exec_header import Layouts, enum
 
 _KEY_FLAGS = enum("key_flag")
 _PATH_FLAGS = enum("path_flag")
-_TEXTS = [name.removeprefix("TEXT_").lower() for name in enum("text") if name != "TEXTS"]
+_STDIN_TYPES = enum("stdin_type")
 _PATHS = ("pathname", "interpreter_pathname", "cwd", "stdin_path", "script_path")
 
 
@@ -132,14 +137,22 @@ class Decoder:
     """Decodes keys and introductions that have the given layouts. Keeps no state."""
 
     def __init__(self, layouts: Layouts) -> None:
-        self._layouts = layouts
+        self._layouts, numbers = layouts, layouts.vocabulary
+        self._stdin_types = {
+            number: name.removeprefix("STDIN_").lower()
+            for name, number in numbers["stdin_type"].items()
+            if name in _STDIN_TYPES
+        }
+        self._texts = [name.removeprefix("TEXT_").lower() for name in numbers["text"] if name != "TEXTS"]
+        self._key_bits = _differing(numbers["key_flag"], _KEY_FLAGS)
+        self._path_bits = _differing(numbers["path_flag"], _PATH_FLAGS)
         self._key = _place(layouts.introduction, "key")
         self._text_offset = _place(layouts.introduction, "text").start
 
     def key(self, raw: bytes) -> ExecKey:
         """Decode a key of the map. Raise DecodeError for a wrong size."""
         key = self._raw_key(raw)
-        return ExecKey(STDIN_TYPES.get(key.stdin_type, "unknown"), key.flags)
+        return ExecKey(self._stdin_types.get(key.stdin_type, "unknown"), _converted(key.flags, self._key_bits))
 
     def identities(self, raw: bytes) -> tuple[Identity, Identity]:
         """Return the identities of a key's file and interpreter. Raise DecodeError for a wrong size."""
@@ -153,19 +166,19 @@ class Decoder:
         header: Any = self._layouts.introduction.from_buffer_copy(
             record[: self._text_offset].ljust(ctypes.sizeof(self._layouts.introduction), b"\0")
         )
-        texts = self._texts(record, header)
-        truncated, unreadable = _names(header.truncated), _names(header.unreadable)
-        paths: dict[str, Any] = {
-            name: _path(texts.pop(name), header.path_flags[index], name in truncated)
-            for index, name in enumerate(_PATHS)
+        texts = self._split(record, header)
+        truncated, unreadable = self._names(header.truncated), self._names(header.unreadable)
+        flags = {
+            name: _converted(bits, self._path_bits) for name, bits in zip(self._texts, header.path_flags, strict=False)
         }
+        paths: dict[str, Any] = {name: _path(texts.get(name), flags.get(name, 0), name in truncated) for name in _PATHS}
         return Introduction(
             key=record[self._key],
             **paths,
-            cmdpath=_string(texts["cmdpath"]),
-            interp=_string(texts["interp"]),
-            argv=texts["argv"],
-            env=texts["env"],
+            cmdpath=_string(texts.get("cmdpath")),
+            interp=_string(texts.get("interp")),
+            argv=texts.get("argv"),
+            env=texts.get("env"),
             program=_file(header.program),
             interpreter=_file(header.interpreter),
             script=_file(header.script),
@@ -180,12 +193,15 @@ class Decoder:
             raise DecodeError(f"a key of {len(raw)} bytes, not {ctypes.sizeof(self._layouts.key)}")
         return self._layouts.key.from_buffer_copy(raw)
 
-    def _texts(self, record: bytes, header: Any) -> dict[str, bytes | None]:
+    def _names(self, bits: int) -> frozenset[str]:
+        return frozenset(name for number, name in enumerate(self._texts) if bits >> number & 1)
+
+    def _split(self, record: bytes, header: Any) -> dict[str, bytes | None]:
         at, end = self._text_offset, self._text_offset + header.text_bytes
         if end > len(record):
             raise DecodeError(f"a record of {len(record)} bytes that claims {header.text_bytes} bytes of text")
         texts: dict[str, bytes | None] = {}
-        for name, size in zip(_TEXTS, header.text_size, strict=True):
+        for name, size in zip(self._texts, header.text_size, strict=True):
             if at + size > end:
                 raise DecodeError(f"a record whose {name} exceeds its text")
             texts[name] = record[at : at + size] if size else None
@@ -198,8 +214,13 @@ def _place(layout: type[ctypes.Structure], name: str) -> slice:
     return slice(field.offset, field.offset + field.size)
 
 
-def _names(bits: int) -> frozenset[str]:
-    return frozenset(name for number, name in enumerate(_TEXTS) if bits >> number & 1)
+def _differing(old: Mapping[str, int], new: Mapping[str, int]) -> dict[int, int] | None:
+    """Return the new value of each old bit that still has a name; None if all are the same."""
+    return None if old == new else {bit: new[name] for name, bit in old.items() if name in new}
+
+
+def _converted(bits: int, values: Mapping[int, int] | None) -> int:
+    return bits if values is None else sum(new for old, new in values.items() if bits & old)
 
 
 def _string(text: bytes | None) -> bytes | None:

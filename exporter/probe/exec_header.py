@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -78,7 +79,8 @@ HISTOGRAMS = _values("histogram_name", "HISTOGRAM_")
 
 @dataclass(frozen=True)
 class Layouts:
-    """The structs exec_key and introduction of exec.h, as ctypes."""
+    """The structs exec_key and introduction of a probe's exec.h, as ctypes, and the enums of that exec.h."""
 
     key: type[ctypes.Structure]
     introduction: type[ctypes.Structure]
+    vocabulary: Mapping[str, Mapping[str, int]] = field(default_factory=vocabulary)

@@ -22,7 +22,6 @@ from exporter.probe import failure_hook, script_hook
 from exporter.probe.attachments import Attachments
 from exporter.probe.canary import canary
 from exporter.probe.carried_totals import NUMBERS, CarriedTotals
-from exporter.probe.exec_header import Layouts
 from exporter.probe.hooks import Attach, Hook, choose
 from exporter.probe.program import PROGRAM, RAW, Loaded, LoadedProbe, ProbeSettings, load
 from exporter.probe.upkeep import OBJECTS, Upkeep
@@ -60,7 +59,7 @@ class Probe:
         self.maps: dict[str, Map] = {name: self._maps[name] for name in ("execs", "processes", "exits")}
         described = self.loaded.compiled.maps
         self.structs = {name: layout(described[name].value) for name in (*self.maps, "histograms", "settings")}
-        self.layouts = Layouts(layout(described["execs"].key), program.layouts.introduction)
+        self.layouts = replace(program.layouts, key=layout(described["execs"].key))
         # exits first, so that the exit of every process that is followed is seen
         self.beside = [EXITS] * ("processes" in self._collect) + [FORKS] * bool(self._collect & {"processes", "forks"})
         for _, name in self.beside:

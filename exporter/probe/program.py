@@ -90,7 +90,7 @@ class LoadedProbe:
         counters = compiled.vocabulary["counter"]
         self._counters = {number: name for name, number in counters.items() if name != "COUNTERS"}
         introduction = layout(_member(compiled.maps["scratch"].value, "introduction"))
-        self.layouts = Layouts(dict(introduction._fields_)["key"], introduction)
+        self.layouts = Layouts(dict(introduction._fields_)["key"], introduction, compiled.vocabulary)
         self.attached = False
 
     def attach(self) -> None:

@@ -1,3 +1,4 @@
+import ctypes
 import json
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 from exporter.events.decode import DecodeError, Decoder, File, KernelPath
 from exporter.events.event_json import as_json
-from exporter.probe.exec_header import enum
+from exporter.probe.exec_header import Layouts, enum, vocabulary
 from tests.unit.layouts import LAYOUTS, PRESENT, TEXTS, Introduction, key, record
 from tests.unit.layouts import File as LayoutFile
 
@@ -118,3 +119,70 @@ def test_a_record_with_a_wrong_byte_is_decoded_or_refused(texts, data):
         return
     shown = as_json(decoder.key(found.key), found, {}, boot_time_ns=0)
     assert json.loads(json.dumps(shown)) == shown
+
+
+def renumbered(enum_name, lacking, prefix):
+    """The enum as an older exec.h had it: in another order, without a name, and with a name that is gone since."""
+    names = [name for name in enum(enum_name) if name != lacking]
+    values = sorted(enum(enum_name).values())
+    return {f"{prefix}GONE": values[0], **dict(zip(reversed(names), values[1:], strict=False))}
+
+
+OLDER = {
+    "key_flag": renumbered("key_flag", "KEY_PRELOAD", "KEY_"),
+    "path_flag": renumbered("path_flag", "PATH_ORPHAN", "PATH_"),
+    "stdin_type": renumbered("stdin_type", "STDIN_CLOSED", "STDIN_"),
+    "text": {name: number for name, number in enum("text").items() if name != "TEXT_ENV"} | {"TEXTS": 8},
+}
+
+
+class OlderIntroduction(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_uint32 * (len(OLDER["text"]) - 1) if name == "text_size" else kind)
+        for name, kind in Introduction._fields_
+    ]
+
+
+older = Decoder(Layouts(LAYOUTS.key, OlderIntroduction, OLDER))
+
+
+@pytest.mark.parametrize("name", list(OLDER["key_flag"]))
+def test_the_bits_of_an_older_key_mean_what_they_meant_there(name):
+    decoded = older.key(key(flags=OLDER["key_flag"][name]))
+    assert [flag for flag in enum("key_flag") if decoded.has(flag.removeprefix("KEY_"))] == [name] * (
+        "GONE" not in name
+    )
+
+
+@pytest.mark.parametrize("name", list(OLDER["stdin_type"]))
+def test_the_stdin_type_of_an_older_key_means_what_it_meant_there(name):
+    shown = older.key(key(stdin_type=OLDER["stdin_type"][name])).stdin_type
+    assert shown == ("unknown" if "GONE" in name else name.removeprefix("STDIN_").lower())
+
+
+def test_an_older_record_has_the_texts_and_paths_that_it_was_written_with():
+    texts = {name: f"{name}\0".encode() for name in TEXTS if name != "env"}
+    header = OlderIntroduction(key=LAYOUTS.key.from_buffer_copy(key(file=7)), truncated=1 << 7)
+    header.text_size[:] = [len(text) for text in texts.values()]
+    header.text_bytes = sum(header.text_size)
+    header.path_flags[:] = [OLDER["path_flag"]["PATH_PRESENT"] | OLDER["path_flag"]["PATH_DELETED"]] * 5
+    found = older.introduction(bytes(header)[: OlderIntroduction.text.offset] + b"".join(texts.values()))
+    assert found.key == key(file=7)
+    assert found.script_path == KernelPath(b"/script_path", deleted=True)
+    assert (found.cmdpath, found.argv, found.env) == (b"cmdpath", b"argv\0", None)
+    assert found.truncated == {"argv"}
+
+
+def test_a_record_with_texts_that_this_version_does_not_know_is_decoded():
+    class NewerIntroduction(ctypes.Structure):
+        _fields_ = [
+            (name, ctypes.c_uint32 * 10 if name == "text_size" else kind) for name, kind in Introduction._fields_
+        ]
+
+    newer = {**vocabulary(), "text": {**dict(list(enum("text").items())[:-1]), "TEXT_ANOTHER": 9, "TEXTS": 10}}
+    header = NewerIntroduction(key=LAYOUTS.key.from_buffer_copy(key()), text_bytes=4)
+    header.text_size[:] = [0] * 8 + [2, 2]
+    found = Decoder(Layouts(LAYOUTS.key, NewerIntroduction, newer)).introduction(
+        bytes(header)[: NewerIntroduction.text.offset] + b"e\0x\0"
+    )
+    assert (found.env, found.argv) == (b"e\0", None)
