@@ -36,6 +36,25 @@ def log_uncaught() -> None:
     sys.unraisablehook = lambda caught: log.debug("", exc_info=caught.exc_value)
 
 
+class Failures:
+    """Failures of which each kind is logged once, until `forget`; the others, and tracebacks, at level debug."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._logged: set[tuple[str, type[Exception]]] = set()
+
+    def log(self, what: str, error: Exception) -> None:
+        """Log what fails, in an exception's handler."""
+        new, kind = (what, type(error)) not in self._logged, type(error).__name__
+        self._logged.add((what, type(error)))
+        self._log.log(logging.ERROR if new else logging.DEBUG, "%s: %s: %s", what, kind, error)
+        self._log.debug("", exc_info=True)
+
+    def forget(self) -> None:
+        """Log the next failure, of whatever kind."""
+        self._logged.clear()
+
+
 class _Fields(logging.Formatter):
     def fields(self, record: logging.LogRecord) -> dict[str, str]:
         fields = {

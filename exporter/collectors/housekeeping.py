@@ -33,22 +33,27 @@ class Housekeeping:
         self._interval_seconds, self._clock = interval_seconds, clock
         self._last, self._took = clock(), 0.0
         self._introduced = 0  # keys, before the last eviction
-        self._failing = False
+        self._failing: set[str] = set()
 
     def run_once(self) -> None:
         """Wait for records or for the next eviction, and do the work that is due."""
+        self._do("records", self._drain)
+        if self._clock() >= self._due():
+            self._do("eviction", self._evict)
+
+    def _do(self, name: str, work: Callable[[], None]) -> None:
         try:
-            if self._probe.wait(max(0.0, self._due() - self._clock())):
-                self._pipeline.drain()
-            if self._clock() >= self._due():
-                self._evict()
-            self._failing = False
+            work()
+            self._failing.discard(name)
         except Exception as error:
-            if not self._failing:
-                log.error(
-                    "housekeeping fails: %s: %s", type(error).__name__, error, exc_info=log.isEnabledFor(logging.DEBUG)
-                )
-            self._failing = True
+            if name not in self._failing:
+                text, debugging = f"{type(error).__name__}: {error}", log.isEnabledFor(logging.DEBUG)
+                log.error("housekeeping fails (%s): %s", name, text, exc_info=debugging)
+            self._failing.add(name)
+
+    def _drain(self) -> None:
+        if self._probe.wait(max(0.0, self._due() - self._clock())):
+            self._pipeline.drain()
 
     def _evict(self) -> None:
         began, soon = time.thread_time(), self._soon

@@ -39,6 +39,7 @@ class Rpm:
         self._directories = [rootfs / name for name in DIRECTORIES]
         self._query, self._interruption = query or _query, interruption or Interruption()
         self._stamp: tuple[int, ...] = ()
+        self._failing = False
         self._packages: list[str] = []
         self._files = {algorithm: Digests(()) for algorithm in (SHA256, MD5)}
 
@@ -68,8 +69,11 @@ class Rpm:
                 self._stamp = stamp
                 try:
                     self._read(self._query(directory, self._interruption))
+                    self._failing = False
                 except (OSError, subprocess.SubprocessError, ValueError) as error:
-                    log.warning("cannot read the packages in %s: %s", directory, error)
+                    if not self._failing:
+                        log.warning("cannot read the packages in %s: %s", directory, error)
+                    self._failing = True
             if stamp:
                 return
 

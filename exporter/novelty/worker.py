@@ -10,6 +10,7 @@ from dataclasses import replace
 from exporter.catalogue.catalogue import Catalogue
 from exporter.catalogue.recovery import RecoveringCatalogue
 from exporter.host.interruption import Interrupted, Interruption
+from exporter.logs import Failures
 from exporter.novelty.baseline import Baseline
 from exporter.novelty.detector import Detector
 from exporter.novelty.snapshot import NoveltySnapshot
@@ -35,6 +36,7 @@ class Worker:
         self._detector, self._recovering, self._queue = detector, recovering, queue
         self._interruption = interruption
         self._lost = recovering.catalogue is None
+        self._failures = Failures(log)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="novelty", daemon=True)
 
@@ -89,8 +91,8 @@ class Worker:
             self._recovering.failed(error)
         except Interrupted:
             return False
-        except Exception:
-            log.exception("novelty fails")
+        except Exception as error:  # noqa: BLE001 - logged, and retried
+            self._failures.log("novelty fails", error)
         self._stop.wait(RETRY_SECONDS)
         return False
 
@@ -106,6 +108,7 @@ class Worker:
         judged = detector.judge(catalogue, everything=stopping)
         if judged:
             self._recovering.succeeded()
+            self._failures.forget()
         self._queue.acknowledge(NOVELTY, detector.committed)
         if detector.room:
             self._queue.wait(detector.taken, detector.patience_seconds)

@@ -93,3 +93,15 @@ def test_failures_are_logged_once_until_it_works_again(caplog):
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert len(errors) == 2
     assert "Operation not permitted" in errors[0]
+
+
+def test_an_eviction_that_always_fails_is_logged_once_though_records_come_in_between(caplog):
+    probe = Probe()
+    _, housekeeping = housekeeping_of(probe)
+    probe.broken = True
+    for number in range(3):
+        housekeeping.run_once()
+        probe.execute(number)
+        housekeeping.run_once()
+    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
+    assert probe.records == []

@@ -48,6 +48,9 @@ def test_an_rpm_database_that_cannot_be_read_is_logged_once(tmp_path, caplog):
     database = Rpm(tmp_path, query)
     assert [database.owner(b"/bin/x") for _ in range(3)] == [None] * 3
     assert len(caplog.records) == 1
+    os.utime(directory / "Packages", (1, 1))
+    assert database.owner(b"/bin/x") is None
+    assert len(caplog.records) == 1, "it has changed, and cannot be read still"
 
 
 def test_an_rpm_that_takes_long_is_ended_with_the_exporter(tmp_path, monkeypatch):
