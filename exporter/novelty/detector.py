@@ -9,9 +9,9 @@ import math
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from exporter.catalogue.accepted_file import AcceptedFile
@@ -20,6 +20,7 @@ from exporter.catalogue.finding import Finding
 from exporter.events.decode import DecodeError, Decoder, ExecKey, Introduction
 from exporter.events.labels import Labels, labels_of
 from exporter.host.interruption import Interrupted
+from exporter.logs import Failures
 from exporter.novelty.baseline import Baseline
 from exporter.novelty.executed_file import executed_files
 from exporter.novelty.file_content import HOST, Content, Reader
@@ -37,21 +38,21 @@ COMMIT_SECONDS = 0.25  # files that are due within this time are committed toget
 TICK_SECONDS = 1.0
 RECHECK_SECONDS = 5.0
 TOUCH_SECONDS, TOUCHED = 600.0, 4096  # programs executed again are written after this time or number
-LOGGED = 10  # findings of a batch that are logged one by one
+LOG_SECONDS, LOGGED = 10.0, 10  # findings that are logged one by one in this time
 
 
 @dataclass(frozen=True)
 class Introductions:
     """Access to records and keys of the probe.
 
-    `labels` returns the labels of a key, `take_used` the keys that were executed again since its last call. `inherited`
-    are introductions of an older probe, which are looked at first.
+    `labels` returns the labels of a key, `take_used` the keys that were executed again since its last call. `inherited` has
+    the records of older probes, each with its decoder; they are taken out of it, and looked at first.
     """
 
     decoder: Decoder
     labels: Callable[[bytes], Labels]
     take_used: Callable[[], set[bytes]]
-    inherited: Iterable[Introduction] = ()
+    inherited: deque[tuple[Decoder, bytes]] = field(default_factory=deque)
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Detector:
     ) -> None:
         self._introductions, self._as_json, self._reader, self._baseline = introductions, as_json, reader, baseline
         self._accepted, self._bounds, self._clock = accepted, bounds, clock
-        self._inherited = deque(introductions.inherited)
+        self._inherited = introductions.inherited
         self._delayed: deque[Sighting] = deque()
         self._again: set[bytes] = set()
         self._executed: set[int] = set()  # programs that were executed again
@@ -115,7 +116,9 @@ class Detector:
         self._catalogue: Catalogue | None = None
         self._version, self._outdated = -1, False
         self._evictions, self._evicted = 0, False
-        self._next = dict.fromkeys((TICK_SECONDS, RECHECK_SECONDS, TOUCH_SECONDS), 0.0)
+        self._next = dict.fromkeys((TICK_SECONDS, RECHECK_SECONDS, LOG_SECONDS, TOUCH_SECONDS), 0.0)
+        self._failures = Failures(log)
+        self._logged = self._unlogged = 0  # findings
         self.taken = 0
         self.snapshot = NoveltySnapshot(baseline.learning.state, baseline.learning.end)
 
@@ -144,7 +147,7 @@ class Detector:
     # Look at files
 
     def take(self, catalogue: Catalogue, records: Iterable[tuple[int, bytes]]) -> None:
-        """Look at the files of inherited introductions, then of records, ascending. Raise sqlite3.Error.
+        """Look at the files of inherited records, then of records, ascending. Raise sqlite3.Error.
 
         If the files of a record cannot be looked at, those of its key will be. An interruption leaves the rest.
         """
@@ -153,7 +156,10 @@ class Detector:
 
     def _take(self, catalogue: Catalogue, records: Iterable[tuple[int, bytes]]) -> None:
         for _ in range(min(self._free, len(self._inherited))):
-            self._look(catalogue, self._inherited[0].key, self._inherited[0])
+            decoder, record = self._inherited[0]
+            with suppress(DecodeError):
+                introduction = decoder.introduction(record)
+                self._look(catalogue, introduction.key, introduction, decoder=decoder)
             self._inherited.popleft()
         for number, record in records:
             try:
@@ -177,10 +183,15 @@ class Detector:
             self._again.discard(raw)
 
     def _look(
-        self, catalogue: Catalogue, raw: bytes, introduction: Introduction | None = None, number: int = 0
+        self,
+        catalogue: Catalogue,
+        raw: bytes,
+        introduction: Introduction | None = None,
+        number: int = 0,
+        decoder: Decoder | None = None,
     ) -> bool:
         """Look at the files of a key and put them on the delay line; return false if that fails. Raise Interrupted."""
-        decoder = self._introductions.decoder
+        decoder = decoder or self._introductions.decoder
         try:
             key, identities = decoder.key(raw), decoder.identities(raw)
             labels = labels_of(key, introduction) if introduction else self._introductions.labels(raw)
@@ -191,8 +202,8 @@ class Detector:
             )
         except (sqlite3.Error, Interrupted):
             raise
-        except Exception:  # the others must not wait for it
-            log.exception("the files of a key cannot be looked at")
+        except Exception as error:  # noqa: BLE001 - the others must not wait for it
+            self._failures.log("the files of a key cannot be looked at", error)
             return False
         if contents or introduction:
             watched = key.has("as_invoked") and bool(contents) and HOST in contents[0].named_in
@@ -218,15 +229,15 @@ class Detector:
                     found += self._judge_one(catalogue, sighting, policy)
                 except (sqlite3.Error, MemoryError):
                     raise
-                except Exception:  # the others must not wait for it
-                    log.exception("%s cannot be judged", sighting.labels.path)
+                except Exception as error:  # noqa: BLE001 - the others must not wait for it
+                    self._failures.log("the files of a key cannot be judged", error)
             evicted = catalogue.trim(self._bounds.programs)
         for _ in batch:  # committed
             self._delayed.popleft()
         self._evictions += evicted
         self._open.add(found)
         self._evicted = self._evicted or evicted > 0
-        _log(found)
+        self._log(found)
         self._show(catalogue)
         return len(batch)
 
@@ -272,6 +283,7 @@ class Detector:
         """Advance learning; adopt changes by other processes; collect used keys. Raise sqlite3.Error."""
         if not self._is_time(TICK_SECONDS) and catalogue is self._catalogue:
             return
+        self._log(())
         if catalogue is not self._catalogue:
             self.begin(catalogue)
         was_learning = self._baseline.learning.active
@@ -302,9 +314,14 @@ class Detector:
         self._outdated, self._version = False, version
         self._show(catalogue)
 
-
-def _log(found: list[Finding]) -> None:
-    for finding in found[:LOGGED]:
-        log.warning("finding %s: %s %s", finding.id, finding.reason, finding.path)
-    if len(found) > LOGGED:
-        log.warning("%d more findings: exec_exporter findings list", len(found) - LOGGED)
+    def _log(self, found: Sequence[Finding]) -> None:
+        """Log findings, LOGGED at most in LOG_SECONDS, and then how many more there were."""
+        if self._is_time(LOG_SECONDS):
+            if self._unlogged:
+                log.warning("%d more findings: exec_exporter findings list", self._unlogged)
+            self._logged = self._unlogged = 0
+        logged = found[: LOGGED - self._logged]
+        for finding in logged:
+            log.warning("finding %s: %s %s", finding.id, finding.reason, finding.path)
+        self._logged += len(logged)
+        self._unlogged += len(found) - len(logged)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.collectors.flags import SeriesOptions
 from exporter.collectors.pipeline import Pipeline
-from exporter.events.decode import Introduction
+from exporter.events.decode import Decoder
 from exporter.kernel.blob_map import BlobMap
 from exporter.kernel.bpffs import Pins, PinsUnavailable
 from exporter.probe.probe import Probe
@@ -25,14 +26,14 @@ log = logging.getLogger(__name__)
 class ActiveProbe:
     """An attached probe and its pipeline.
 
-    `pinned` describes the origin of the pins, and is empty without pins. `inherited` has the introductions from the
-    ring buffer of an older probe that novelty has not judged.
+    `pinned` describes the origin of the pins, and is empty without pins. `inherited` has the records from the ring buffers
+    of older probes that novelty has not judged, each with its decoder.
     """
 
     probe: Probe
     pipeline: Pipeline
     pinned: str = ""
-    inherited: Sequence[Introduction] = ()
+    inherited: deque[tuple[Decoder, bytes]] = field(default_factory=deque)
 
 
 @contextmanager

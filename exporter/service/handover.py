@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Collection, Iterator
-from contextlib import closing, suppress
+from collections import deque
+from collections.abc import Collection
+from contextlib import closing
 from dataclasses import replace
 
 import psutil
 
 from exporter.collectors.flags import SeriesOptions
 from exporter.collectors.pipeline import Pipeline
-from exporter.events.decode import DecodeError, Decoder, Introduction
+from exporter.events.decode import Decoder
 from exporter.kernel.blob_map import BlobMap
 from exporter.kernel.bpf_map import Map
 from exporter.kernel.bpffs import MAKING, Pins
@@ -39,13 +40,13 @@ log = logging.getLogger(__name__)
 class Handover:
     """Start counting, or continue with the pins of an earlier process. `readers` are those of the record queue.
 
-    After `begin`, `how` describes what it did, and `inherited` has the introductions from removed ring buffers that
-    novelty has not judged.
+    After `begin`, `how` describes what it did, and `inherited` has the records from rings that were removed, as far as
+    novelty has not judged them, each with its decoder: no more than the map of a queue holds.
     """
 
     def __init__(self, pins: Pins, settings: ProbeSettings, series: SeriesOptions, readers: Collection[str]) -> None:
         self._pins, self._settings, self._series, self._readers = pins, settings, series, readers
-        self.inherited: list[Introduction] = []
+        self.inherited: deque[tuple[Decoder, bytes]] = deque()
         self.how = ""
 
     def begin(self) -> tuple[Probe, Pipeline]:
@@ -153,15 +154,9 @@ class Handover:
             pipeline = Pipeline(older, self._series, queue, checkpoint, seeds={})
             pipeline.flush()
             if NOVELTY in self._readers and not _same(older, newer, "records"):
-                self.inherited += _introductions(queue, pipeline.decoder)
+                self.inherited += ((pipeline.decoder, record) for _, record in queue.records())
         self._generation(number).remove()
         older.close()
-
-
-def _introductions(queue: RecordQueue, decoder: Decoder) -> Iterator[Introduction]:
-    for _, record in queue.read(0, RecordQueue.PARTS):
-        with suppress(DecodeError):
-            yield decoder.introduction(record)
 
 
 def _same(older: Probe, newer: Probe, name: str) -> bool:

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import struct
 import sys
+from collections import deque
 from contextlib import closing
 
 from exporter.catalogue.accepted_file import AcceptedFile
@@ -91,7 +92,7 @@ class Host:
             Learning(learning, *clock), self.reader, trust_packages=trust_packages, at_start=lambda: at_start
         )
         self.detector = Detector(
-            Introductions(DECODER, self._labels, self._take_used, inherited),
+            Introductions(DECODER, self._labels, self._take_used, deque(inherited)),
             records,
             self.reader,
             self.baseline,

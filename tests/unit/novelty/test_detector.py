@@ -1,6 +1,7 @@
 """The detector, stepped by hand: files on a real filesystem, a real catalogue, a clock that the test advances."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,10 +12,21 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from exporter.catalogue import learning
 from exporter.catalogue.catalogue import Catalogue
+from exporter.events.decode import Decoder
 from exporter.events.labels import Labels
 from exporter.novelty import detector as detector_module
-from exporter.novelty.detector import COMMIT_SECONDS, RECHECK_SECONDS, SETTLE_SECONDS, TICK_SECONDS, TOUCH_SECONDS
-from tests.unit.novelty.host import DECODER, Host, key_of, record_of
+from exporter.novelty.detector import (
+    COMMIT_SECONDS,
+    LOG_SECONDS,
+    LOGGED,
+    RECHECK_SECONDS,
+    SETTLE_SECONDS,
+    TICK_SECONDS,
+    TOUCH_SECONDS,
+)
+from exporter.probe.exec_header import enum
+from tests.unit.layouts import LAYOUTS
+from tests.unit.novelty.host import Host, key_of, record_of
 
 
 @pytest.fixture
@@ -198,7 +210,9 @@ def test_another_catalogue_takes_the_place_of_one_that_is_gone(host):
 
 def test_introductions_of_an_older_probe_come_first(host):
     old, new = host.program(b"old"), host.program(b"new")
-    host.start(inherited=[DECODER.introduction(record_of(old))])
+    bits = {**enum("key_flag"), "KEY_SCRIPT": 2, "KEY_FROM_KERNEL": 1}
+    decoder = Decoder(replace(LAYOUTS, vocabulary={**LAYOUTS.vocabulary, "key_flag": bits}))
+    host.start(inherited=[(decoder, b"damaged"), (decoder, record_of(old, flags=bits["KEY_FROM_KERNEL"]))])
     host.execute(new)
     assert host.detector.room == 0
     host.step()
@@ -206,6 +220,44 @@ def test_introductions_of_an_older_probe_come_first(host):
     host.step(SETTLE_SECONDS)
     assert [path for (path,) in host.rows("SELECT path FROM keys ORDER BY rowid")] == [str(old), str(new)]
     assert host.detector.committed == 1
+    assert not host.detector._inherited
+
+
+def test_failures_of_one_kind_are_logged_once(host, monkeypatch, caplog):
+    caplog.set_level("INFO")
+
+    def broken(*_):
+        raise ValueError("broken")
+
+    monkeypatch.setattr(host.reader, "look", broken)
+    for _ in range(5):
+        host.execute(host.program())
+    host.step()
+    assert [record.getMessage() for record in caplog.records] == [
+        "the files of a key cannot be looked at: ValueError: broken"
+    ]
+    monkeypatch.undo()
+    monkeypatch.setattr(detector_module, "judge", broken)
+    for _ in range(3):
+        host.step(SETTLE_SECONDS)
+        host.execute(host.program())
+        host.step()
+    assert [record.getMessage() for record in caplog.records[1:]] == [
+        "the files of a key cannot be judged: ValueError: broken"
+    ]
+
+
+def test_a_few_findings_are_logged_one_by_one_and_the_number_of_the_others(host, caplog):
+    for _ in range(3):
+        for _ in range(LOGGED):
+            host.execute(host.program())
+        host.step()
+        assert host.step(SETTLE_SECONDS) == LOGGED
+    assert len(caplog.records) == LOGGED
+    host.step(LOG_SECONDS)
+    assert [record.getMessage() for record in caplog.records[LOGGED:]] == [
+        f"{2 * LOGGED} more findings: exec_exporter findings list"
+    ]
 
 
 def test_no_more_files_wait_than_there_is_room_for(host, monkeypatch):
