@@ -170,6 +170,13 @@ def upgraded(tmp_path):
     changed = text.replace("\tu32 stdin_type;\n\tu32 flags;\n", "\tu32 flags;\n\tu32 stdin_type;\n")
     changed = changed.replace("\tu64 introduced; /*", "\tu64 another_member;\n\tu64 introduced; /*")
     changed = changed.replace("\tCOUNTER_PROBE_RUNS,", "\tCOUNTER_ANOTHER,\n\tCOUNTER_PROBE_RUNS,")
+    changed = changed.replace("\tTEXTS,", "\tTEXT_ANOTHER,\n\tTEXTS,")
+    changed = changed.replace("KEY_SCRIPT = 1,", "KEY_SCRIPT = 2,").replace(
+        "KEY_FROM_KERNEL = 2,", "KEY_FROM_KERNEL = 1,"
+    )
+    changed = changed.replace("\tSTDIN_NULL,\n", "").replace("\tSTDIN_FILE,\n", "\tSTDIN_NULL,\n\tSTDIN_FILE,\n")
+    assert all(changed.count(name) == 1 for name in ("TEXT_ANOTHER", "KEY_SCRIPT = 2", "KEY_FROM_KERNEL = 1"))
+    assert changed.index("STDIN_NULL") < changed.index("STDIN_FILE")
     assert (changed.count("another_member"), changed.count("COUNTER_ANOTHER")) == (1, 1)
     assert changed.index("u32 flags") < changed.index("u32 stdin_type")
     header.write_text(changed)
@@ -182,10 +189,18 @@ def test_an_upgrade_to_other_keys_values_and_counters(pins, tmp_path, upgraded):
         run(programs)
         before = samples(service, tmp_path)
     run(programs)
+    new = {}
     for command, factor in ((upgraded, 2), (COMMAND, 3)):
+        unnamed = {script(tmp_path / f"script-{factor}"): 5, static_elf(tmp_path / f"static-{factor}"): 3}
+        run(unnamed)  # which only a record of the older probe names
+        new |= times(unnamed, 1)
         with pinning(pins, command=command) as service:
             assert "took over" in service.said
-            assert executed(service, tmp_path) == times(programs, factor)
+            assert executed(service, tmp_path) == times(programs, factor) | new
+            stdin_types = {
+                sample.labels["stdin_type"] for sample in samples(service, tmp_path) if sample.name == PROGRAMS
+            }
+            assert stdin_types == {"null"}
             never_fall(before, samples(service, tmp_path))
             before = samples(service, tmp_path)
         run(programs)
