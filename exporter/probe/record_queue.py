@@ -98,7 +98,8 @@ class RecordQueue:
 
     def waiting(self, reader: str) -> int:
         """Return the number of records that a reader has not acknowledged."""
-        return self._last - self._acknowledged[reader]
+        with self._changed:
+            return len(self._numbers) - bisect_right(self._numbers, self._acknowledged[reader])
 
     def interrupt(self) -> None:
         """End all waits, also later ones."""

@@ -75,6 +75,7 @@ def test_readers_continue_behind_records_that_are_missing():
     queue = queue_of(b"d", blobs=blobs)
     assert list(queue.records()) == queue.read(0, 9) == [(3, b"a"), (5, b"b"), (far, b"c"), (far + 1, b"d")]
     assert queue.read(4, 1) == [(5, b"b")]
+    assert queue.waiting(READERS[0]) == 4
     assert queue.pending == 4
     for reader in READERS:
         queue.acknowledge(reader, 4)
