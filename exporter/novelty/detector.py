@@ -45,8 +45,8 @@ LOG_SECONDS, LOGGED = 10.0, 10  # findings that are logged one by one in this ti
 class Introductions:
     """Access to records and keys of the probe.
 
-    `labels` returns the labels of a key, `take_used` the keys that were executed again since its last call. `inherited` has
-    the records of older probes, each with its decoder; they are taken out of it, and looked at first.
+    `labels` returns the labels of a key, `take_used` the keys that were executed again since its last call. `inherited`
+    has the records of older probes, each with its decoder; they are taken out of it, and looked at first.
     """
 
     decoder: Decoder

@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 class ActiveProbe:
     """An attached probe and its pipeline.
 
-    `pinned` describes the origin of the pins, and is empty without pins. `inherited` has the records from the ring buffers
-    of older probes that novelty has not judged, each with its decoder.
+    `pinned` describes the origin of the pins, and is empty without pins. `inherited` has the records from the ring
+    buffers of older probes that novelty has not judged, each with its decoder.
     """
 
     probe: Probe
