@@ -38,8 +38,15 @@ class Housekeeping:
     def run_once(self) -> None:
         """Wait for records or for the next eviction, and do the work that is due."""
         self._do("records", self._drain)
-        if self._clock() >= self._due():
-            self._do("eviction", self._evict)
+        if self._clock() < self._due():
+            return
+        began, soon = time.thread_time(), self._soon
+        self._introduced = self._pipeline.introduced
+        self._do("verification", self._probe.verify)
+        self._do("settings", self._probe.refresh_settings)
+        self._do("eviction", lambda: self._pipeline.evict(room=soon))
+        self._do("acknowledgement", self._pipeline.acknowledge)
+        self._last, self._took = self._clock(), time.thread_time() - began
 
     def _do(self, name: str, work: Callable[[], None]) -> None:
         try:
@@ -54,17 +61,6 @@ class Housekeeping:
     def _drain(self) -> None:
         if self._probe.wait(max(0.0, self._due() - self._clock())):
             self._pipeline.drain()
-
-    def _evict(self) -> None:
-        began, soon = time.thread_time(), self._soon
-        self._introduced = self._pipeline.introduced
-        try:
-            self._probe.verify()
-            self._probe.refresh_settings()
-            self._pipeline.evict(room=soon)
-            self._pipeline.acknowledge()
-        finally:
-            self._last, self._took = self._clock(), time.thread_time() - began
 
     @property
     def _soon(self) -> bool:

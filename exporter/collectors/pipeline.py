@@ -83,17 +83,24 @@ class Pipeline:
     # The ring buffer
 
     def drain(self) -> None:
-        """Move records from the ring buffer to the queue, and name their keys unless another thread holds the lock."""
+        """Move records from the ring buffer to the queue, and name their keys.
+
+        If another thread holds the lock, they wait for it in memory, or in the ring buffer if there are too many.
+        """
         self._empty_ring()
-        if self._lock.acquire(blocking=False):
+        if self._lock.acquire(blocking=self._backlog_bytes > BACKLOG_BYTES):
             try:
                 self._name()
             finally:
                 self._lock.release()
 
+    @property
+    def _backlog_bytes(self) -> int:
+        return self._received_bytes - self._named_bytes
+
     def _empty_ring(self) -> None:
         with self._ring_lock:
-            if self._received_bytes - self._named_bytes > BACKLOG_BYTES:
+            if self._backlog_bytes > BACKLOG_BYTES:
                 return
             for record in self._probe.introductions():
                 self._unnamed.append((self.queue.add(record) if self.queue else None, record))

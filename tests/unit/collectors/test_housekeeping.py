@@ -105,3 +105,15 @@ def test_an_eviction_that_always_fails_is_logged_once_though_records_come_in_bet
         housekeeping.run_once()
     assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
     assert probe.records == []
+
+
+def test_records_are_acknowledged_and_keys_evicted_though_the_settings_cannot_be_refreshed():
+    probe, queue = Probe(), RecordQueue(Blobs(), ("checkpoint",))
+    _, housekeeping = housekeeping_of(
+        probe, idle_seconds=INTERVAL_SECONDS + 1, queue=queue, checkpoint=Checkpoint(Blobs())
+    )
+    probe.broken = True
+    probe.execute(1)
+    for _ in range(3):
+        housekeeping.run_once()
+    assert (queue.pending, probe.maps["execs"]) == (0, {})

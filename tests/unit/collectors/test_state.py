@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import threading
 
 import pytest
 from hypothesis import settings
@@ -15,6 +16,7 @@ from tests.repetition import repetitions
 from tests.unit.blobs import Blobs, KilledError
 from tests.unit.layouts import key
 from tests.unit.maps import SECOND, ExitStats, Maps, family, pipeline_of
+from tests.waiting import until
 
 ALL = 1 << 60  # an acknowledgement ends at the last record
 
@@ -268,10 +270,14 @@ def test_records_stay_in_the_ring_buffer_while_too_many_wait_to_be_named(monkeyp
     host = Host()
     with host.pipeline._lock:  # a scrape holds it
         host.maps.execute(1)
-        host.pipeline.drain()
+        draining = threading.Thread(target=host.pipeline.drain)
+        draining.start()
+        until(lambda: not host.maps.records)
         host.maps.execute(2)
-        host.pipeline.drain()
+        host.pipeline._empty_ring()
         assert len(host.maps.records) == 1
+        assert draining.is_alive(), "it waits, rather than to find the ring buffer full again and again"
+    draining.join()
     assert host.paths() == {"/program-1": 1, "/program-2": 1}
 
 
