@@ -18,10 +18,15 @@ def set_up_logging(level: str, style: str = "logfmt") -> None:
     """Set up the root logger. Tornado's messages about malformed requests are logged at level debug only."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JSON() if style == "json" else _Logfmt())
-    logging.basicConfig(level=LEVELS[level], handlers=[handler])
-    if level != "debug":
-        for name in ("tornado.access", "tornado.general", "asyncio"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.basicConfig(handlers=[handler])
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Set the lowest level to log."""
+    logging.getLogger().setLevel(LEVELS[level])
+    for name in ("tornado.access", "tornado.general", "asyncio"):
+        logging.getLogger(name).setLevel(logging.NOTSET if level == "debug" else logging.CRITICAL)
 
 
 def log_uncaught() -> None:

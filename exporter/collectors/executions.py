@@ -133,6 +133,12 @@ class Executions:
             meaning = self._meanings[key] = _Meaning(real, self._rules(real), traits)
         return meaning
 
+    def set_rules(self, rules: Callable[[Labels], Labels]) -> None:
+        """Count by other rules from now on; what was counted stays with its labels."""
+        self._rules, self._meanings = rules, {}
+        for key, entry in self._entries.items():
+            self._paths[entry.program] = self._meaning(key).shown.path
+
     @property
     def must_save(self) -> bool:
         """True if the next process could not derive the present values from the maps.

@@ -119,6 +119,13 @@ class Pipeline:
         elif key and self.queue:
             self._names.mark_refused(key)
 
+    def reconfigure(self, options: SeriesOptions) -> None:
+        """Put other options into force; series that exist stay."""
+        with self._lock:
+            self._idle_ns = int(options.idle_seconds * NS_PER_SECOND)
+            self._executions.limit.most = options.limit
+            self._executions.set_rules(options.path_rules.apply)
+
     # The maps
 
     def update(self) -> None:

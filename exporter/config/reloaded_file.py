@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from exporter.config.yaml_file import YAMLFileError
+from exporter.errors import ExporterError
 
 log = logging.getLogger(__name__)
 
@@ -16,14 +17,20 @@ T = TypeVar("T")
 Stamp = tuple[int, ...] | None  # None: the file is missing
 
 
-class ReloadedFile(ABC, Generic[T]):
-    """Value of the file given by the flag `name`, reloaded when that file, or one that it names, has changed.
-
-    The last good value stays in force. One thread calls `reload`; any thread may read `value` and `successful`.
-    Without a path the value stays `empty`. Raise ExporterError if the file is bad at the start.
-    """
+class Reloaded:
+    """A file that can be loaded again: the name of its flag, its path if there is one, and how the last load ended."""
 
     name: str
+    path: Path | None
+    successful: bool
+
+
+class ReloadedFile(Reloaded, ABC, Generic[T]):
+    """Value of the file given by the flag `name`, reloaded when that file, or one that it names, has changed.
+
+    The last good value stays in force. One thread calls `reload`; any thread may call `refusal` and read the
+    attributes. Without a path the value stays `empty`. Raise ExporterError if the file is bad at the start.
+    """
 
     def __init__(self, path: Path | None, empty: T) -> None:
         self.path, self.value, self.successful = path, empty, True
@@ -41,6 +48,15 @@ class ReloadedFile(ABC, Generic[T]):
     def named(self) -> Iterable[Path]:
         """Return the files that the value in force names."""
         return ()
+
+    def refusal(self) -> ExporterError | None:
+        """Return the error for which the file as it is now would not be loaded, if there is one."""
+        try:
+            if self.path:
+                self.load(self.path, self.value)
+        except YAMLFileError as error:
+            return error.refusal(self.path or Path(), f"--{self.name}")
+        return None
 
     def reload(self) -> bool:
         """Return True if the value has changed. Log each failure once."""

@@ -258,7 +258,7 @@ COLLECTOR_DURATION = _gauge(
 CONFIG_RELOADED = _gauge(
     "exec_exporter_config_last_reload_successful",
     "Whether the last load of a configuration file succeeded (1) or its last good version stays in force (0).",
-    file=("web.config.file", "findings.accepted-file"),
+    file=("config.file", "web.config.file", "findings.accepted-file"),
 )
 BUILD_INFO = _gauge(
     "exec_exporter_build_info",

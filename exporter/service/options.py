@@ -6,7 +6,7 @@ import argparse
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter import __version__
@@ -31,7 +31,7 @@ from its default.
 
 signals:
   SIGTERM, SIGINT       stop: detach the probe unless it is pinned, exit with status 0
-  SIGHUP                ignored: changed files are reloaded without it
+  SIGHUP                reload the configuration file, and report whether all files are valid
 
 exit status:
   0  stopped by a signal, or --check, --config.check or --once done
@@ -51,7 +51,9 @@ class ServiceOptions:
     """The configuration file, what to do instead of running, and how to log."""
 
     config_file: Path | None = flag(
-        "--config.file", "YAML file of flags and path rules, read at the start; see docs/configuration.md", type=Path
+        "--config.file",
+        "YAML file of flags and path rules, read at the start and on SIGHUP; see docs/configuration.md",
+        type=Path,
     )
     config_check: bool = flag(
         "--config.check",
@@ -67,7 +69,7 @@ class ServiceOptions:
 
 @dataclass(frozen=True)
 class Options:
-    """The options of each room, and the collectors that are on."""
+    """The options of each room, the collectors that are on, and the command line that all are made from."""
 
     service: ServiceOptions
     web: WebOptions
@@ -78,6 +80,7 @@ class Options:
     record: RecordOptions
     probe: ProbeOptions
     pins: PinOptions
+    arguments: tuple[str, ...] = field(default=(), compare=False)
 
     def probe_settings(self, hash_key: bytes = b"") -> ProbeSettings:
         """Return the settings of the probe; `hash_key` is the key of its path hashes, random if empty."""
@@ -131,4 +134,5 @@ def parse(arguments: list[str], environment: Mapping[str, str] = os.environ) -> 
         record=options_of(RecordOptions, values),
         probe=options_of(ProbeOptions, values),
         pins=options_of(PinOptions, values),
+        arguments=tuple(arguments),
     )

@@ -11,7 +11,6 @@ from exporter.metrics import textfile
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.flags import OutputOptions
 from exporter.metrics.render import TEXT
-from exporter.service.stop import Stop
 from exporter.web.app import App
 from exporter.web.config_reloader import WebFile
 from exporter.web.flags import WebOptions
@@ -29,10 +28,11 @@ class HTTP:
         self.file = WebFile(options.config_file)
         self._sockets = systemd_sockets() if options.systemd_socket else listen(options.listen_addresses)
 
-    def start(self, exposition: Exposition, unready: Callable[[], str]) -> str:
+    def start(self, exposition: Exposition, unready: Callable[[], str], reload: Callable[[], str]) -> str:
         """Serve until `stop`; return the URLs for the log."""
         options = self._options
-        self._app = App(exposition, self.file, options.telemetry_path, options.max_requests, unready)
+        allowed = reload if options.enable_lifecycle else None
+        self._app = App(exposition, self.file, options.telemetry_path, options.max_requests, unready, allowed)
         self._server = Server(self._sockets, self._app.respond, self.file, options.idle_seconds)
         self._server.start()
         scheme = "https" if self.file.value.context else "http"
@@ -65,14 +65,14 @@ def write(options: OutputOptions, exposition: Exposition) -> str:
     return f"wrote {path}" if options.once else f"writing {path} every {options.interval_seconds} s"
 
 
-def keep_writing(options: OutputOptions, exposition: Exposition, stop: Stop) -> None:
-    """Write --textfile at each interval until `stop`, then remove it so that its series end with the exporter.
+def keep_writing(options: OutputOptions, exposition: Exposition, stopped: Callable[[float], bool]) -> None:
+    """Write --textfile at each interval until `stopped`, then remove it so that its series end with the exporter.
 
-    Log a failure once, until a write succeeds again.
+    `stopped` waits for some seconds. Log a failure once, until a write succeeds again.
     """
     path, failing = options.textfile, False
     assert path  # noqa: S101 - without it there is nothing to keep
-    while not stop.wait(options.interval_seconds):
+    while not stopped(options.interval_seconds):
         try:
             textfile.write(path, exposition.render(TEXT))
             failing = False

@@ -23,6 +23,7 @@ from exporter.service.active_probe import ActiveProbe, counting
 from exporter.service.novelty_setup import NoveltySetup
 from exporter.service.options import Options
 from exporter.service.outputs import HTTP, keep_writing, write
+from exporter.service.reload import Reload
 from exporter.service.stop import Stop
 
 log = logging.getLogger(__name__)
@@ -60,19 +61,21 @@ def serve(options: Options) -> None:
 
         # While running: housekeeping, novelty and HTTP have their own threads.
         files = (novelty.accepted_file, http.file) if http else (novelty.accepted_file,)
+        stop.reload = reload = Reload(options, pipeline, files)
         scrape = Scrape({**pipeline.collectors, "novelty": novelty.collect})
-        exposition = Exposition(lambda: chain(scrape.collect(), config_files(files)))
+        exposition = Exposition(lambda: chain(scrape.collect(), config_files((reload, *files))))
         if http:
-            running = http.start(exposition, lambda: _unready(probe, scrape))
+            running = http.start(exposition, lambda: _unready(probe, scrape), reload)
             stack.callback(http.stop)
         else:
             running = write(output, exposition)
         log.info("%s; %s", running, summary(active, kept))
         notify("READY=1")
         if http:
-            stop.wait()
+            while not stop.wait():
+                pass
         elif not output.once:
-            keep_writing(output, exposition, stop)
+            keep_writing(output, exposition, stop.wait)
 
         # At the stop: responses are finished, counts and findings saved.
         notify("STOPPING=1")

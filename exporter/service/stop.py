@@ -1,4 +1,4 @@
-"""The end of the service: at SIGTERM or SIGINT, in bounded time."""
+"""Signals to the service: the end, at SIGTERM or SIGINT, in bounded time; and SIGHUP to reload."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
 
 from exporter.errors import FAILED
 
@@ -18,16 +20,18 @@ class Stop:
     """The signals to stop. Make it in the main thread.
 
     Until `running` they raise KeyboardInterrupt there: a start that is cut short is repaired by the next one. From then
-    on they end `wait`, and the process, by a thread that sees the signal even if the main thread hangs.
+    on they end `wait`, and the process, by a thread that sees the signal even if the main thread hangs. SIGHUP calls
+    `reload`, one that came during the start as well.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self.reload: Callable[[], object] = lambda: None
+        self._received: SimpleQueue[int] = SimpleQueue()  # unlike an Event, safe in a handler that interrupts its wait
         for number in self.SIGNALS:
             signal.signal(number, signal.default_int_handler)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, self._receive)
 
     def running(self) -> None:
         """Note that the start is complete."""
@@ -36,11 +40,20 @@ class Stop:
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         threading.Thread(target=_exit_in_time, args=(reading,), name="stop", daemon=True).start()
         for number in self.SIGNALS:
-            signal.signal(number, lambda *_: self._event.set())
+            signal.signal(number, self._receive)
+
+    def _receive(self, number: int, _: object) -> None:
+        self._received.put(number)
 
     def wait(self, timeout_seconds: float | None = None) -> bool:
-        """Wait for a signal; return False if the time is over."""
-        return self._event.wait(timeout_seconds)
+        """Wait for a signal; return True if it is one to stop, False after a reload or if the time is over."""
+        try:
+            number = self._received.get(timeout=timeout_seconds)
+        except Empty:
+            return False
+        if number == signal.SIGHUP:
+            self.reload()
+        return number in self.SIGNALS
 
 
 def _exit_in_time(signals: int) -> None:

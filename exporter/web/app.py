@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import logging
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from exporter.web.tls import allowed
 
 log = logging.getLogger(__name__)
 
+RELOAD = "/-/reload"
 PLAIN = "text/plain; charset=utf-8"
 ALLOW = {"Allow": "GET, HEAD"}
 
@@ -52,7 +54,7 @@ class App:
     """Answer requests, all in one event loop.
 
     `unready` returns why scrapes are incomplete, or an empty string. At most `max_requests` scrapes run concurrently;
-    0: no limit.
+    0: no limit. `reload` puts the configuration into force again and returns an empty string, or why it is invalid.
     """
 
     def __init__(
@@ -62,12 +64,14 @@ class App:
         telemetry_path: str = "/metrics",
         max_requests: int = 0,
         unready: Callable[[], str] = lambda: "",
+        reload: Callable[[], str] | None = None,
     ) -> None:
         self._exposition = exposition
         self._web = web
         self._telemetry_path = telemetry_path
         self._max_requests = max_requests
         self._unready = unready
+        self._reload = reload
         self._pages = {
             telemetry_path: self._metrics,
             "/": self._landing,
@@ -127,6 +131,8 @@ class App:
                 )
             if not correct:
                 return _text(HTTPStatus.UNAUTHORIZED, "Unauthorized.", {"WWW-Authenticate": "Basic"})
+        if request.path == RELOAD:
+            return await self._reloaded(request)
         page = self._pages.get(request.path)
         if page is None:
             return self._no_page(request)
@@ -147,6 +153,17 @@ class App:
         if not request.path.startswith("/"):
             return _text(HTTPStatus.BAD_REQUEST, "Malformed request target.")
         return _text(HTTPStatus.NOT_FOUND, "Not found.")
+
+    async def _reloaded(self, request: Request) -> Response:
+        """Reload, like Prometheus."""
+        if request.method not in ("POST", "PUT"):
+            return _text(HTTPStatus.METHOD_NOT_ALLOWED, "Only POST or PUT requests allowed.", {"Allow": "POST, PUT"})
+        if self._reload is None:
+            return _text(HTTPStatus.FORBIDDEN, "Not enabled: start with --web.enable-lifecycle.")
+        refused = await asyncio.to_thread(self._reload)
+        if refused:
+            return _text(HTTPStatus.INTERNAL_SERVER_ERROR, f"failed to reload config: {refused}")
+        return _text(HTTPStatus.OK, "OK")
 
     async def _metrics(self, request: Request) -> Response:
         if self._max_requests and self._scrapes >= self._max_requests:

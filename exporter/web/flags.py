@@ -54,6 +54,12 @@ class WebOptions:
         metavar="SECONDS",
     )
 
+    enable_lifecycle: bool = flag(
+        "--web.enable-lifecycle",
+        "reload the configuration on POST /-/reload; clients need a password if there are any",
+        False,
+    )
+
     def check(self, origins: Mapping[str, str]) -> None:
         """Raise ExporterError for an invalid address or path, or for both kinds of sockets, naming the origin."""
         origin = origins.get("web.listen-address", "")

@@ -72,7 +72,7 @@ def test_every_value_is_described_and_in_the_schema():
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     leaves = set(_described(values, SCHEMA))
     assert leaves == described
-    assert set(SCHEMA["properties"]) == {*values, "global"}
+    assert set(SCHEMA["properties"]) == {*values, "global", "enabled"}
 
 
 def _described(values, schema, prefix=""):

@@ -7,7 +7,14 @@
 {{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
 {{- else }}
 {{- $name := default .Chart.Name .Values.nameOverride }}
-{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 63 | trimSuffix "-" }}
+{{- $full := printf "%s-%s" .Release.Name $name }}
+{{- if or (eq $name .Release.Name) (and .Chart.IsRoot (contains $name .Release.Name)) }}
+{{- .Release.Name }}
+{{- else if gt (len $full) 63 }}{{/* cut, it may be the name of another alias in this release */}}
+{{- printf "%s-%s" (trunc 54 $full | trimSuffix "-") (sha256sum $full | trunc 8) }}
+{{- else }}
+{{- $full }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -35,7 +42,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- $_ := set $own "app.kubernetes.io/component" "exporter" }}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service }}
 {{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name (replace "+" "_" .Chart.Version)) }}
-{{- mergeOverwrite (dict) .Values.commonLabels $own | toYaml }}
+{{- mergeOverwrite (dict) (default (dict) .Values.commonLabels) $own | toYaml }}
 {{- end }}
 
 {{/* name, namespace and labels of an object; takes a list: root context, additional labels, namespace or "" */}}
@@ -70,7 +77,7 @@ labels:
 {{/* user or group id of the container; takes a list: root context, "runAsUser" or "runAsGroup" */}}
 {{- define "exec-exporter.id" -}}
 {{- $values := (index . 0).Values -}}
-{{- dig (index . 1) (dig (index . 1) 65534 $values.podSecurityContext) $values.securityContext | int -}}
+{{- dig (index . 1) (dig (index . 1) 65534 (default (dict) $values.podSecurityContext)) (default (dict) $values.securityContext) | int -}}
 {{- end }}
 
 {{- define "exec-exporter.hasWebConfig" -}}
@@ -82,14 +89,15 @@ labels:
 {{- end }}
 
 {{- define "exec-exporter.scheme" -}}
-{{- default (hasKey .Values.web.config "tls_server_config" | ternary "https" "http") .Values.web.scheme }}
+{{- default (hasKey (default (dict) .Values.web.config) "tls_server_config" | ternary "https" "http") .Values.web.scheme }}
 {{- end }}
 
 {{/* true if clients need a password or a certificate */}}
 {{- define "exec-exporter.authentication" -}}
-{{- $tls := default (dict) .Values.web.config.tls_server_config }}
+{{- $config := default (dict) .Values.web.config }}
+{{- $tls := default (dict) $config.tls_server_config }}
 {{- $certificate := or (hasPrefix "Require" (default "" $tls.client_auth_type)) $tls.client_allowed_sans }}
-{{- if kindIs "bool" .Values.web.authentication | ternary .Values.web.authentication (or .Values.web.config.basic_auth_users $certificate) }}true{{ end }}
+{{- if kindIs "bool" .Values.web.authentication | ternary .Values.web.authentication (or $config.basic_auth_users $certificate) }}true{{ end }}
 {{- end }}
 
 {{/* a probe of the kubelet; takes a list: root context, values of the probe, path */}}
@@ -104,7 +112,9 @@ httpGet:
   port: metrics
   scheme: {{ include "exec-exporter.scheme" $root | upper }}
 {{- end }}
-{{ toYaml (index . 1) }}
+{{- with index . 1 }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{/* endpoint of a ServiceMonitor or PodMonitor; takes a list: root context, values of the monitor */}}

@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from types import SimpleNamespace
 
+from exporter.collectors.flags import SeriesOptions
 from exporter.events.labels import Labels
 from exporter.metrics import definitions
 from exporter.metrics.series import OTHER
@@ -48,6 +49,21 @@ def test_rules_make_the_labels():
     maps.execute(1, 2)
     maps.execute(2, 3)
     assert counts(pipeline) == {"/program-": 5}
+
+
+def test_other_rules_and_limits_hold_for_what_is_counted_from_then_on():
+    maps = Maps()
+    pipeline = pipeline_of(maps, idle_seconds=10)
+    maps.execute(1, 2)
+    assert counts(pipeline) == {"/program-1": 2}
+    short = SimpleNamespace(apply=lambda labels: labels._replace(path=labels.path[:9]))
+    pipeline.reconfigure(SeriesOptions(2, 0, short))
+    maps.execute(1, 3)
+    maps.execute(2, 5, path="another")
+    assert counts(pipeline) == {"/program-1": 2, "/program-": 3, OTHER: 5}
+    maps.now = 11 * SECOND
+    pipeline.evict()
+    assert len(counts(pipeline)) == 3
 
 
 def test_an_idle_key_is_removed_and_its_series_ends_and_a_new_one_starts():

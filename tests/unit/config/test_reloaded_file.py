@@ -122,6 +122,17 @@ def test_the_last_good_value_stays_and_a_failure_is_logged_once(tmp_path, caplog
     assert [record.getMessage() for record in caplog.records][3:] == [f"reloaded {path}"]
 
 
+def test_a_file_can_be_checked_without_loading_it(tmp_path):
+    path = tmp_path / "numbers"
+    path.write_text("1")
+    file = Numbers(path)
+    assert file.refusal() is None
+    path.write_text("2\nwrong")
+    assert str(file.refusal()) == f"{path}:2: that is no number: give one"
+    assert (file.value, file.successful) == ([1], True)
+    assert Numbers(None).refusal() is None
+
+
 def test_a_file_that_is_bad_at_the_start_is_refused_with_its_line(tmp_path):
     path = tmp_path / "numbers"
     with pytest.raises(ExporterError, match=f"^--numbers.file={path}: No such file or directory: correct it$") as error:

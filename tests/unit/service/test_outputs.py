@@ -1,5 +1,3 @@
-import threading
-
 import pytest
 
 from exporter.errors import ExporterError
@@ -40,20 +38,20 @@ def test_a_textfile_that_cannot_be_written_is_an_error(exposition, tmp_path):
 
 
 def test_the_textfile_is_removed_at_the_stop(exposition, tmp_path):
-    options, stop = OutputOptions(False, tmp_path / "exec.prom", 15), threading.Event()
+    options = OutputOptions(False, tmp_path / "exec.prom", 15)
     write(options, exposition)
-    stop.set()
-    keep_writing(options, exposition, stop)
+    keep_writing(options, exposition, lambda seconds: seconds == 15)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_http_listens_when_made_serves_from_its_start_and_ends_at_the_stop(exposition):
     http = HTTP(WebOptions(("127.0.0.1:0",), False, None, "/metrics", 40, 30))
     try:
-        running = http.start(exposition, lambda: "not attached")
+        running = http.start(exposition, lambda: "not attached", lambda: "")
         port = int(running.removeprefix("serving http://127.0.0.1:").removesuffix("/metrics"))
         assert Served(port).ask()[0] == 200
         assert Served(port).ask("/-/ready")[::2] == (503, b"not attached\n")
+        assert Served(port).ask("/-/reload", "POST")[0] == 403
         http.stop()
         with pytest.raises(ConnectionRefusedError):
             Served(port).connect()

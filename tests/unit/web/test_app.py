@@ -1,12 +1,15 @@
+import base64
 import gzip
 import re
 import threading
+from collections import deque
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
+import bcrypt
 import pytest
 
-from tests.unit.serving import rows, serving
+from tests.unit.serving import rows, serving, web_yml
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +133,31 @@ def test_only_reading_is_allowed(served):
     status, headers, body = served.ask(method="HEAD")
     assert (status, body) == (200, b"")
     assert int(headers["Content-Length"]) > 100
+
+
+def test_posting_reloads_if_it_is_enabled():
+    answers = deque(["", "config.yml:3: wrong: correct it"])
+    with serving(reload=answers.popleft) as served:
+        assert served.ask("/-/reload")[0] == 405
+        assert served.ask("/-/reload", "DELETE")[1]["Allow"] == "POST, PUT"
+        assert served.ask("/-/reload", "POST")[::2] == (200, b"OK\n")
+        failed = b"failed to reload config: config.yml:3: wrong: correct it\n"
+        assert served.ask("/-/reload", "PUT")[::2] == (500, failed)
+    with serving() as served:
+        assert served.ask("/-/reload", "POST")[0] == 403
+
+
+def test_reloading_takes_a_password_where_reading_does(tmp_path):
+    hashed = bcrypt.hashpw(b"correct horse", bcrypt.gensalt(4)).decode()
+    reloads = []
+    with serving(
+        web_yml(tmp_path, f"basic_auth_users: {{prometheus: '{hashed}'}}"), reload=lambda: reloads.append(1)
+    ) as served:
+        assert served.ask("/-/reload", "POST")[0] == 401
+        assert reloads == []
+        known = {"Authorization": "Basic " + base64.b64encode(b"prometheus:correct horse").decode()}
+        assert served.ask("/-/reload", "POST", known)[0] == 200
+    assert reloads == [1]
 
 
 def test_a_failing_scrape_is_a_500_and_is_logged_once(caplog):
