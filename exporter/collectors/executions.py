@@ -85,6 +85,7 @@ class Executions:
         self._paths: TrackedDict[int, str] = TrackedDict()
         self._new: set[int] = set()  # programs that have come since the last save
         self._introduced = 0  # keys, when the map was last read
+        self._added_ns = 0  # since boot: when entries were last added
         self.limit = limit
         self.totals: Totals[Labels] = Totals(limit, lambda labels: Labels(OTHER, OTHER, labels.stdin_type))
         self.traits = TraitTotals()
@@ -97,9 +98,9 @@ class Executions:
 
     def add(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
         """Count entries that were read; their introductions must have been named before."""
-        for key, value in entries:
+        for key, value in sorted(entries, key=lambda entry: self._numbers(entry[1])[-1]):  # the oldest begins a series
             self._count(key, value)
-        self._introduced = self._names.introduced
+        self._introduced, self._added_ns = self._names.introduced, self.now()
 
     def _count(self, key: bytes, value: bytes) -> None:
         entry = _Entry(value, *self._numbers(value))
@@ -119,8 +120,9 @@ class Executions:
             names = self._names
             self._renamable |= not entry.introduced or names.named(key) is None or key in names.unsaved
             now = self.now()
-            self.totals.add(meaning.shown, (added,), now)
-            self.traits.add(meaning.traits, meaning.shown, added, self._clock.wall_ns() - now + entry.last)
+            since = entry.began if before is _NOTHING else max(entry.began, self._added_ns)
+            self.totals.add(meaning.shown, (added,), now, self.unix(since))
+            self.traits.add(meaning.traits, meaning.shown, added, self.unix(entry.last))
 
     def _meaning(self, key: bytes) -> _Meaning:
         real = self._names.labels(key)
@@ -203,6 +205,10 @@ class Executions:
         """Return the time since boot in ns."""
         return self._clock.boot_ns()
 
+    def unix(self, boot_ns: int) -> float:
+        """Return a time since boot in seconds since the epoch."""
+        return (self._clock.wall_ns() - self.now() + boot_ns) / NS_PER_SECOND
+
     def path(self, program: int) -> str | None:
         """Return the path, as shown, of the program with that number; None if unknown."""
         return self._paths.get(program)
@@ -241,7 +247,11 @@ class Executions:
     def families(self) -> list[AnyFamily]:
         """Return the metrics of executions, and of the limit of series."""
         return [
-            RowFamily(definitions.EXECUTIONS, {labels: row[0] for labels, row in self.totals.rows.items()}),
+            RowFamily(
+                definitions.EXECUTIONS,
+                {labels: row[0] for labels, row in self.totals.rows.items()},
+                self.totals.created,
+            ),
             RowFamily(definitions.FOLDED, {(): self.totals.folded}),
             RowFamily(definitions.EXPIRED, {(): self.totals.expired}),
             RowFamily(definitions.SERIES_LIMIT, {(): self.limit.most}),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 
 from exporter.collectors.arguments import FormatHistograms
 from exporter.collectors.executions import NS_PER_SECOND, Clock, Executions
@@ -19,14 +21,32 @@ from exporter.collectors.processes_at_start import seed_processes
 from exporter.events.decode import Decoder
 from exporter.events.labels import Labels
 from exporter.events.names import Names
+from exporter.metrics import definitions
 from exporter.metrics.checkpoint import Checkpoint
-from exporter.metrics.family import AnyFamily
+from exporter.metrics.family import AnyFamily, RowFamily
 from exporter.metrics.series import Limit
 from exporter.metrics.tracked_dict import Changes, Tables
 from exporter.probe.probe import Probe
 from exporter.probe.record_queue import CHECKPOINT, NOVELTY, RecordQueue
 
 BACKLOG_BYTES = 64 << 20  # of records that wait to be named; further ones stay in the ring buffer
+# Metrics that are 0 when counting starts and continue after a restart.
+CARRIED = (
+    definitions.ARGUMENTS,
+    definitions.ARGUMENTS_BYTES,
+    definitions.ENVIRONMENT_BYTES,
+    definitions.BINARY_AGE,
+    definitions.FORKS,
+    definitions.FAILURES,
+    definitions.TRAITS_SEEN,
+    definitions.PROBE_RUNS,
+    definitions.LOST,
+    definitions.FOLDED,
+    definitions.EXPIRED,
+    definitions.EXITS_LOST,
+    definitions.PROCESSES_UNTRACKED,
+    definitions.DEFERRED,
+)
 
 
 class Pipeline:
@@ -66,7 +86,9 @@ class Pipeline:
         self._processes: Processes | None = None
         if probe.collects("processes"):
             seeds = seed_processes(probe, options.path_rules.apply) if seeds is None else seeds
-            self._processes = Processes(probe, self._executions.path, limit, seeds)
+            self._processes = Processes(probe, self._executions.path, self._executions.unix, limit, seeds)
+        self._began: float | None = round(self._executions.unix(self._executions.now()), 3)  # None: before it was saved
+        self._began_saved = False
         self._disabled: dict[str, Changes] = {}  # saved tables of collectors that are disabled now
         saved = checkpoint.load() if checkpoint else None
         if saved:
@@ -74,7 +96,9 @@ class Pipeline:
         self.collectors = self._collectors()
 
     def _restore(self, saved: dict[str, Tables]) -> None:
-        self._probe.restore(saved.pop("probe")["state"][0])
+        probe = saved.pop("probe")
+        self._probe.restore(probe["state"][0])
+        self._began, self._began_saved = probe.get("began", {}).get(0), True
         self._executions.restore(saved.pop("executions"))
         if self._processes and "processes" in saved:
             self._processes.restore(saved.pop("processes"))
@@ -151,6 +175,7 @@ class Pipeline:
 
     def _save(self) -> None:
         """Save the changes; without a checkpoint, only discard the list of them."""
+        self._began_saved = True
         if self._checkpoint is None:
             self._changed_parts(whole=False)
             return
@@ -159,7 +184,7 @@ class Pipeline:
             self._saved = self._accounted
 
     def _changes(self, whole: bool) -> Mapping[str, Changes]:
-        probe: dict[str, Changes] = {"probe": {"state": [(0, self._probe.state())]}}
+        probe: dict[str, Changes] = {"probe": {"state": [(0, self._probe.state())], "began": [(0, self._began)]}}
         return {**probe, **self._changed_parts(whole=whole), **(self._disabled if whole else {})}
 
     def _changed_parts(self, *, whole: bool) -> dict[str, Changes]:
@@ -169,7 +194,7 @@ class Pipeline:
         return parts
 
     def _save_if_needed(self) -> None:
-        if self._executions.must_save or (self._processes and self._processes.must_save):
+        if not self._began_saved or self._executions.must_save or (self._processes and self._processes.must_save):
             self._save()
 
     def flush(self) -> None:
@@ -258,12 +283,21 @@ class Pipeline:
             "failures": lambda: failures(probe),
             "traits": self._collect_traits,
         }
-        return {
+        collectors = {
             "executions": self._collect_executions,
             **{name: collect for name, collect in optional.items() if probe.collects(name)},
             "novelty": novelty_off,
             "probe": ProbeCollector(probe, self._names, self._executions, self._processes).collect,
         }
+        return {name: partial(self._dated, collect) for name, collect in collectors.items()}
+
+    def _dated(self, collect: Callable[[], Iterable[AnyFamily]]) -> Iterator[AnyFamily]:
+        """Yield the families of a collector, the CARRIED ones with the time at which counting started."""
+        for family in collect():
+            if isinstance(family, RowFamily) and family.metric in CARRIED and self._began:
+                yield replace(family, created=dict.fromkeys(family.rows, self._began))
+            else:
+                yield family
 
     def _collect_executions(self) -> Iterable[AnyFamily]:
         with self._lock:

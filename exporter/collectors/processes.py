@@ -27,19 +27,21 @@ SETS = len(OUTCOMES) + 1
 class Processes:
     """Exits, lifetimes and running processes by path.
 
-    `path` returns the path of a program by number, `seeds` has those of programs that ran before the probe was
-    attached. `is_dead` is true of a pid that no process has. One thread at a time: callers hold the pipeline's lock.
+    `path` returns the path of a program by number, `unix` the Unix time of one since boot in ns. `seeds` has the paths
+    of programs that ran before the probe was attached. `is_dead` is true of a pid that no process has. One thread at a
+    time: callers hold the pipeline's lock.
     """
 
     def __init__(
         self,
         probe: Probe,
         path: Callable[[int], str | None],
+        unix: Callable[[int], float],
         limit: Limit,
         seeds: Mapping[int, str],
         is_dead: Callable[[int], bool] = is_dead,
     ) -> None:
-        self._probe, self._known_path, self._is_dead = probe, path, is_dead
+        self._probe, self._known_path, self._unix, self._is_dead = probe, path, unix, is_dead
         self._seeds: TrackedDict[int, str] = TrackedDict()
         for program, seed in {NO_PROGRAM: UNKNOWN, **seeds}.items():
             self._seeds[program] = seed
@@ -47,6 +49,7 @@ class Processes:
         self._numbers = u64_reader(probe.structs["exits"], "began", "exits", "lifetime_us", "lifetimes")
         self._values: TrackedDict[bytes, bytes] = TrackedDict()  # of the map of exits, as last read
         self._counted: dict[int, tuple[int, ...]] = {}  # by program, the counts of the previous process
+        self._added_ns = 0  # since boot: when exits were last added
         self._lost = 0
         width = len(OUTCOMES) + 1 + LIFETIMES
         self.totals: Totals[str] = Totals(limit, lambda _: OTHER, width, SETS)
@@ -64,8 +67,9 @@ class Processes:
 
     def add(self, exits: Iterable[tuple[bytes, bytes]], now: int) -> None:
         """Count exit statistics that were read, and running processes. `now` is the time since boot in ns."""
-        for key, value in exits:
+        for key, value in sorted(exits, key=lambda entry: self._numbers(entry[1])[0]):  # the oldest begins a series
             self._count(key, value, now)
+        self._added_ns = now
         self._counted.clear()  # programs that are not in the map now start from zero if they come back
         running: Counter[str] = Counter()
         for program, number in self._programs.items():
@@ -79,13 +83,15 @@ class Processes:
         began, *new = self._numbers(value)
         nothing = (0,) * len(new)
         before = self._values.get(key)
-        since, *old = self._numbers(before) if before else self._counted.pop(_number(key), (began, *nothing))
+        since, *old = self._numbers(before) if before else self._counted.pop(_number(key), (None, *nothing))
         if began != since:
-            old = [*nothing]  # the program was removed and inserted again
+            old = [*nothing]  # the program is new, or was removed and inserted again
+        since_ns = max(began, self._added_ns) if began == since else began
         # the kernel's sums may wrap around: their differences do not
         added = [(high - low) % WORD for high, low in zip(new, old, strict=True)]
         self._values[key] = value
-        self.totals.add(self._path(_number(key)) or UNKNOWN, _with_all_outcomes(added), now)
+        path = self._path(_number(key)) or UNKNOWN
+        self.totals.add(path, _with_all_outcomes(added), now, self._unix(since_ns))
 
     @property
     def must_save(self) -> bool:
@@ -156,14 +162,16 @@ class Processes:
 
     def families(self) -> list[AnyFamily]:
         """Return the metrics of exits, lifetimes and running processes."""
-        exits, lifetimes = {}, {}
+        exits, lifetimes, created = {}, {}, self.totals.created
         for path, row in self.totals.rows.items():
             exits.update({(path, outcome): number for outcome, number in zip(OUTCOMES, row, strict=False)})
             lifetime_us, *buckets = row[len(OUTCOMES) :]
             lifetimes[path,] = (*buckets, lifetime_us / US_PER_SECOND)
         return [
-            RowFamily(definitions.EXITS, exits),
-            HistogramRows(definitions.LIFETIME, lifetimes),
+            RowFamily(
+                definitions.EXITS, exits, {(path, outcome): created[path] for path, outcome in exits if path in created}
+            ),
+            HistogramRows(definitions.LIFETIME, lifetimes, {(path,): time for path, time in created.items()}),
             RowFamily(definitions.RUNNING, {(path,): number for path, number in self.running.rows.items()}),
         ]
 

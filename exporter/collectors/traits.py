@@ -16,11 +16,11 @@ class TraitTotals:
         self.counts = dict.fromkeys(TRAITS, 0)
         self._last: TrackedDict[tuple[str, ...], float] = TrackedDict()
 
-    def add(self, traits: tuple[str, ...], labels: Labels, executions: int, time_ns: int) -> None:
-        """Add executions with these traits, the last of them at `time_ns` since the epoch."""
+    def add(self, traits: tuple[str, ...], labels: Labels, executions: int, time: float) -> None:
+        """Add executions with these traits, the last of them at a Unix time."""
         for trait in traits:
             self.counts[trait] += executions
-            self._last[trait, *labels] = time_ns / 1e9
+            self._last[trait, *labels] = time
         if len(self._last) > 2 * NEWEST:
             for seen in self._last.keys() - self.last_seen().keys():
                 del self._last[seen]

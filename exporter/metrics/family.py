@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -19,12 +19,15 @@ from exporter.metrics.definitions import Metric
 class RowFamily:
     """A family with one sample per label set: `rows` maps tuples of label values, in the metric's order, to values.
 
+    `created` has the Unix time at which rows were 0, for counters and histograms, where it is known.
+
     It has the interface of a prometheus_client family. The renderer reads the rows directly, because creating 10,000
     Sample objects takes longer than the rest of a scrape.
     """
 
     metric: Metric
     rows: Mapping[Any, Any]
+    created: Mapping[Any, float] = field(default_factory=dict)
     unit: str = ""
 
     @property

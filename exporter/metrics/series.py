@@ -39,7 +39,8 @@ class Totals(Generic[L]):
     """Sums by label set: `rows` has a list of `width` numbers for each. A row takes the room of `sets` label sets.
 
     New label sets without room are added to `other(labels)`, which always has room; `folded` is the sum of their first
-    numbers. Existing label sets are never folded. They expire when idle; `expired` is the sum of the first numbers of
+    numbers. `created` has the Unix time at which rows were 0, but not of rows that older builds have saved. Existing
+    label sets are never folded. They expire when idle; `expired` is the sum of the first numbers of
     expired rows. So the first numbers of all rows and `expired` are together what was ever added, and no row decreases.
     """
 
@@ -47,41 +48,51 @@ class Totals(Generic[L]):
         self._limit, self._other, self._width, self._sets = limit, other, width, sets
         self._changed: TrackedDict[L, float] = TrackedDict()
         self.rows: dict[L, list[int]] = {}
+        self.created: TrackedDict[L, float] = TrackedDict()
         self.folded = 0
         self.expired = 0
         self.changed_rows = False  # set when a row is added or expires; callers reset it
 
-    def add(self, labels: L, numbers: Sequence[int], now: float) -> None:
-        """Add numbers to a label set. `now` is in any unit, the same as for `expire`."""
+    def add(self, labels: L, numbers: Sequence[int], now: float, since: float) -> None:
+        """Add numbers to a label set. `now` is in any unit, the same as for `expire`.
+
+        `since` is the Unix time before which nothing of the numbers was counted.
+        """
         row = self.rows.get(labels)
         if row is None:
-            row, labels = self._new(labels, numbers[0])
+            row, labels = self._new(labels, numbers[0], since)
         self._changed[labels] = now
         for index, number in enumerate(numbers):
             row[index] += number
 
-    def _new(self, labels: L, first: int) -> tuple[list[int], L]:
+    def _new(self, labels: L, first: int, since: float) -> tuple[list[int], L]:
         other = self._other(labels)
         if labels != other and not self._limit.take(self._sets):
             self.folded += first
             labels = other
-        self.changed_rows |= labels not in self.rows
-        return self.rows.setdefault(labels, [0] * self._width), labels
+        if labels not in self.rows:
+            self.rows[labels], self.created[labels] = [0] * self._width, round(since, 3)
+            self.changed_rows = True
+        return self.rows[labels], labels
 
     def changes(self, *, whole: bool) -> Changes:
         """Return the tables for `restore`: the changes since the last call, or everything."""
         changed = self._changed.changes(whole=whole)
         return {
             "rows": [(labels, None if now is None else (self.rows[labels], now)) for labels, now in changed],
+            "created": [*self.created.changes(whole=whole)],
             "sums": [("folded", self.folded), ("expired", self.expired)],
         }
 
     def restore(self, tables: Tables, labels_of: Callable[[Any], L]) -> None:
         """Continue from saved tables; `labels_of` converts saved label sets, strings or lists."""
         self.folded, self.expired = tables["sums"]["folded"], tables["sums"]["expired"]
+        created = tables.get("created", {})
         for saved, (row, changed) in tables["rows"].items():
             labels = labels_of(saved)
             self.rows[labels], self._changed[labels] = list(row), changed
+            if saved in created:
+                self.created[labels] = created[saved]
             if labels != self._other(labels):
                 self._limit.use(self._sets)
 
@@ -93,6 +104,8 @@ class Totals(Generic[L]):
             self.changed_rows = True
             self.expired += self.rows.pop(labels)[0]
             del self._changed[labels]
+            if labels in self.created:
+                del self.created[labels]
             self._limit.give_back(self._sets)
 
 

@@ -103,7 +103,7 @@ class Maps:
         life.lifetimes[bucket] += 1
 
     def _begin(self):
-        self._begun += 1
+        self._begun = max(self._begun + 1, self.now)
         return self._begun
 
     pinned = False

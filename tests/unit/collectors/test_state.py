@@ -58,6 +58,16 @@ class Host:
             for sample in family.samples
         }
 
+    def created(self):
+        """Return the Unix time at which each series was 0, by metric and labels."""
+        families = [family for collect in self.pipeline.collectors.values() for family in collect()]
+        return {
+            (family.metric.name, labels): time
+            for family in families
+            if family.type in ("counter", "histogram")
+            for labels, time in family.created.items()
+        }
+
     def evict(self):
         self.pipeline.evict()
         self.queue.acknowledge("novelty", ALL)
@@ -368,6 +378,68 @@ def test_saved_tables_of_a_disabled_collector_return_once_it_is_enabled():
     assert succeeded(host.scrape()) == 1
 
 
+def test_a_series_was_0_at_the_first_execution_of_its_first_key_or_exit():
+    host = Host()
+    host.maps.now = 3 * SECOND
+    host.maps.execute(1, 5, path="a", pid=10)
+    host.maps.now = 7 * SECOND
+    host.maps.execute(2, 5, path="a", pid=11)
+    host.maps.maps["execs"] = dict(reversed(host.maps.maps["execs"].items()))
+    host.maps.now = 9 * SECOND
+    host.maps.end(10)
+    host.maps.now = 20 * SECOND
+    created = host.created()
+    assert created["exec_executions_total", ("/a", "", "unknown")] == 1003
+    assert created["exec_exits_total", ("/a", "success")] == created["exec_lifetime_seconds", ("/a",)] == 1009
+    host.maps.execute(3, path="a")
+    host.maps.execute(4, path="b")
+    host.maps.now = 40 * SECOND
+    host.start()
+    assert host.created() == {**created, ("exec_executions_total", ("/b", "", "unknown")): 1020}
+
+
+def test_a_key_that_gets_its_name_late_begins_a_series_after_the_last_reading():
+    host = Host()
+    host.maps.execute(1, introduce=False)
+    host.maps.now = 5 * SECOND
+    host.scrape()
+    host.maps.now = 8 * SECOND
+    host.maps.introduce(1)
+    host.maps.execute(1)
+    host.maps.now = 9 * SECOND
+    assert host.created()["exec_executions_total", ("/program-1", "", "unknown")] == 1005
+
+
+def test_counters_without_a_path_were_0_when_counting_started_and_keep_that_time():
+    host = Host()
+    started = {time for (name, _), time in host.created().items() if name in ("exec_forks_total", "exec_arguments")}
+    assert started == {1000}
+    host.pipeline.flush()
+    host.maps.now = 50 * SECOND
+    host.start()
+    assert {time for (name, _), time in host.created().items() if name == "exec_forks_total"} == {1000}
+
+
+def test_a_checkpoint_of_a_build_without_these_times_is_continued():
+    host = Host()
+    host.maps.execute(1, 5, pid=10)
+    host.maps.end(10)
+    host.scrape()
+    host.pipeline.flush()
+    saved = Checkpoint(host.blobs).load()
+    for part, table in (("executions", "created"), ("processes", "created"), ("probe", "began")):
+        del saved[part][table]
+    parts = {part: {name: [*rows.items()] for name, rows in tables.items()} for part, tables in saved.items()}
+    host.blobs = Blobs()
+    Checkpoint(host.blobs).save(lambda _: parts)
+    host.start()
+    host.maps.execute(1, 2)
+    assert executed(host.scrape()) == 7
+    assert host.created() == {}
+    host.maps.execute(2)
+    assert [*host.created()] == [("exec_executions_total", ("/program-2", "", "unknown"))]
+
+
 class Histories(RuleBasedStateMachine):
     """In any order of events, the sum is exact and no series decreases.
 
@@ -376,7 +448,7 @@ class Histories(RuleBasedStateMachine):
 
     @initialize(limit=st.integers(1, 30), capacity=st.integers(1, 12))
     def a_host_is_booted(self, limit, capacity):
-        self.limit, self.shown, self.succeeded, self.late = limit, {}, 0, []
+        self.limit, self.shown, self.succeeded, self.late, self.created = limit, {}, 0, [], {}
         self.host = Host(limit=limit, idle_seconds=5, capacity=capacity)
 
     @rule(program=st.integers(0, 6), times=st.integers(1, 5), named=st.booleans())
@@ -406,13 +478,17 @@ class Histories(RuleBasedStateMachine):
             assert value >= self.shown.get(series, 0), series
         self.shown = shown
         self.is_exact()
+        created = self.host.created()
+        assert {series: created[series] for series in self.created} == self.created
+        assert max(created.values()) <= 1000 + self.host.maps.now / SECOND
+        self.created = created
 
     @rule(changes=st.none() | st.integers(0, 8))
     def idle_keys_are_evicted(self, changes):
         before = self.expired()
         self.host.do(self.host.evict, changes)
         if before != self.expired():
-            self.shown = {}  # programs that are executed again get new series
+            self.shown, self.created = {}, {}  # programs that are executed again get new series
 
     @rule()
     def the_exporter_is_killed(self):
