@@ -260,6 +260,15 @@ CONFIG_RELOADED = _gauge(
     "Whether the last load of a configuration file succeeded (1) or its last good version stays in force (0).",
     file=("config.file", "web.config.file", "findings.accepted-file"),
 )
+# Those of the client library; not written to --textfile.
+PROCESS = (
+    _counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds."),
+    _gauge("process_max_fds", "Maximum number of open file descriptors."),
+    _gauge("process_open_fds", "Number of open file descriptors."),
+    _gauge("process_resident_memory_bytes", "Resident memory size in bytes."),
+    _gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds."),
+    _gauge("process_virtual_memory_bytes", "Virtual memory size in bytes."),
+)
 BUILD_INFO = _gauge(
     "exec_exporter_build_info",
     "Versions of the exporter, Python and BCC; always 1.",
@@ -269,4 +278,4 @@ BUILD_INFO = _gauge(
 )
 
 # In the order of the definitions, which is the order of the documentation.
-METRICS = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))
+METRICS = (*(value for value in tuple(globals().values()) if isinstance(value, Metric)), *PROCESS)

@@ -6,7 +6,8 @@ before each value and afterwards writes only the values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,20 +17,23 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.family import AnyFamily, RowFamily
+from exporter.metrics.selection import ALL, CREATED, Selection
 
+LAST_NAME = re.compile("^[^{ ]*")
 EXACT = 1_000_000  # generate_latest writes larger integers with an exponent
 
 
 @dataclass(frozen=True)
 class Format:
-    """A text format: encoder and final line."""
+    """A text format: encoder, final line, and whether it has created timestamps."""
 
     encode: Callable[[Collector], bytes]
     end: str = ""
+    created: bool = False
 
 
 TEXT = Format(generate_latest)
-OPENMETRICS = Format(openmetrics.generate_latest, "# EOF\n")
+OPENMETRICS = Format(openmetrics.generate_latest, "# EOF\n", created=True)
 FORMATS = (TEXT, OPENMETRICS)
 
 
@@ -44,34 +48,36 @@ class _Families(Collector):
 
 
 class Renderer:
-    """Renders families in one format. Not thread-safe: one caller at a time."""
+    """Renders families in one format, without timestamps of creation unless `created`.
 
-    def __init__(self, text_format: Format) -> None:
-        self._format = text_format
+    Not thread-safe: one caller at a time.
+    """
+
+    def __init__(self, text_format: Format, *, created: bool = True) -> None:
+        self._format, self._created = text_format, created and text_format.created
         self._prefixes: dict[str, dict[Any, list[str]]] = {}
 
-    def render(self, families: Iterable[AnyFamily]) -> bytes:
+    def render(self, families: Iterable[AnyFamily], selection: Selection = ALL) -> bytes:
         """Return the exposition, byte for byte as generate_latest would write it."""
-        parts = []
-        for family in families:
-            if isinstance(family, RowFamily):
-                parts.append(self._encode(replace(family, rows={})))
-                parts += self._lines(family)
-            else:
-                parts.append(self._encode(family))
-        parts.append(self._format.end)
-        return "".join(parts).encode()
+        parts = [selection.of(family, self._text(family)) for family in families if selection.shows(family)]
+        return "".join([*parts, self._format.end]).encode()
+
+    def _text(self, family: AnyFamily) -> str:
+        if not isinstance(family, RowFamily):
+            return self._encode(family)
+        return "".join([self._encode(replace(family, rows={})), *self._lines(family)])
 
     def _encode(self, family: AnyFamily) -> str:
         return self._format.encode(_Families(family)).decode().removesuffix(self._format.end)
 
-    def _lines(self, table: RowFamily) -> list[str]:
-        prefixes = self._prefixes_of(table)
-        return [
-            f"{prefix}{value}.0\n" if type(value) is int and 0 <= value < EXACT else f"{prefix}{_go(value)}\n"
-            for labels, row in table.rows.items()
-            for prefix, value in zip(prefixes[labels], table.points(row), strict=True)
-        ]
+    def _lines(self, table: RowFamily) -> Iterator[str]:
+        prefixes, created = self._prefixes_of(table), table.created if self._created else {}
+        for labels, row in table.rows.items():
+            for prefix, value in zip(prefixes[labels], table.points(row), strict=True):
+                exact = type(value) is int and 0 <= value < EXACT
+                yield f"{prefix}{value}.0\n" if exact else f"{prefix}{_go(value)}\n"
+            if labels in created:  # under the labels of the last sample, NAME_total or NAME_sum
+                yield f"{table.name}{CREATED}{LAST_NAME.sub('', prefixes[labels][-1], 1)}{_go(created[labels])}\n"
 
     def _prefixes_of(self, table: RowFamily) -> Mapping[Any, list[str]]:
         """Return the text before each value of each row. Drop those of removed rows once they are the majority."""

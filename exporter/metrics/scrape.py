@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from exporter.metrics import definitions
 from exporter.metrics.family import AnyFamily
@@ -26,13 +26,21 @@ class Scrape:
         """Collectors that failed in the last scrape."""
         return tuple(sorted(self._failing))
 
-    def collect(self) -> Iterator[AnyFamily]:
-        """Yield the families of all collectors; those of a collector that fails are missing."""
+    def collect(self, wanted: Collection[str] | None = None) -> Iterator[AnyFamily]:
+        """Yield the families of the wanted collectors, None: of all; those of a collector that fails are missing.
+
+        The first collector always runs: it reads what the others show.
+        """
         success, duration = definitions.COLLECTOR_SUCCESS.family(), definitions.COLLECTOR_DURATION.family()
         with self._lock:
-            for name, collector in self._collectors.items():
+            for number, (name, collector) in enumerate(self._collectors.items()):
+                shown = wanted is None or name in wanted
+                if number and not shown:
+                    continue
                 started = time.perf_counter()
                 families = self._run(name, collector)
+                if not shown:
+                    continue
                 duration.add_metric((name,), time.perf_counter() - started)
                 success.add_metric((name,), int(families is not None))
                 yield from families or ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from exporter.errors import ExporterError, remedy_of
 from exporter.metrics import textfile
@@ -28,11 +28,18 @@ class HTTP:
         self.file = WebFile(options.config_file)
         self._sockets = systemd_sockets() if options.systemd_socket else listen(options.listen_addresses)
 
-    def start(self, exposition: Exposition, unready: Callable[[], str], reload: Callable[[], str]) -> str:
+    def start(
+        self,
+        exposition: Exposition,
+        unready: Callable[[], str],
+        enabled: Collection[str],
+        reload: Callable[[], str],
+    ) -> str:
         """Serve until `stop`; return the URLs for the log."""
         options = self._options
         allowed = reload if options.enable_lifecycle else None
-        self._app = App(exposition, self.file, options.telemetry_path, options.max_requests, unready, allowed)
+        path, most = options.telemetry_path, options.max_requests
+        self._app = App(exposition, self.file, path, most, unready, enabled, allowed)
         self._server = Server(self._sockets, self._app.respond, self.file, options.idle_seconds)
         self._server.start()
         scheme = "https" if self.file.value.context else "http"

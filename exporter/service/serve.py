@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack, closing
 from itertools import chain
+
+from prometheus_client import ProcessCollector
 
 from exporter.collectors.config_files import config_files
 from exporter.collectors.flags import ALWAYS
@@ -15,6 +18,7 @@ from exporter.host.capabilities import CAPABILITIES
 from exporter.host.sd_notify import notify
 from exporter.kernel import preflight
 from exporter.metrics.exposition import Exposition
+from exporter.metrics.family import AnyFamily
 from exporter.metrics.scrape import Scrape
 from exporter.novelty.detector import Introductions
 from exporter.probe.probe import Probe
@@ -63,9 +67,15 @@ def serve(options: Options) -> None:
         files = (novelty.accepted_file, http.file) if http else (novelty.accepted_file,)
         stop.reload = reload = Reload(options, pipeline, files)
         scrape = Scrape({**pipeline.collectors, "novelty": novelty.collect})
-        exposition = Exposition(lambda: chain(scrape.collect(), config_files((reload, *files))))
+        # Not in a file: node_exporter, which reads it, has these metrics of its own.
+        process = ProcessCollector(registry=None).collect if http else tuple
+
+        def families(wanted: Collection[str] | None) -> Iterable[AnyFamily]:
+            return chain(scrape.collect(wanted), config_files((reload, *files)), process())
+
+        exposition = Exposition(families, created=options.web.created)
         if http:
-            running = http.start(exposition, lambda: _unready(probe, scrape), reload)
+            running = http.start(exposition, lambda: _unready(probe, scrape), options.collectors, reload)
             stack.callback(http.stop)
         else:
             running = write(output, exposition)

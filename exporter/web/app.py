@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import html
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 from exporter import __version__
+from exporter.metrics import selection
+from exporter.metrics.definitions import COLLECTORS
 from exporter.metrics.exposition import Exposition
 from exporter.web import request_target
 from exporter.web.auth import Passwords, TooManyPasswords
@@ -54,7 +56,8 @@ class App:
     """Answer requests, all in one event loop.
 
     `unready` returns why scrapes are incomplete, or an empty string. At most `max_requests` scrapes run concurrently;
-    0: no limit. `reload` puts the configuration into force again and returns an empty string, or why it is invalid.
+    0: no limit. Scrapes can ask for the collectors that are `enabled`. `reload` puts the configuration into force again
+    and returns an empty string, or why it is invalid.
     """
 
     def __init__(
@@ -64,13 +67,14 @@ class App:
         telemetry_path: str = "/metrics",
         max_requests: int = 0,
         unready: Callable[[], str] = lambda: "",
+        enabled: Collection[str] = COLLECTORS,
         reload: Callable[[], str] | None = None,
     ) -> None:
         self._exposition = exposition
         self._web = web
         self._telemetry_path = telemetry_path
         self._max_requests = max_requests
-        self._unready = unready
+        self._unready, self._enabled = unready, enabled
         self._reload = reload
         self._pages = {
             telemetry_path: self._metrics,
@@ -169,11 +173,15 @@ class App:
         if self._max_requests and self._scrapes >= self._max_requests:
             reached = f"Limit of concurrent requests reached ({self._max_requests}), try again later."
             return _text(HTTPStatus.SERVICE_UNAVAILABLE, reached, {"Retry-After": "1"})
+        try:
+            selected = selection.parse(request.query, self._enabled)
+        except ValueError as error:
+            return _text(HTTPStatus.BAD_REQUEST, str(error))
         text_format, content_type = media_type(request.headers.get("accept", ""))
         compressed = prefers_gzip(request.headers.get("accept-encoding", ""))
         self._scrapes += 1
         try:
-            body = await self._exposition.body(text_format, compressed)
+            body = await self._exposition.body(text_format, compressed, selected)
         finally:
             self._scrapes -= 1
         headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}

@@ -53,6 +53,12 @@ class WebOptions:
         type=number(1, 86_400),
         metavar="SECONDS",
     )
+    created: bool = flag(
+        "--web.created-timestamps",
+        "expose in OpenMetrics when each counter was 0, in NAME_created; Prometheus uses these timestamps with its"
+        " feature created-timestamp-zero-ingestion, and stores them as further series without it",
+        True,
+    )
 
     enable_lifecycle: bool = flag(
         "--web.enable-lifecycle",

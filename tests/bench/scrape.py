@@ -65,7 +65,7 @@ def ours(entries, scrapes, room=1 << 17):
     parts = {"reading": [], "rendering": [], "compression": [], "all": [], f"{SCRAPERS} at once": [], "plain": []}
     with filled(entries, room) as (_, pipeline):
         collector, renderer = Scrape(pipeline.collectors), Renderer(TEXT)
-        exposition = Exposition(collector.collect)
+        exposition = Exposition(lambda _: collector.collect())
 
         async def hold_gil():
             await asyncio.gather(*(exposition.body(TEXT, True) for _ in range(SCRAPERS)))

@@ -391,6 +391,7 @@ class TestMonitors:
         given = {
             "enabled": "true", "namespace": '"monitoring"', "labels": '{"release": "p"}', "annotations": '{"a": "b"}',
             "interval": '"30s"', "scrapeTimeout": '"9s"', "honorLabels": "true", "sampleLimit": "5",
+            "params": '{"collect[]": ["executions", "probe"]}',
             "tlsConfig": '{"serverName": "s"}', "basicAuth": '{"username": {"name": "n", "key": "k"}}',
             "relabelings": '[{"targetLabel": "c", "replacement": "d"}]', "metricRelabelings": '[{"regex": "e"}]',
         }  # fmt: skip
@@ -401,6 +402,7 @@ class TestMonitors:
         assert monitor["spec"]["sampleLimit"] == 5
         (endpoint,) = monitor["spec"][list_of]
         assert (endpoint["interval"], endpoint["scrapeTimeout"], endpoint["honorLabels"]) == ("30s", "9s", True)
+        assert endpoint["params"] == {"collect[]": ["executions", "probe"]}
         assert endpoint["tlsConfig"] == {"serverName": "s"}
         assert endpoint["basicAuth"] == {"username": {"name": "n", "key": "k"}}
         assert endpoint["relabelings"][2:] == [{"targetLabel": "c", "replacement": "d"}]

@@ -7,9 +7,13 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 
 from exporter.escape import unescape
 from tests.kernel.bpf_objects import bpf_objects, gone
@@ -130,7 +134,52 @@ def test_other_path_and_address(tmp_path):
     with served("--web.telemetry-path=/here") as exporter:
         execute(program, 5)
         assert executions(exporter.get("/here"), tmp_path) == {b"script": 5}
-        assert b'href="/here"' in exporter.get("/")
+        assert b'href="./here"' in exporter.get("/")
+
+
+def test_a_scrape_shows_what_it_asks_for_and_since_when(tmp_path):
+    program = script(tmp_path / "script")
+    with served("--no-collector.forks") as exporter:
+        begun = time.time()
+        execute(program, 5)
+        executed = time.time()
+        own = samples(exporter.get("/metrics?collect[]=executions&name[]=exec_executions_total"))
+        assert {sample.name for sample in own} == {"exec_executions_total"}
+        failures = {sample.name for sample in samples(exporter.get("/metrics?collect[]=failures"))}
+        assert {name for name in failures if name.startswith("exec_") and "exporter" not in name} == {
+            "exec_failures_total"
+        }
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            exporter.get("/metrics?collect[]=forks")
+        request = urllib.request.Request(f"{exporter.url}/metrics", headers={"Accept": "application/openmetrics-text"})
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            families = openmetrics(answer.read().decode())
+        created = [
+            sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name == "exec_executions_created" and sample.labels["path"] == str(program)
+        ]
+        assert len(created) == 1
+        assert begun - 0.1 < created[0] < executed + 0.1
+        # None of these scrapes has disturbed what is counted.
+        assert executions(exporter.get(), tmp_path) == {b"script": 5}
+
+
+def test_it_exposes_its_own_process():
+    with served() as exporter:
+        process = psutil.Process(exporter.process.pid)
+        before = process.cpu_times()
+        own = {sample.name: sample.value for sample in samples(exporter.get()) if sample.name.startswith("process_")}
+        after = process.cpu_times()
+        assert abs(own["process_start_time_seconds"] - process.create_time()) < 1
+        assert own["process_max_fds"] == process.rlimit(psutil.RLIMIT_NOFILE)[0]
+        assert (
+            before.user + before.system - 0.02 <= own["process_cpu_seconds_total"] <= after.user + after.system + 0.02
+        )
+        assert own["process_open_fds"] >= process.num_fds() - 2 > 0
+        assert own["process_resident_memory_bytes"] > 10 << 20
+        assert own["process_virtual_memory_bytes"] >= own["process_resident_memory_bytes"]
 
 
 def test_check_reports_the_probe():

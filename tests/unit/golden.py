@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+from prometheus_client import ProcessCollector
+
 from exporter.collectors.config_files import config_files
 from exporter.collectors.novelty import novelty_families
 from exporter.metrics.definitions import CONFIG_RELOADED
@@ -16,6 +18,7 @@ from tests.unit.maps import SECOND, Maps, Process, pipeline_of
 GOLDEN = Path(__file__).parent / "golden.prom"
 # Values that differ between runs and machines.
 CHANGING = (
+    (re.compile(r"(?m)^(process_\S+) .*"), r"\1 1.0"),
     (re.compile(r"(?m)^(exec_exporter_collector_duration_seconds\S+) .*"), r"\1 0.001"),
     (re.compile(r'version="[^"]*",python_version="[^"]*"'), 'version="1.2.3",python_version="3.11.2"'),
     (re.compile(r'python_version="[^"]*",version="[^"]*"'), 'python_version="3.11.2",version="1.2.3"'),
@@ -54,7 +57,8 @@ def exposition():
         first.buckets[:] = (1, 2, 0, 4, *[0] * 8) * len(HISTOGRAMS)
     scrape = Scrape({**pipeline.collectors, "novelty": lambda: novelty_families(VIEW)})
     files = [SimpleNamespace(name=name, path=GOLDEN, successful=True) for name in CONFIG_RELOADED.values["file"]]
-    text = Renderer(TEXT).render([*scrape.collect(), *config_files(files)]).decode()
+    families = [*scrape.collect(), *config_files(files), *ProcessCollector(registry=None).collect()]
+    text = Renderer(TEXT).render(families).decode()
     for pattern, replacement in CHANGING:
         text = pattern.sub(replacement, text)
     return text

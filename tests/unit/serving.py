@@ -42,7 +42,7 @@ class Served:
 
 
 @contextmanager
-def serving(web_config=None, families=lambda: rows(3), idle_seconds=30, write_seconds=30, **options):
+def serving(web_config=None, families=lambda _: rows(3), idle_seconds=30, write_seconds=30, **options):
     web = WebFile(web_config)
     sockets = listen(("127.0.0.1:0",))
     app = App(Exposition(families), web, **options)

@@ -130,6 +130,10 @@ interval: {{ . }}
 {{- with $monitor.scrapeTimeout }}
 scrapeTimeout: {{ . }}
 {{- end }}
+{{- with $monitor.params }}
+params:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- if $monitor.honorLabels }}
 honorLabels: true
 {{- end }}

@@ -6,6 +6,7 @@ from exporter.metrics import definitions
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.family import RowFamily
 from exporter.metrics.render import OPENMETRICS, TEXT
+from exporter.metrics.selection import Selection
 
 
 class Source:
@@ -15,7 +16,7 @@ class Source:
         self.reads = 0
         self.go_on = threading.Event()
 
-    def __call__(self):
+    def __call__(self, _):
         self.reads += 1
         assert self.go_on.wait(30)
         return [RowFamily(definitions.EXECUTIONS, {(str(n), "", "file"): self.reads for n in range(100)})]
@@ -53,6 +54,32 @@ def test_each_format_is_rendered_for_itself():
     assert not text.endswith(b"# EOF\n")
 
 
+def test_each_selection_is_rendered_for_itself():
+    source = Source()
+    one, other = Selection(names=frozenset({"exec_executions_total"})), Selection(names=frozenset({"nothing"}))
+    every, some, again, none, packed = bodies(
+        source, (TEXT, False), (TEXT, False, one), (TEXT, False, one), (TEXT, False, other), (TEXT, True, other)
+    )
+    assert source.reads == 3
+    assert every.replace(b" 1.0", b" 2.0") == some
+    assert some is again
+    assert none == gzip.decompress(packed) == b""
+
+
+def test_a_finished_selection_leaves_nothing_behind():
+    async def scrape():
+        source = Source()
+        source.go_on.set()
+        exposition = Exposition(source)
+        for number in range(100):
+            await exposition.body(TEXT, True, Selection(names=frozenset({f"exec_{number}"})))
+        await asyncio.sleep(0)
+        exposition.close()
+        return exposition._running
+
+    assert asyncio.run(scrape()) == {}
+
+
 def test_a_later_scrape_reads_again():
     async def scrape():
         source = Source()
@@ -71,7 +98,7 @@ def test_a_failed_reading_fails_only_the_waiting_scrapes():
     async def scrape():
         results = [OSError("the map is gone"), []]
 
-        def families():
+        def families(_):
             result = results.pop(0)
             if isinstance(result, OSError):
                 raise result

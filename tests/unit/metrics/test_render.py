@@ -12,6 +12,7 @@ from exporter.metrics.render import FORMATS, OPENMETRICS, TEXT, Renderer
 
 REFERENCE = {TEXT: generate_latest, OPENMETRICS: generate_openmetrics}
 LABEL_SETS = st.tuples(st.text(max_size=8), st.text(max_size=8), st.sampled_from(["file", "pipe"]))
+TIMES = st.floats(1, 4e9)
 COUNTS = st.one_of(st.integers(0, 1 << 64), st.floats(0), st.sampled_from([999_999, 1_000_000, 10**15, 0]))
 
 
@@ -58,6 +59,31 @@ def test_histograms_equal_those_of_the_client_library(text_format, scrapes, tota
             family.add_metric(labels, list(zip(bounds, up_to, strict=True)), total)
         ours = HistogramRows(metric, {labels: (*buckets, total) for labels, buckets in rows.items()})
         assert renderer.render([ours]) == REFERENCE[text_format](Families(family))
+
+
+@given(scrapes=st.lists(st.dictionaries(LABEL_SETS, st.tuples(COUNTS, st.none() | TIMES)), min_size=1, max_size=4))
+def test_created_timestamps_equal_those_of_the_client_library(scrapes):
+    renderer, without, text = Renderer(OPENMETRICS), Renderer(OPENMETRICS, created=False), Renderer(TEXT)
+    for rows in scrapes:
+        family = definitions.EXECUTIONS.family()
+        for labels, (value, created) in rows.items():
+            family.add_metric(labels, value, created)
+        counts = {labels: value for labels, (value, _) in rows.items()}
+        ours = RowFamily(
+            definitions.EXECUTIONS, counts, {labels: time for labels, (_, time) in rows.items() if time is not None}
+        )
+        assert renderer.render([ours]) == generate_openmetrics(Families(family))
+        assert without.render([ours]) == generate_openmetrics(Families(table(counts)))
+        assert text.render([ours]) == generate_latest(Families(table(counts)))
+
+
+def test_created_timestamps_of_histograms_have_no_bucket():
+    rows = {("a{ b",): (*[1] * 10, 2.5), ("b",): (*[1] * 10, 2.5)}
+    family = HistogramRows(definitions.LIFETIME, rows, {("a{ b",): 1795503513.125})
+    lines = Renderer(OPENMETRICS).render([family]).decode().splitlines()
+    created = [number for number, line in enumerate(lines) if "_created" in line]
+    assert [lines[number] for number in created] == ['exec_lifetime_seconds_created{path="a{ b"} 1.795503513125e+09']
+    assert lines[created[0] - 1] == 'exec_lifetime_seconds_sum{path="a{ b"} 2.5'
 
 
 @pytest.mark.parametrize("text_format", FORMATS)

@@ -33,6 +33,30 @@ def test_a_collector_that_fails_costs_only_itself_and_is_logged_once(caplog):
     assert "the map is gone" in caplog.text
 
 
+def test_a_selection_runs_the_first_collector_and_shows_what_is_wanted():
+    ran = []
+    scrape = Scrape(
+        {name: lambda name=name: ran.append(name) or attached() for name in ("executions", "forks", "probe")}
+    )
+    for wanted, names in (({"forks"}, ["executions", "forks"]), ({"executions"}, ["executions"])):
+        ran.clear()
+        *shown, success, duration = scrape.collect(wanted)
+        assert ran == names
+        assert len(shown) == 1
+        for family in (success, duration):
+            assert {sample.labels["collector"] for sample in family.samples} == wanted
+
+
+def test_a_selection_leaves_the_state_of_other_collectors_unchanged():
+    def fail():
+        raise OSError(5, "no")
+
+    scrape = Scrape({"executions": attached, "forks": fail, "probe": attached})
+    list(scrape.collect())
+    list(scrape.collect({"probe"}))
+    assert scrape.failing == ("forks",)
+
+
 def test_a_collector_that_works_again_logs_that(caplog):
     caplog.set_level("INFO")
     results = [OSError("no"), None]

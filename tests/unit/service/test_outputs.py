@@ -12,7 +12,7 @@ LINE = 'exec_executions_total{interpreter="",path="/usr/bin/program-2",stdin_typ
 
 @pytest.fixture
 def exposition():
-    exposition = Exposition(lambda: rows(3))
+    exposition = Exposition(lambda _: rows(3))
     yield exposition
     exposition.close()
 
@@ -47,7 +47,7 @@ def test_the_textfile_is_removed_at_the_stop(exposition, tmp_path):
 def test_http_listens_when_made_serves_from_its_start_and_ends_at_the_stop(exposition):
     http = HTTP(WebOptions(("127.0.0.1:0",), False, None, "/metrics", 40, 30))
     try:
-        running = http.start(exposition, lambda: "not attached", lambda: "")
+        running = http.start(exposition, lambda: "not attached", ("executions",), lambda: "")
         port = int(running.removeprefix("serving http://127.0.0.1:").removesuffix("/metrics"))
         assert Served(port).ask()[0] == 200
         assert Served(port).ask("/-/ready")[::2] == (503, b"not attached\n")

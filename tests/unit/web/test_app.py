@@ -160,8 +160,25 @@ def test_reloading_takes_a_password_where_reading_does(tmp_path):
     assert reloads == [1]
 
 
+def test_a_scrape_can_ask_for_collectors_and_names():
+    asked = []
+    with serving(families=lambda wanted: asked.append(wanted) or rows(3), enabled=("executions", "probe")) as served:
+        for query in ("collect[]=probe", "exclude%5B%5D=probe&x=y", "name[]=exec_executions_total"):
+            assert served.ask(f"/metrics?{query}")[0] == 200
+        assert asked == [{"probe"}, {"executions"}, None]
+        assert b"# TYPE" not in served.ask("/metrics?name[]=nothing")[2]
+        asked.clear()
+        for query, error in (
+            ("collect[]=forks", b"the collector forks is disabled\n"),
+            ("collect[]=probe&exclude[]=probe", b"collect[] and exclude[] cannot be combined\n"),
+        ):
+            status, headers, body = served.ask(f"/metrics?{query}")
+            assert (status, headers["Content-Type"], body) == (400, "text/plain; charset=utf-8", error)
+        assert asked == []
+
+
 def test_a_failing_scrape_is_a_500_and_is_logged_once(caplog):
-    def fail():
+    def fail(_):
         raise OSError(5, "the map is gone")
 
     with serving(families=fail) as served:
@@ -174,7 +191,7 @@ def test_a_failing_scrape_is_a_500_and_is_logged_once(caplog):
 def test_more_scrapes_than_allowed_are_refused():
     go_on, asked = threading.Event(), threading.Event()
 
-    def held():
+    def held(_):
         asked.set()
         go_on.wait(30)
         return rows(1)

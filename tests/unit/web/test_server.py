@@ -60,7 +60,7 @@ def ended(client):
 
 
 def test_clients_that_do_not_read_are_disconnected():
-    with serving(families=lambda: rows(100_000), write_seconds=1) as served:
+    with serving(families=lambda _: rows(100_000), write_seconds=1) as served:
         with served.connect() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -100,7 +100,7 @@ def test_malformed_requests_are_refused_and_harm_nobody(said):
 def test_clients_that_do_not_read_hold_no_memory(monkeypatch):
     """Each gets a response of its own and reads none of it; the oldest are aborted, and scrapes continue."""
     monkeypatch.setattr("exporter.web.server.MAX_UNSENT_BYTES", 16 << 20)
-    with serving(families=lambda: rows(50_000), write_seconds=300) as served:
+    with serving(families=lambda _: rows(50_000), write_seconds=300) as served:
         size = len(served.ask()[2])
         assert size > 3 << 20
         clients = []
@@ -121,7 +121,7 @@ def test_clients_that_do_not_read_hold_no_memory(monkeypatch):
 def test_beyond_the_maximum_connections_that_do_not_read_are_closed_too(monkeypatch):
     monkeypatch.setattr("exporter.web.server.MAX_CONNECTIONS", 16)
     monkeypatch.setattr("exporter.web.server.MAX_UNSENT_BYTES", 1 << 30)
-    with serving(families=lambda: rows(50_000), write_seconds=300) as served:
+    with serving(families=lambda _: rows(50_000), write_seconds=300) as served:
         clients = []
         try:
             for _ in range(20):
