@@ -237,7 +237,7 @@ class Detector:
         self._evictions += evicted
         self._open.add(found)
         self._evicted = self._evicted or evicted > 0
-        self._log(found)
+        self._log(found, last=everything)
         self._show(catalogue)
         return len(batch)
 
@@ -314,14 +314,20 @@ class Detector:
         self._outdated, self._version = False, version
         self._show(catalogue)
 
-    def _log(self, found: Sequence[Finding]) -> None:
-        """Log findings, LOGGED at most in LOG_SECONDS, and then how many more there were."""
+    def _log(self, found: Sequence[Finding], *, last: bool = False) -> None:
+        """Log findings, at most LOGGED in LOG_SECONDS; then the number of the rest, at once after the `last` ones."""
         if self._is_time(LOG_SECONDS):
-            if self._unlogged:
-                log.warning("%d more findings: exec_exporter findings list", self._unlogged)
-            self._logged = self._unlogged = 0
+            self._log_number()
+            self._logged = 0
         logged = found[: LOGGED - self._logged]
         for finding in logged:
             log.warning("finding %s: %s %s", finding.id, finding.reason, finding.path)
         self._logged += len(logged)
         self._unlogged += len(found) - len(logged)
+        if last:
+            self._log_number()
+
+    def _log_number(self) -> None:
+        if self._unlogged:
+            log.warning("%d more findings: exec_exporter findings list", self._unlogged)
+        self._unlogged = 0

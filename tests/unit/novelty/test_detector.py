@@ -258,6 +258,12 @@ def test_a_few_findings_are_logged_one_by_one_and_the_number_of_the_others(host,
     assert [record.getMessage() for record in caplog.records[LOGGED:]] == [
         f"{2 * LOGGED} more findings: exec_exporter findings list"
     ]
+    caplog.clear()
+    for _ in range(LOGGED + 3):
+        host.execute(host.program())
+    host.step()
+    host.detector.judge(host.catalogue, everything=True)
+    assert caplog.records[-1].getMessage() == "3 more findings: exec_exporter findings list", "the exporter stops"
 
 
 def test_no_more_files_wait_than_there_is_room_for(host, monkeypatch):
