@@ -155,6 +155,7 @@ def test_a_stop_does_not_wait_for_who_has_locked_the_catalogue(tmp_path, program
         assert len(blobs) == 1
         service.queue.close()
     until(lambda: set(threading.enumerate()) <= before)
+    service.recovering.close()  # as the end of the process does
     following = Service(tmp_path, blobs)
     following.worker.start()
     until(lambda: not blobs)
