@@ -44,7 +44,11 @@ def opened(path: Path, *, create: bool = False, writing: bool = True) -> Iterato
     """
     try:
         with ExitStack() as stack:
-            found = path if writing or _is_writable(path) else _copied(path, stack)
+            found = path
+            if path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+                if writing:
+                    raise Unusable("it cannot be written")
+                found = _copied(path, stack)
             yield stack.enter_context(closing(Catalogue(found, create=create)))
     except FileNotFoundError as error:
         raise ExporterError(
@@ -60,10 +64,6 @@ def opened(path: Path, *, create: bool = False, writing: bool = True) -> Iterato
         ) from error
     except sqlite3.Error as error:
         raise ExporterError(f"the catalogue {path} fails ({error})", "see the service's log") from error
-
-
-def _is_writable(path: Path) -> bool:
-    return not path.exists() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
 
 
 def _copied(path: Path, stack: ExitStack) -> Path:

@@ -91,12 +91,13 @@ def test_a_catalogue_of_another_user_that_may_be_read_is_read(running):
     assert "/opt/found" in run("findings", "list", path=path).stdout
 
 
-def test_what_cannot_be_written_or_read_is_one_line(running):
-    path = placed(running, "stopped")
+@pytest.mark.parametrize("state", ["running", "stopped"])
+def test_what_cannot_be_written_or_read_is_one_line(running, state):
+    path = placed(running, state)
     allow(path, 0o555, 0o444)
     result = run("findings", "accept", "--path=/x", "--reason=x", path=path)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
-    assert f"exec_exporter: cannot open the catalogue {path} (" in result.stderr
+    assert f"exec_exporter: cannot open the catalogue {path} (it cannot be written): run this as" in result.stderr
     allow(path, 0o555, 0o000)
     result = run("findings", "list", path=path)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
