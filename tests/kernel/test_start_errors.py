@@ -4,6 +4,7 @@ import errno
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,8 +60,10 @@ def start(tmp_path, inject):
                 process.stdin.write("\n")
                 process.stdin.flush()
                 until(lambda: process.poll() is not None or "serving http" in said.read_text(), DEADLINE_SECONDS)
-                # a traced thread may not see the first signal
-                until(lambda: process.terminate() or process.poll() is not None)
+                tracer.send_signal(signal.SIGINT)  # it detaches: a signal for a stopped thread goes to another one
+                tracer.wait(DEADLINE_SECONDS)
+                process.terminate()
+                process.wait(DEADLINE_SECONDS)
         finally:
             process.kill()
     return process.returncode, said.read_text()
@@ -70,7 +73,7 @@ def chosen():
     """Return a moment for each failure: for good, or a single time; all pairs for the long run."""
     if EXHAUSTIVE:
         return [(call, error, when) for call, error in PAIRS for when in ("1+", str(random.randint(2, 60)))]
-    return [(call, error, random.choice(("1+", str(random.randint(1, 60))))) for call, error in random.sample(PAIRS, 4)]
+    return [(call, error, random.choice(("1+", str(random.randint(1, 20))))) for call, error in random.sample(PAIRS, 4)]
 
 
 @pytest.mark.parametrize(("call", "error", "when"), chosen())
