@@ -7,17 +7,20 @@ not a thread, and its TLS handshake and headers share one deadline.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import struct
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from functools import partial
+from typing import Any
 
 from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate, HTTPServerRequest, ResponseStartLine
-from tornado.iostream import IOStream, StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
 from exporter.host.limits import raise_open_files
 from exporter.web import request_target
@@ -32,6 +35,8 @@ MAX_HEADER_BYTES = 16384
 MAX_BODY_BYTES = 4096  # no request needs one
 MAX_UNSENT_BYTES = 32 << 20  # of responses, over all connections
 WRITE_TIMEOUT_SECONDS = 30.0
+TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+DISCARDED_BYTES = 1 << 20  # of a request that is too long
 STOP_SECONDS = 1.5
 
 
@@ -152,6 +157,7 @@ class _BoundedServer(HTTPServer):
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         stream = _stream(request_conn)
         stream.set_nodelay(True)
+        stream.close = partial(_close, stream)  # type: ignore[method-assign]
         self._forget(stream)
         self._waiting[stream] = None
         if len(self._waiting) + len(self._answering) > self.limit:
@@ -192,6 +198,17 @@ class _BoundedServer(HTTPServer):
 def _stream(connection: HTTPConnection | None) -> IOStream:
     assert isinstance(connection, HTTP1Connection)  # noqa: S101 - the only kind in Tornado's server
     return connection.stream
+
+
+def _close(stream: IOStream, exc_info: Any = False) -> None:
+    """Close a connection; respond first to a request that is too long, which Tornado does not."""
+    if isinstance(exc_info, UnsatisfiableReadError):
+        with contextlib.suppress(OSError):
+            stream.socket.send(TOO_LONG)
+            left = DISCARDED_BYTES  # unread bytes would reset the connection before the client has read the response
+            while left > 0 and (discarded := stream.socket.recv(65536)):
+                left -= len(discarded)
+    type(stream).close(stream, exc_info)
 
 
 def _abort(stream: IOStream) -> None:

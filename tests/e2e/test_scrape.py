@@ -1,6 +1,7 @@
 """A real Prometheus scrapes the real exporter over TLS, and is admitted or refused as web.yml configures."""
 
 import re
+import time
 
 import bcrypt
 import pytest
@@ -130,3 +131,34 @@ def test_prometheus_is_admitted_as_configured(probes, authority, stranger, tmp_p
             server.wait_until(lambda: up(server) == {"eager": 0})
             ((_, let_in),) = server.query("sum_over_time(up[1h])")
             assert 1 <= let_in <= 3, "the burst; on a busy machine some of it may have come too late for Prometheus"
+
+
+def test_jobs_scrape_different_collectors_of_one_exporter(probes, tmp_path):
+    program, begun = static_elf(tmp_path / "static"), time.time()
+    with served() as exporter:
+        execute(program, 7)
+        executed = time.time()
+        targets = {"static_configs": [{"targets": [exporter.url.removeprefix("http://")]}]}
+        parameters = {
+            "often": {"exclude[]": ["processes"]},
+            "rarely": {"collect[]": ["processes"]},
+            "mistaken": {"collect[]": ["process"]},
+        }
+        configs = [{"job_name": name, "params": params, **targets} for name, params in parameters.items()]
+        with prometheus({"scrape_configs": configs}) as server:
+            states = scraped(server)
+            assert states == {
+                "often": ("up", ""),
+                "rarely": ("up", ""),
+                "mistaken": ("down", "server returned HTTP status 400 Bad Request"),
+            }
+
+            def jobs_with(promql):
+                return {labels["job"] for labels, _ in server.query(promql)}
+
+            assert jobs_with(f'exec_executions_total{{path="{program}"}} == 7') == {"often"}
+            assert jobs_with("exec_running_processes") == {"rarely"}
+            assert jobs_with("process_start_time_seconds") == {"often", "rarely"}
+            # a Prometheus without created-timestamp-zero-ingestion stores the timestamps as series
+            ((_, created),) = server.query(f'exec_executions_created{{path="{program}"}}')
+            assert begun - 0.1 < created < executed + 0.1

@@ -97,6 +97,14 @@ def test_malformed_requests_are_refused_and_harm_nobody(said):
         assert served.ask()[0] == 200
 
 
+@pytest.mark.parametrize("length", [20_000, 60_000])
+@pytest.mark.parametrize("text", ["GET /%s HTTP/1.1\r\nHost: x\r\n\r\n", "GET / HTTP/1.1\r\nCookie: %s\r\n\r\n"])
+def test_a_request_that_is_too_long_gets_a_response(text, length):
+    with serving() as served, served.connect() as client:
+        client.sendall((text % ("a" * length)).encode())
+        assert client.makefile("rb").readline() == b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+
+
 def test_clients_that_do_not_read_hold_no_memory(monkeypatch):
     """Each gets a response of its own and reads none of it; the oldest are aborted, and scrapes continue."""
     monkeypatch.setattr("exporter.web.server.MAX_UNSENT_BYTES", 16 << 20)
