@@ -56,6 +56,7 @@ class Renderer:
     def __init__(self, text_format: Format, *, created: bool = True) -> None:
         self._format, self._created = text_format, created and text_format.created
         self._prefixes: dict[str, dict[Any, list[str]]] = {}
+        self._created_lines: dict[str, Mapping[Any, tuple[float, str]]] = {}
 
     def render(self, families: Iterable[AnyFamily], selection: Selection = ALL) -> bytes:
         """Return the exposition, byte for byte as generate_latest would write it."""
@@ -71,13 +72,27 @@ class Renderer:
         return self._format.encode(_Families(family)).decode().removesuffix(self._format.end)
 
     def _lines(self, table: RowFamily) -> Iterator[str]:
-        prefixes, created = self._prefixes_of(table), table.created if self._created else {}
+        prefixes = self._prefixes_of(table)
+        created = self._created_of(table, prefixes) if self._created else {}
         for labels, row in table.rows.items():
             for prefix, value in zip(prefixes[labels], table.points(row), strict=True):
                 exact = type(value) is int and 0 <= value < EXACT
                 yield f"{prefix}{value}.0\n" if exact else f"{prefix}{_go(value)}\n"
-            if labels in created:  # under the labels of the last sample, NAME_total or NAME_sum
-                yield f"{table.name}{CREATED}{LAST_NAME.sub('', prefixes[labels][-1], 1)}{_go(created[labels])}\n"
+            if labels in created:
+                yield created[labels][1]
+
+    def _created_of(self, table: RowFamily, prefixes: Mapping[Any, list[str]]) -> Mapping[Any, tuple[float, str]]:
+        """Return the line of each created timestamp, with the labels of the last sample, NAME_total or NAME_sum."""
+        before, name = self._created_lines.get(table.metric.name, {}), table.name + CREATED
+        lines = {
+            labels: known
+            if (known := before.get(labels)) and known[0] == time
+            else (time, f"{name}{LAST_NAME.sub('', prefixes[labels][-1], 1)}{_go(time)}\n")
+            for labels, time in table.created.items()
+            if labels in prefixes
+        }
+        self._created_lines[table.metric.name] = lines
+        return lines
 
     def _prefixes_of(self, table: RowFamily) -> Mapping[Any, list[str]]:
         """Return the text before each value of each row. Drop those of removed rows once they are the majority."""
