@@ -21,6 +21,7 @@ from exporter.host.packages import PackageVerdict
 
 FOUND, LEARNT, SEEDED, IMPORTED = "found", "learnt", "seeded", "imported"
 ACCEPTED_FILE = "accepted_file"  # name of the value with the path of the exporter's --findings.accepted-file
+MEMFD = "[memfd]"  # path of all files in memory
 FINDINGS = 10_000  # at most, accepted and open
 LATEST = 64  # programs of a file that are compared: anybody can rewrite a file any number of times
 _FINDING = "reason, path, interpreter, content, first_seen, last_seen, sightings, manager, package, digest"
@@ -78,10 +79,7 @@ class Catalogue:
         """
         one = self._one
         digest = digest_of(content)
-        program = one("SELECT id FROM programs WHERE path = ? AND content = ?", path, content)
-        if program is None and digest:
-            unread = "SELECT id FROM programs WHERE path = ? AND content = ? AND baseline"
-            program = one(unread, path, content_key(None, size))
+        program = self._same_program(path, content, size)
         return Known(
             program=program is not None,
             executed=program is not None
@@ -99,19 +97,51 @@ class Catalogue:
             is not None,
         )
 
-    def remember(self, path: str, content: bytes, origin: str, now: float, identity: Identity | None = None) -> int:
-        """Add or update a program, with the file in which it was executed; return its number."""
+    def _same_program(self, path: str, content: bytes, size: int | None) -> int | None:
+        """Return the program at a path with this content, or that was not read and differs in no known size.
+
+        A found program that was not read is another once it is read: who is quick enough to avoid that could choose the
+        content. Files in memory share a path.
+        """
+        query = "SELECT id FROM programs WHERE path = ? AND content = ?"
+        program: int | None = self._one(query, path, content)
+        if program is None and digest_of(content):
+            unread = b"" if path.startswith("/") else content
+            query = "SELECT id FROM programs WHERE path = ? AND content IN (?, ?) AND (baseline OR path = ?) LIMIT 1"
+            program = self._one(query, path, content_key(None, size), unread, MEMFD)
+        return program
+
+    def remember(
+        self,
+        path: str,
+        content: bytes,
+        origin: str,
+        now: float,
+        identity: Identity | None = None,
+        size: int | None = None,
+    ) -> int:
+        """Add or update a program, with the file in which it was executed; return its number.
+
+        A program of the baseline that was not read before has this content from now on.
+        """
         self._seq += 1
-        (program,) = self._db.execute(
-            "INSERT INTO programs (path, content, origin, baseline, first_seen, last_seen, seq)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path, content)"
-            " DO UPDATE SET last_seen = excluded.last_seen, seq = excluded.seq RETURNING id",
-            (path, content, origin, origin != FOUND, now, now, self._seq),
-        ).fetchone()
+        program = self._same_program(path, content, size)
+        if program is None:
+            (program,) = self._db.execute(
+                "INSERT INTO programs (path, content, origin, baseline, first_seen, last_seen, seq)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                (path, content, origin, origin != FOUND, now, now, self._seq),
+            ).fetchone()
+        else:
+            query = "UPDATE programs SET last_seen = ?, seq = ? WHERE id = ?"
+            self._db.execute(query, (now, self._seq, program))
+        if digest_of(content):
+            query = "UPDATE programs SET content = ? WHERE id = ? AND length(content) < length(?) AND origin != ?"
+            self._db.execute(query, (content, program, content, FOUND))
         if identity:
             row = identity.file, identity.rest, program
             self._db.execute("INSERT OR REPLACE INTO identities VALUES (?, ?, ?)", row)
-        return int(program)
+        return program
 
     def touch(self, programs: Iterable[int], now: float) -> None:
         """Mark programs, by number, as executed last: they are the last to be forgotten."""

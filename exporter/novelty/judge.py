@@ -49,7 +49,8 @@ def judge(catalogue: Catalogue, content: Content, now: float, policy: Policy) ->
     learnt = policy.learning and not quiet and reason not in NEVER_LEARNT and not gives_rights_away(content)
     if not quiet and not learnt and policy.is_gone(content):
         reason = classify(replace(seen, gone=True), known)
-    number = catalogue.remember(path, contained, LEARNT if quiet or learnt else FOUND, now, _lasting(executed))
+    origin = LEARNT if quiet or learnt else FOUND
+    number = catalogue.remember(path, contained, origin, now, _lasting(executed), content.size)
     if quiet or learnt:
         return Judgement(number, None if learnt else reason)
     assert reason  # noqa: S101 - else it is quiet

@@ -76,12 +76,28 @@ def test_a_program_of_the_baseline_that_could_not_be_read_is_known_by_its_size(c
         catalogue.remember("/a", unread, LEARNT, 1.0, FILE)
         catalogue.remember("/found", unread, FOUND, 1.0)
         catalogue.remember("/read", A, LEARNT, 1.0, FILE)
+        catalogue.remember("/quick", b"", LEARNT, 1.0)
+        catalogue.remember("[memfd]", unread, FOUND, 1.0)
+        catalogue.remember("[deleted]", unread, FOUND, 1.0)
     assert catalogue.known("/a", unread, 5, other).program
     assert catalogue.known("/a", B, 5, other).program
     assert not catalogue.known("/a", B, 6, other).program
     assert catalogue.known("/found", B, 5, other) == Known(path=True), "who is quick enough could choose the content"
     assert catalogue.known("/b", unread, 5, other) == Known(), "a size is no content that is known elsewhere"
     assert catalogue.known("/read", unread, 5, other) == Known(path=True)
+    assert catalogue.known("/quick", A, 5, other).program
+    assert catalogue.known("[memfd]", B, 5, other).program
+    assert catalogue.known("[memfd]", B, 6, other) == Known(path=True)
+    assert catalogue.known("[deleted]", B, 5, other) == Known(path=True)
+
+
+@pytest.mark.parametrize("unread", [b"", content_key(None, 5)])
+def test_a_learnt_program_has_the_content_that_is_read_first(catalogue, unread):
+    with catalogue.transaction():
+        program = catalogue.remember("/a", unread, LEARNT, 1.0, FILE, 5)
+        assert catalogue.remember("/a", A, LEARNT, 2.0, FILE._replace(ctime=2), 5) == program
+    assert list(catalogue.programs()) == [("/a", A, True)]
+    assert catalogue.known("/a", B, 5, FILE._replace(ctime=3)) == Known(path=True)
 
 
 def test_a_transaction_is_all_or_nothing(catalogue):

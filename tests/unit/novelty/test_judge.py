@@ -84,6 +84,18 @@ def test_a_file_in_memory_is_one_finding_however_often(catalogue):
     assert catalogue.count("identities") == 0, "it never comes back"
 
 
+@pytest.mark.parametrize("digests", [(None, A), (None, None)])
+def test_a_file_in_memory_that_could_not_be_read_at_first_is_one_finding(catalogue, digests):
+    found = [judged(catalogue, content(path="[memfd]", memfd=True, inode=n, digest=d)) for n, d in enumerate(digests)]
+    assert [verdict.finding is not None for verdict in found] == [True, False]
+
+
+def test_a_learnt_program_that_could_not_be_read_has_the_content_that_is_read_first(catalogue):
+    judged(catalogue, replace(content(digest=None), size=None), learning=True)
+    assert judged(catalogue, content(inode=2)).finding is None
+    assert reason(catalogue, content(digest=B, inode=3)) == Reason.CONTENT_CHANGED
+
+
 def test_a_program_that_executes_itself_after_its_update_is_known(catalogue):
     judged(catalogue, content(), learning=True)
     assert reason(catalogue, content(path="[deleted]", name=b"/opt/x", deleted=True, inode=9)) is None
