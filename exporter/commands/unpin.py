@@ -37,14 +37,15 @@ def run(arguments: list[str], environment: Mapping[str, str] = os.environ) -> No
         print(f"nothing is pinned in {path}")
         return
     try:
-        with closing(Pins(path)) as pins:
-            found = pins.contents()
+        with closing(Pins(path, make=False)) as pins:
+            found, foreign = pins.contents(), pins.foreign()
             pins.remove_all()
-        path.rmdir()
+            pins.remove_directory()
     except PinsUnavailable as error:
         raise ExporterError(f"{error}", "name the directory with --bpf.pin-path", status=USAGE) from error
     except OSError as error:
         raise ExporterError(
             f"cannot remove what is pinned in {path} ({error.strerror})", "run this as the owner of the directory"
         ) from error
-    print(f"removed from {path}: {found or 'nothing'}")
+    left = f"; left what others pinned: {', '.join(foreign)}" if foreign else ""
+    print(f"removed from {path}: {found or 'nothing'}{left}")

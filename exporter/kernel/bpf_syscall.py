@@ -16,6 +16,7 @@ TRACE_RAW_TP, TRACE_FENTRY, TRACE_FEXIT, LSM_MAC, PERF_EVENT = 23, 24, 25, 27, 4
 LICENSE = b"Dual MIT/GPL"
 LOG_BYTES = 16 << 20  # the verifier fails if its log does not fit
 NOTE_CHARACTERS = 4096
+_NAME_OFFSETS = {"map": 24, "prog": 64}  # of `name` in struct bpf_map_info and bpf_prog_info
 
 
 class _LoadOptions(ctypes.Structure):
@@ -65,6 +66,16 @@ def map_info(descriptor: int) -> MapInfo:
 def object_id(descriptor: int) -> int:
     """Return the kernel's id of a map, program or link: the second member of each description. Raise OSError."""
     return map_info(descriptor).id
+
+
+def object_name(descriptor: int, kind: str) -> str:
+    """Return the name that a map or program was given, cut to 15 characters; empty for links. Raise OSError."""
+    if kind not in _NAME_OFFSETS:
+        return ""
+    info = ctypes.create_string_buffer(256)
+    libbpf().bpf_obj_get_info_by_fd(descriptor, info, ctypes.byref(ctypes.c_uint32(ctypes.sizeof(info))))
+    start = _NAME_OFFSETS[kind]
+    return info.raw[start : start + 16].partition(b"\0")[0].decode("ascii", "replace")
 
 
 def statistic(descriptor: int, name: str) -> int:

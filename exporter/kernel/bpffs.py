@@ -12,24 +12,24 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
+import errno
 import logging
 import os
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from exporter.errors import FAILED, ExporterError
+from exporter.errors import FAILED, USAGE, ExporterError
 from exporter.host import libc
+from exporter.host.file_lock import LockedError, lock
 from exporter.kernel import bpf_syscall
+from exporter.kernel.own_pins import has_name_of_ours, is_own
 
 log = logging.getLogger(__name__)
 
 BPF_FS_MAGIC = 0xCAFE4A11
 USUAL = Path("/sys/fs/bpf")  # mounted by systemd, or else by the exporter
-LOCKS = Path("/proc/locks")
 MAKING = "making-"  # prefix of a directory that is incomplete
 
 
@@ -40,29 +40,55 @@ class PinsUnavailable(Exception):
 class Pins:
     """The directory, locked by this process. Names are paths relative to it. One thread may use it.
 
-    Raise PinsUnavailable where it cannot be made, and ExporterError where another exporter has locked it.
+    With `make`, it is made if it does not exist, and renamed if it is not trusted. Pins of others in it are never
+    removed. Raise PinsUnavailable where it cannot be opened, and ExporterError where another exporter has locked it or
+    it is somebody else's.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, make: bool = True) -> None:
+        self.path, self._make = path, make
         self._directory = self._lock()
 
     def _lock(self) -> int:
         try:
-            directory = _opened(self.path)
+            directory = _opened(self.path, make=self._make)
         except OSError as error:
             raise PinsUnavailable(f"{self.path}: {error.strerror}") from error
         try:
-            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = _holder(os.fstat(directory).st_ino)
+            lock(directory)
+        except LockedError as holder:
             os.close(directory)
             raise ExporterError(
                 f"another exec_exporter ({holder}) uses the probe pinned in {self.path}",
                 "stop it, or start this one with another --bpf.pin-path",
                 status=FAILED,
             ) from None
+        try:
+            self._check_owner()
+        except BaseException:
+            os.close(directory)
+            raise
         return directory
+
+    def _check_owner(self) -> None:
+        """Raise ExporterError if others have pinned things here that the exporter has to pin, or only others have."""
+        try:
+            foreign = self.foreign()
+            alone = len(foreign) == len(self.names())
+        except OSError as error:
+            raise PinsUnavailable(f"{self.path}: {error.strerror}") from error
+        if foreign and (alone or (self._make and any(map(has_name_of_ours, foreign)))):
+            raise ExporterError(
+                f"{self.path} is not the exporter's: it has not pinned {', '.join(foreign)}",
+                "name a directory of its own with --bpf.pin-path",
+                status=USAGE,
+            )
+        if foreign and self._make:
+            log.warning("others have pinned things in %s, which are left alone: %s", self.path, ", ".join(foreign))
+
+    def foreign(self) -> list[str]:
+        """Return the names of all entries that the exporter has not made. Raise OSError."""
+        return [name for name in self.names() if not is_own(self.path / name)]
 
     def close(self) -> None:
         """Unlock the directory; all pins stay."""
@@ -74,7 +100,7 @@ class Pins:
 
     def generations(self) -> list[int]:
         """Return the numbers of the generations, oldest first. Raise OSError."""
-        return sorted(int(name) for name in self.names() if name.isdecimal())
+        return _generations(self.path)
 
     def make_directory(self, name: str) -> None:
         """Make a directory. Raise OSError."""
@@ -93,15 +119,19 @@ class Pins:
         return bpf_syscall.pinned(os.fsencode(self.path / name))
 
     def remove(self, name: str) -> None:
-        """Remove a pin or a directory of pins, if it exists. The kernel frees unreferenced objects. Raise OSError."""
+        """Remove a pin or a directory of pins, if it exists, but nothing that others pinned. Raise OSError.
+
+        The kernel frees unreferenced objects.
+        """
         path = self.path / name
-        with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISDIR(path.lstat().st_mode):
-                for inner in os.listdir(path):  # noqa: PTH208
-                    self.remove(f"{name}/{inner}")
-                path.rmdir()
-            else:
-                path.unlink()
+        if not path.exists() or not is_own(path):
+            return
+        if not path.is_dir():
+            path.unlink()
+            return
+        for inner in self.names(name):
+            self.remove(f"{name}/{inner}")
+        _remove_if_empty(path)
 
     def objects(self) -> list[str]:
         """Return the names of all pins, also of those in directories. Raise OSError."""
@@ -145,17 +175,34 @@ class Pins:
         return f"generation {named} with {objects} maps and programs, {attached} of them attached"
 
     def remove_all(self, but: str = "") -> None:
-        """Detach and remove everything, attached programs first, except for one pin. Raise OSError."""
+        """Detach and remove everything that the exporter pinned but one pin, attached programs first. Raise OSError."""
         names = [name for name in self.names() if name != but]
         for name in sorted(names, key=lambda name: not name.startswith(("link_", "hook_"))):
             self.remove(name)
+
+    def remove_directory(self) -> None:
+        """Remove the directory, unless others have pinned something in it. Raise OSError."""
+        _remove_if_empty(self.path)
+
+
+def _remove_if_empty(path: Path) -> None:
+    try:
+        path.rmdir()
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+
+
+def _generations(path: Path) -> list[int]:
+    names = os.listdir(path)  # noqa: PTH208 - names, not paths
+    return sorted(int(name) for name in names if name.isdecimal() and is_own(path / name))
 
 
 def pinned_in(path: Path) -> str:
     """Describe the pins in a directory and their age, without a lock; empty if there are none. Raise OSError."""
     if not path.is_dir():
         return ""
-    numbers = sorted(int(name) for name in os.listdir(path) if name.isdecimal())  # noqa: PTH208
+    numbers = _generations(path)
     if not numbers:
         return ""
     since = datetime.fromtimestamp((path / f"{numbers[-1]}").stat().st_mtime, UTC)
@@ -166,15 +213,16 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _opened(path: Path) -> int:
-    """Open the directory, and make it if it does not exist. Raise PinsUnavailable or OSError."""
-    if path.parent == USUAL and _type_of_filesystem(USUAL) != BPF_FS_MAGIC:
+def _opened(path: Path, *, make: bool) -> int:
+    """Open the directory, which is made if it does not exist. Raise PinsUnavailable or OSError."""
+    if make and path.parent == USUAL and _type_of_filesystem(USUAL) != BPF_FS_MAGIC:
         libc.call("mount", b"bpf", os.fsencode(USUAL), b"bpf", 0, b"mode=0700")
     if _type_of_filesystem(path.parent) != BPF_FS_MAGIC:
         raise PinsUnavailable(f"{path} is not in a bpffs; mount -t bpf bpf {path.parent}")
-    with contextlib.suppress(FileExistsError):
-        path.mkdir(mode=0o700)
-    _set_foreign_aside(path)
+    if make:
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        _set_foreign_aside(path)
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
@@ -205,13 +253,3 @@ def _type_of_filesystem(path: Path) -> int:
     buffer = (ctypes.c_long * 32)()  # struct statfs begins with its type
     libc.call("statfs", os.fsencode(path), buffer)
     return int(buffer[0])
-
-
-def _holder(inode: int) -> str:
-    """Return who has locked the directory, as far as /proc/locks shows."""
-    with contextlib.suppress(OSError):
-        for line in LOCKS.read_text("ascii").splitlines():
-            found = re.search(rf" FLOCK .* (\d+) [0-9a-f]+:[0-9a-f]+:{inode} ", line)
-            if found and found[1] != "0":
-                return f"pid {found[1]}"
-    return "in another PID namespace"

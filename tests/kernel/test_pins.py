@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,16 @@ import pytest
 from exporter.compiler.btf import BTF
 from exporter.compiler.typed_loads import TYPED_TRACEPOINT
 from exporter.kernel.blob_map import BlobMap
-from exporter.kernel.bpf_map import Map
-from exporter.kernel.bpf_syscall import ProgramKind, load, pinned
+from exporter.kernel.bpf_map import ARRAY, Map
+from exporter.kernel.bpf_syscall import ProgramKind, load, pin, pinned
+from exporter.kernel.bpffs import Pins
 from exporter.kernel.dispatcher import EXIT, MOVE, fill
 from exporter.kernel.instructions import INSTRUCTION
-from exporter.metrics.checkpoint import Checkpoint
+from exporter.metrics.checkpoint import FORMAT, Checkpoint
 from exporter.probe.program import RAW, TYPED
+from exporter.service.pinned_generation import Generation, description_map
 from tests.kernel.bpf_objects import bpf_objects, gone
-from tests.kernel.command import COMMAND, refused
+from tests.kernel.command import COMMAND, KEEPING_NOTHING, refused
 from tests.kernel.novel import watching
 from tests.kernel.pinned import PROGRAMS, bpffs, executed, pinning, samples, unpin, value
 from tests.kernel.programs import execute, script, static_elf
@@ -390,6 +393,55 @@ def another_program(service):
     number = BTF(Path("/sys/kernel/btf/vmlinux")).typedef("btf_trace_sched_process_exec")
     kind = ProgramKind(*TYPED, number) if typed else RAW
     return load(b"".join(INSTRUCTION.pack(*parts) for parts in ((MOVE, 0, 0, 0), (EXIT, 0, 0, 0))), kind, "nothing")
+
+
+def pin_of_others(path, name="theirs"):
+    """Pins a map that is not the exporter's."""
+    theirs = Map.create(ARRAY, 4, 8, 1, name=name)
+    pin(theirs.fd, os.fsencode(path))
+    os.close(theirs.fd)
+
+
+def test_a_directory_of_others_is_refused_and_stays(pins):
+    for directory in (pins, pins / "tc"):
+        directory.mkdir()
+    for name in ("theirs", "checkpoint", "slot_on_exec"):
+        pin_of_others(pins / name, name)
+    before = sorted(pins.rglob("*"))
+    assert "is not the exporter's: it has not pinned checkpoint, slot_on_exec, tc, theirs" in unpin(pins, status=2)
+    status, said = refused(*KEEPING_NOTHING, "--web.listen-address=127.0.0.1:0", f"--bpf.pin-path={pins}")
+    assert (status, said.count("\n")) == (2, 1)
+    assert "is not the exporter's" in said
+    assert sorted(pins.rglob("*")) == before
+
+
+def test_what_others_pinned_beside_the_exporters_pins_stays(pins):
+    with pinning(pins):
+        pass
+    pin_of_others(pins / "theirs")
+    pin_of_others(pins / "1/theirs")
+    with pinning(pins) as service:
+        assert "which are left alone: theirs" in service.said
+    assert "left what others pinned: theirs" in unpin(pins)
+    assert sorted(pins.rglob("*")) == [pins / "1", pins / "1/theirs", pins / "theirs"]
+
+
+def test_pins_of_a_newer_format_are_refused_and_stay(pins):
+    with pinning(pins):
+        pass
+    with closing(Pins(pins)) as opened:
+        described = Generation(opened, 1).description()
+    (pins / "1/description").unlink()
+    newer = description_map({"format": FORMAT + 1, "digest": described["digest"]})
+    pin(newer.fd, os.fsencode(pins / "1/description"))
+    os.close(newer.fd)
+    before = sorted(pins.rglob("*"))
+    status, said = refused(*KEEPING_NOTHING, "--web.listen-address=127.0.0.1:0", f"--bpf.pin-path={pins}")
+    assert (status, said.count("\n")) == (2, 1)
+    assert f"is of format {FORMAT + 1}, of a newer exec_exporter" in said
+    assert sorted(pins.rglob("*")) == before
+    assert "removed" in unpin(pins)
+    assert not pins.exists()
 
 
 def test_check_describes_the_pins(pins):
