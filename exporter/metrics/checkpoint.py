@@ -15,11 +15,13 @@ import zlib
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
+from exporter.errors import USAGE, ExporterError
 from exporter.kernel.blob_map import BlobMap
 from exporter.metrics.tracked_dict import Changes, Tables
 
 log = logging.getLogger(__name__)
 
+FORMAT = 2  # of the checkpoint and of everything that is pinned with it; see service/pinned_format
 PARTS = 16384  # 64 MiB: room for the largest tables, as much in changes, and the tables again
 LEAST_PARTS = 64  # of changes before the next snapshot
 LEVEL = 1
@@ -48,7 +50,7 @@ class Checkpoint:
     def load(self) -> dict[str, Tables] | None:
         """Return the tables of each part; None if nothing was saved.
 
-        Raise OSError, and ValueError or LookupError if they are damaged or of another version.
+        Raise OSError, ExporterError for a newer format, and ValueError or LookupError if they are damaged.
         """
         found = {number: _saved(data) for number, data in self._blobs.read().items()}
         if not found:
@@ -71,7 +73,7 @@ class Checkpoint:
         """
         whole = self._whole or self._changed_parts > max(self._whole_parts, LEAST_PARTS)
         self._whole = True  # until it is written
-        text = json.dumps({"whole": whole, "parts": changed(whole)}, separators=(",", ":"))
+        text = json.dumps({"format": FORMAT, "whole": whole, "parts": changed(whole)}, separators=(",", ":"))
         try:
             parts = self._blobs.put(self._next, zlib.compress(text.encode("ascii"), LEVEL))
             self._next += 1
@@ -104,9 +106,21 @@ def _saved(data: bytes) -> dict[str, Any]:
         saved = json.loads(zlib.decompress(data))
     except zlib.error as error:
         raise ValueError("the checkpoint cannot be read") from error
+    if isinstance(saved, dict) and isinstance(saved.get("format"), int):
+        check_format(saved["format"], "the pinned checkpoint")
     if not isinstance(saved, dict) or not saved.keys() >= {"whole", "parts"}:
         raise ValueError("the checkpoint is of another version")
     return saved
+
+
+def check_format(found: int, what: str) -> None:
+    """Raise ExporterError if something is of a newer format than this exporter reads."""
+    if found > FORMAT:
+        raise ExporterError(
+            f"{what} is of format {found}, of a newer exec_exporter",
+            "upgrade, or remove it with exec_exporter unpin, which loses its counts",
+            status=USAGE,
+        )
 
 
 def _apply(tables: dict[str, Tables], parts: Mapping[str, Mapping[str, list[Any]]]) -> None:

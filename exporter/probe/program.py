@@ -89,8 +89,7 @@ class LoadedProbe:
         self._poll.register(self.maps["records"].fd, select.EPOLLIN)
         counters = compiled.vocabulary["counter"]
         self._counters = {number: name for name, number in counters.items() if name != "COUNTERS"}
-        introduction = layout(_member(compiled.maps["scratch"].value, "introduction"))
-        self.layouts = Layouts(dict(introduction._fields_)["key"], introduction, compiled.vocabulary)
+        self.layouts = layouts_of(compiled)
         self.attached = False
 
     def attach(self) -> None:
@@ -176,6 +175,12 @@ class LoadedProbe:
     def interrupt(self) -> None:
         """End a `wait`."""
         os.eventfd_write(self._wake, 1)
+
+
+def layouts_of(compiled: Compiled) -> Layouts:
+    """Return the layouts of keys and records."""
+    introduction = layout(_member(compiled.maps["scratch"].value, "introduction"))
+    return Layouts(dict(introduction._fields_)["key"], introduction, compiled.vocabulary)
 
 
 def _member(description: Description, name: str) -> Description:

@@ -1,7 +1,9 @@
-"""Conversion of pins of format 1.
+"""Conversion of what the exporter has pinned in an older format: a step for each, to the next one.
 
-In it, the checkpoint's pin is called `ledger`, the map of exits `lives`, and descriptions have no format. The pin is
-renamed last: until then the next start converts again, and a repeated step changes nothing.
+A crash in a step is repaired by the next start, which repeats it: what is done already does not change again.
+
+In format 1 the checkpoint's pin is called `ledger`, the map of exits `lives`, and descriptions have no format. The pin
+is renamed last.
 """
 
 from __future__ import annotations
@@ -12,11 +14,10 @@ from typing import Any
 from exporter.kernel.blob_map import BlobMap
 from exporter.kernel.bpf_map import Map
 from exporter.kernel.bpffs import Pins
-from exporter.metrics.checkpoint import Checkpoint
+from exporter.metrics.checkpoint import FORMAT, Checkpoint, check_format
 from exporter.service.pinned_generation import (
     CHECKPOINT,
     DESCRIPTION,
-    FORMAT,
     DamagedError,
     Generation,
     description_map,
@@ -28,14 +29,30 @@ WRITING = f"{DESCRIPTION}-new"
 
 
 def upgrade(pins: Pins) -> None:
-    """Convert the pins if they are of format 1. Raise OSError, DamagedError, LookupError, and ValueError."""
-    if LEDGER not in pins.names():
-        return
+    """Convert what is pinned to FORMAT.
+
+    Raise ExporterError for pins of a newer format, which stay, and OSError, DamagedError, LookupError, and ValueError.
+    """
+    for step in STEPS[_format(pins) - 1 :]:
+        step(pins)
+
+
+def _format(pins: Pins) -> int:
+    """Return the format of the pins: the oldest of all generations. Raise ExporterError for a newer one."""
+    formats = [Generation(pins, number).format for number in pins.generations()]
+    check_format(max(formats, default=FORMAT), f"what is pinned in {pins.path}")
+    return 1 if LEDGER in pins.names() else min(formats, default=FORMAT)
+
+
+def _from_1(pins: Pins) -> None:
     _convert_checkpoint(Checkpoint(BlobMap(Map.of(pins.get(LEDGER)))))
     for number in pins.generations():
         _convert_description(pins, number)
         _rename_maps(pins, number)
     pins.rename(LEDGER, CHECKPOINT)
+
+
+STEPS = (_from_1,)  # from format 1 to 2, and so on
 
 
 def _convert_checkpoint(checkpoint: Checkpoint) -> None:

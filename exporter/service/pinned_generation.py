@@ -18,13 +18,13 @@ from exporter.kernel.blob_map import BlobMap
 from exporter.kernel.bpf_map import ARRAY, Map
 from exporter.kernel.bpf_syscall import MapInfo
 from exporter.kernel.bpffs import MAKING, Pins
+from exporter.metrics.checkpoint import FORMAT
 from exporter.probe import features
 from exporter.probe.bpf_object import BPFObject
 from exporter.probe.exec_header import BPF_DIRECTORY
 from exporter.probe.features import FEATURES
 from exporter.probe.program import ATTACHED, PROGRAM, Loaded, ProbeSettings, definitions
 
-FORMAT = 2  # of names among the pins, of the description and of the checkpoint; see pinned_format
 CHECKPOINT, DESCRIPTION, INTAKE = "checkpoint", "description", "intake"  # pins; the last is the map of the queue
 GONE = "gone-"  # prefix of a directory that is being removed
 COMPILER = Path(compiler.__file__).parent
@@ -77,7 +77,7 @@ class Generation:
         try:
             if described["format"] != FORMAT:
                 raise DamagedError(f"generation {self.number} is of format {described['format']}")
-            compiled = _compiled(described)
+            compiled = compiled_from(described)
         except (ValueError, KeyError, TypeError) as error:
             raise DamagedError(f"the description of generation {self.number} cannot be read") from error
         maps = {name: Map.of(self._get(f"map_{name}")) for name in compiled.maps}
@@ -102,6 +102,14 @@ class Generation:
             raise DamagedError(f"the description of generation {self.number} cannot be read") from error
         finally:
             os.close(pinned.fd)
+
+    @property
+    def format(self) -> int:
+        """Format of the description, which had none in format 1. Raise DamagedError."""
+        found = self.description().get("format", 1)
+        if not isinstance(found, int) or found < 1:
+            raise DamagedError(f"generation {self.number} is of format {found}")
+        return found
 
     def intake(self) -> BlobMap:
         """Return the map of its record queue."""
@@ -143,7 +151,8 @@ def _describe(loaded: Loaded) -> dict[str, Any]:
     }
 
 
-def _compiled(described: dict[str, Any]) -> Compiled:
+def compiled_from(described: dict[str, Any]) -> Compiled:
+    """Return the probe that a description is of. Raise ValueError, KeyError, TypeError."""
     missing = tuple(feature for feature in FEATURES if feature.name in described["missing"])
     return Compiled(
         {name: base64.b64decode(code) for name, code in described["programs"].items()},
