@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-from exporter.escape import escape, unescape
+from exporter.escape import is_label, shortened
 
 FORMAT, VERSION = "exec_exporter catalogue", 1
 MAX_LINE_BYTES = 64 << 10
@@ -101,10 +101,6 @@ def _program(fields: dict[str, Any], number: int) -> tuple[str, bytes]:
         raise BadBaseline(f"line {number}: a program must have path and sha256")
     if not path or not DIGEST.fullmatch(digest):
         raise BadBaseline(f"line {number}: path or sha256 is not valid")
-    try:
-        plain = escape(unescape(path))
-    except UnicodeError:
-        plain = ""
-    if plain != path:
+    if not is_label(path):
         raise BadBaseline(f"line {number}: the path is not escaped as label values are")
-    return path, bytes.fromhex(digest)
+    return shortened(path), bytes.fromhex(digest)

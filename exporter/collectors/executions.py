@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from exporter.collectors.traits import TraitTotals
 from exporter.compiler.ctypes_layout import u64_reader
+from exporter.escape import LABEL_BYTES, shortened
 from exporter.events.decode import DecodeError, Decoder
 from exporter.events.labels import Labels
 from exporter.events.names import Names
@@ -53,11 +54,6 @@ class _Meaning(NamedTuple):
     traits: tuple[str, ...]
 
 
-def no_rules(labels: Labels) -> Labels:
-    """Return labels unchanged."""
-    return labels
-
-
 class Executions:
     """Executions by label set.
 
@@ -65,7 +61,7 @@ class Executions:
     they were added to; only later executions are added to new labels. So no series ever decreases, and all series and
     `totals.expired` together are the sum of the map and of the entries removed from it.
 
-    `rules` map labels to those shown. One thread at a time: callers hold the pipeline's lock.
+    Labels have at most `label_bytes`. One thread at a time: callers hold the pipeline's lock.
     """
 
     def __init__(
@@ -74,10 +70,11 @@ class Executions:
         names: Names,
         decoder: Decoder,
         limit: Limit,
-        rules: Callable[[Labels], Labels] = no_rules,
         clock: Clock = Clock(),  # noqa: B008 - immutable
+        label_bytes: int = LABEL_BYTES,
     ) -> None:
-        self._probe, self._names, self._decoder, self._rules, self._clock = probe, names, decoder, rules, clock
+        self._probe, self._names, self._decoder, self._clock = probe, names, decoder, clock
+        self._label_bytes = label_bytes
         self._numbers = u64_reader(probe.structs["execs"], "executions", "introduced", "last", "program", "began")
         self._entries: dict[bytes, _Entry] = {}
         self._meanings: dict[bytes, _Meaning] = {}
@@ -132,7 +129,7 @@ class Executions:
                 traits = traits_of(self._decoder.key(key), real)
             except DecodeError:
                 traits = ()
-            meaning = self._meanings[key] = _Meaning(real, self._rules(real), traits)
+            meaning = self._meanings[key] = _Meaning(real, self._names.shown(key), traits)
         return meaning
 
     def set_rules(self, rules: Callable[[Labels], Labels]) -> None:
@@ -169,15 +166,16 @@ class Executions:
     def _counted(self, key: bytes | None) -> tuple[int, int] | None:
         return None if key is None else (self._entries[key].executions, self._entries[key].began)
 
-    def _name(self, key: bytes | None) -> Labels | None:
-        return None if key is None else self._names.named(key)
+    def _name(self, key: bytes | None) -> tuple[str, ...] | None:
+        return None if key is None else self._names.saved(key)
 
     def restore(self, tables: Tables) -> None:
         """Continue from saved tables; if they are of another map, only with the totals. Raise OSError."""
-        self.totals.restore(tables, lambda saved: Labels(*saved))
-        self.traits.restore(tables)
+        most = self._label_bytes
+        self.totals.restore(tables, lambda saved: Labels(*saved).shortened(most))
+        self.traits.restore(tables, most)
         for program, path in tables["paths"].items():
-            self._paths[program] = path
+            self._paths[program] = shortened(path, most)
         if tables["map"]["execs"] != self._probe.map_id("execs"):
             return
         counted, names, known = tables["counted"], tables["names"], {}
@@ -187,8 +185,8 @@ class Executions:
                 executions, began = counted[program]
                 self._entries[key], self._keys[program] = _Entry(b"", executions, 0, 0, program, began), key
             if program in names:
-                known[key] = Labels(*names[program])
-        self._names.preload(known)
+                known[key] = names[program]
+        self._names.restore(known)
 
     @property
     def entries(self) -> int:

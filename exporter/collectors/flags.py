@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from exporter.config.argument_types import duration, number
 from exporter.config.options import flag
 from exporter.errors import USAGE, ExporterError
+from exporter.escape import LABEL_BYTES
+from exporter.events.labels import Labels
 from exporter.metrics.definitions import COLLECTORS
 from exporter.metrics.path_rules import PathRules
 
@@ -23,7 +25,7 @@ OFF_BY_DEFAULT = (PRELOAD,)
 
 @dataclass(frozen=True)
 class SeriesOptions:
-    """Maximum label sets, the age at which idle ones expire (0: never), and the rules that rewrite paths."""
+    """Maximum label sets, the age at which idle ones expire (0: never), and what becomes of labels."""
 
     limit: int = flag(
         "--series.limit",
@@ -39,6 +41,16 @@ class SeriesOptions:
         metavar="DURATION",
     )
     path_rules: PathRules = field(default_factory=PathRules)
+    label_bytes: int = flag(
+        "--labels.max-bytes",
+        "maximum bytes of a path or interpreter in a label; the middle of a longer one is replaced by a hash",
+        LABEL_BYTES,
+        type=number(64, 1 << 14),
+    )
+
+    def shown(self, labels: Labels) -> Labels:
+        """Return the labels that metrics have: rewritten by the path rules, then shortened."""
+        return self.path_rules.apply(labels).shortened(self.label_bytes)
 
 
 def add_collector_flags(parser: argparse.ArgumentParser) -> None:

@@ -77,16 +77,18 @@ class Pipeline:
         self._received_bytes = self._named_bytes = 0  # of records; each is written with one of the locks
         self._unsaved = False  # the last save has failed
         self._named = self._accounted = self._saved = 0  # numbers of records: named; in the maps as read; saved
-        self._names = Names(self.decoder, track_used=bool(queue and NOVELTY in queue.readers))
+        track_used = bool(queue and NOVELTY in queue.readers)
+        self._names = Names(self.decoder, options.shown, options.label_bytes, track_used=track_used)
         for number, record in queue.records() if queue else ():
             self._name_one(number, record)
         self._idle_ns = int(options.idle_seconds * NS_PER_SECOND)
         limit = Limit(options.limit)
-        self._executions = Executions(probe, self._names, self.decoder, limit, options.path_rules.apply, clock)
+        self._executions = Executions(probe, self._names, self.decoder, limit, clock, options.label_bytes)
         self._processes: Processes | None = None
         if probe.collects("processes"):
-            seeds = seed_processes(probe, options.path_rules.apply) if seeds is None else seeds
-            self._processes = Processes(probe, self._executions.path, self._executions.unix, limit, seeds)
+            seeds = seed_processes(probe, options.shown) if seeds is None else seeds
+            path, unix = self._executions.path, self._executions.unix
+            self._processes = Processes(probe, path, unix, limit, seeds, label_bytes=options.label_bytes)
         self._began: float | None = round(self._executions.unix(self._executions.now()), 3)  # None: before it was saved
         self._began_saved = False
         self._disabled: dict[str, Changes] = {}  # saved tables of collectors that are disabled now

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from exporter.compiler.ctypes_layout import u64_reader
+from exporter.escape import LABEL_BYTES, shortened
 from exporter.events.labels import UNKNOWN
 from exporter.host.procfs import is_dead
 from exporter.metrics import definitions
@@ -40,7 +41,9 @@ class Processes:
         limit: Limit,
         seeds: Mapping[int, str],
         is_dead: Callable[[int], bool] = is_dead,
+        label_bytes: int = LABEL_BYTES,
     ) -> None:
+        self._label_bytes = label_bytes
         self._probe, self._known_path, self._unix, self._is_dead = probe, path, unix, is_dead
         self._seeds: TrackedDict[int, str] = TrackedDict()
         for program, seed in {NO_PROGRAM: UNKNOWN, **seeds}.items():
@@ -113,12 +116,16 @@ class Processes:
 
     def restore(self, tables: Tables) -> None:
         """Continue from saved tables; if they are of another map, only with the totals."""
+
+        def label(saved: str) -> str:
+            return shortened(saved, self._label_bytes)
+
         rows = {path: (_with_all_outcomes(row), changed) for path, (row, changed) in tables["rows"].items()}
-        self.totals.restore({**tables, "rows": rows}, str)
-        self.running.restore(tables)
+        self.totals.restore({**tables, "rows": rows}, label)
+        self.running.restore(tables, label)
         for program, path in tables["seeds"].items():
             if program not in self._seeds:
-                self._seeds[program] = path
+                self._seeds[program] = label(path)
         if tables["map"]["exits"] == self._probe.map_id("exits"):
             self._counted = {program: tuple(numbers) for program, numbers in tables["counted"].items()}
 

@@ -34,9 +34,9 @@ class TraitTotals:
         """Return the tables for `restore`: the changes since the last call, or everything."""
         return {"traits": [*self.counts.items()], "last": [*self._last.changes(whole=whole)]}
 
-    def restore(self, tables: Tables) -> None:
-        """Continue from saved tables."""
+    def restore(self, tables: Tables, label_bytes: int) -> None:
+        """Continue from saved tables, with labels of at most so many bytes."""
         self.counts.update({trait: count for trait, count in tables["traits"].items() if trait in self.counts})
         for (trait, *labels), time in tables["last"].items():
             if trait in self.counts:
-                self._last[trait, *labels] = time
+                self._last[trait, *Labels(*labels).shortened(label_bytes)] = time

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from exporter.escape import escape
+from exporter.escape import LABEL_BYTES, escape, shortened
 from exporter.events.decode import ExecKey, File, Introduction, KernelPath
 from exporter.events.event_fields import EXTRA_FIELDS, FIELDS
 from exporter.events.labels import labels_of
 
+PATH_BYTES = 1024  # of the path in a bounded object
 NAMES, VALUES = "names", "values"
 
 
@@ -73,6 +74,14 @@ def as_json(
         record[field] = None
     record["unavailable"] = {field: why for field, why in unavailable.items() if field in FIELDS | EXTRA_FIELDS}
     return record
+
+
+def bounded(record: dict[str, Any]) -> dict[str, Any]:
+    """Shorten the texts of an object, but for argv and env, which have bounds of their own."""
+    return {
+        name: shortened(value, PATH_BYTES if name == "path" else LABEL_BYTES) if isinstance(value, str) else value
+        for name, value in record.items()
+    }
 
 
 def stdin_path(stdin_type: str, introduction: Introduction) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from exporter.escape import escape
+from exporter.escape import LABEL_BYTES, escape, shortened
 from exporter.events.decode import ExecKey, Introduction, KernelPath
 
 UNKNOWN = "unknown"
@@ -19,6 +19,10 @@ class Labels(NamedTuple):
     path: str
     interpreter: str
     stdin_type: str
+
+    def shortened(self, most: int = LABEL_BYTES) -> Labels:
+        """Return labels of at most so many bytes each."""
+        return Labels(shortened(self.path, most), shortened(self.interpreter, most), self.stdin_type)
 
 
 def labels_of(key: ExecKey, introduction: Introduction | None) -> Labels:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from string import Template
 from typing import Any, NamedTuple
 
-from exporter.escape import escape, unescape
+from exporter.escape import escape, is_shortened, unescape
 from exporter.events.labels import Labels
 from exporter.metrics.series import OTHER
 
@@ -103,7 +103,7 @@ class PathRules:
         return Labels(path, self._rewrite(labels.interpreter), labels.stdin_type)
 
     def _rewrite(self, label: str) -> str:
-        if not self._rules or not label.startswith("/"):
+        if not self._rules or not label.startswith("/") or is_shortened(label):
             return label
         name = unescape(label)
         for each in self._rules:
@@ -111,7 +111,7 @@ class PathRules:
         return escape(name)
 
     def _folds(self, path: str) -> bool:
-        if not self._include and not self._exclude:
+        if (not self._include and not self._exclude) or is_shortened(path):
             return False
         name = unescape(path).decode("utf-8", "surrogateescape")
         if self._include and not self._include.match(name):

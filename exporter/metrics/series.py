@@ -131,9 +131,10 @@ class Levels(Generic[L]):
         """Return the tables for `restore`: the label sets that have changed since the last call, or all."""
         return {"running": [*self._seen.changes(whole=whole)]}
 
-    def restore(self, tables: Tables) -> None:
-        """Reserve room for saved label sets; their numbers are 0 until they are set."""
-        for labels, seen in tables["running"].items():
+    def restore(self, tables: Tables, labels_of: Callable[[Any], L]) -> None:
+        """Reserve room for saved label sets, converted by `labels_of`; their numbers are 0 until they are set."""
+        for saved, seen in tables["running"].items():
+            labels = labels_of(saved)
             self._seen[labels] = seen
             if labels != self._other:
                 self._limit.use(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass, replace
 
-from exporter.escape import escape, unescape
+from exporter.escape import escape, is_shortened, shortened, unescape
 from exporter.events.decode import ExecKey, File, Identity, Introduction, KernelPath
 from exporter.events.labels import Labels, path_label
 from exporter.host.procfs import NOBODY, Process
@@ -29,9 +29,9 @@ class FileFacts:
 class ExecutedFile:
     """An executed file.
 
-    `path` and `interpreter` are label values; `name` is the path in its mount namespace, None if it has none. If it
-    `runs`, it is /proc/<pid>/exe. A script without facts is known only as invoked: `interpreter_file`, name and facts
-    of its interpreter, shows in which root directory that was.
+    `path` and `interpreter` are label values, which are shortened; `name` is the path in its mount namespace, None if
+    it has none. If it `runs`, it is /proc/<pid>/exe. A script without facts is known only as invoked:
+    `interpreter_file`, name and facts of its interpreter, shows in which root directory that was.
     """
 
     path: str
@@ -46,6 +46,10 @@ class ExecutedFile:
     deleted: bool = False
     upper_layer: bool = False
     interpreter_file: tuple[bytes, FileFacts] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("path", "interpreter"):
+            object.__setattr__(self, name, shortened(getattr(self, name)))
 
     @property
     def setuid(self) -> bool:
@@ -90,6 +94,7 @@ def _executed_files_of_key(
     key: ExecKey, identities: tuple[Identity, Identity], labels: Labels
 ) -> tuple[ExecutedFile, ...]:
     identity, below = identities
+    interpreter = None if is_shortened(labels.interpreter) else unescape(labels.interpreter)
     as_invoked = key.has("as_invoked")
     if not labels.path.startswith(("/", "[")) or not (identity.inode or as_invoked):
         return ()
@@ -104,14 +109,14 @@ def _executed_files_of_key(
         memfd=key.has("memfd"),
         deleted=key.has("deleted"),
         upper_layer=key.has("upper_layer"),
-        interpreter_file=(unescape(labels.interpreter), _facts_of_key(below)) if as_invoked else None,
+        interpreter_file=(interpreter, _facts_of_key(below)) if as_invoked and interpreter else None,
     )
     return (program,)
 
 
 def _name_of(label: str) -> bytes | None:
-    """Return the name that a label stands for; None if it stands for none."""
-    return unescape(label) if label.startswith("/") else None
+    """Return the name of a file by its label; None if the label has none, or only a part of it."""
+    return unescape(label) if label.startswith("/") and not is_shortened(label) else None
 
 
 def _executed(

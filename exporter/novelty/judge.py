@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from exporter.catalogue.catalogue import FOUND, LEARNT, Catalogue, Known
 from exporter.catalogue.finding import NEVER_LEARNT, QUIET, Finding, Reason, content_key
-from exporter.escape import escape
+from exporter.escape import escape, shortened
 from exporter.events.decode import Identity
 from exporter.novelty.classify import Seen, classify
 from exporter.novelty.executed_file import ExecutedFile
@@ -67,7 +67,7 @@ def _known(catalogue: Catalogue, content: Content, contained: bytes) -> tuple[st
     known = catalogue.known(executed.path, contained, content.size, executed.identity)
     if executed.deleted and executed.name and not known.program:
         # an updated program that executes its own old file
-        path = escape(executed.name)
+        path = shortened(escape(executed.name))
         before = catalogue.known(path, contained, content.size, executed.identity)
         if before.program:
             return path, before

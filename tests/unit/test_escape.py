@@ -1,12 +1,18 @@
+import re
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.escape import escape, unescape
+from exporter.escape import escape, is_label, is_shortened, shortened, unescape
 
 names = st.binary(max_size=300) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass"))
+
+
+def without_nul(name):
+    return name.replace(b"\0", b"")
 
 
 @given(names)
@@ -48,3 +54,35 @@ def test_a_label_survives_the_exposition(name):
 )
 def test_only_unprintable_characters_are_escaped(name, label):
     assert escape(name) == label
+
+
+@given((names | st.binary(min_size=200, max_size=5000)).map(without_nul), st.integers(64, 400))
+@example(b"/" + b"a\\x000123456789abcdef\\x00" * 30, 256)
+@example(b"\\" * 300, 257)
+def test_a_label_has_so_many_bytes_and_no_half_character(name, most):
+    label = escape(name)
+    short = shortened(label, most)
+    assert len(short.encode()) <= most
+    assert (short == label) == (len(label.encode()) <= most)
+    assert is_shortened(short) == (short != label)
+    assert not is_shortened(label)
+    assert is_label(label)
+    assert is_label(short)
+    assert shortened(shortened(label, most), 64) == shortened(label, 64)
+    if short != label:
+        head, _, tail = re.split(r"\\x00([0-9a-f]{16})\\x00(?=(?!.*\\x00[0-9a-f]{16}\\x00))", short, maxsplit=1)
+        assert label.startswith(head)
+        assert label.endswith(tail)
+        assert len(short.encode()) > most - 8
+        with pytest.raises(ValueError, match="was shortened"):
+            unescape(short)
+
+
+def test_long_names_that_differ_in_one_byte_of_the_middle_are_told_apart():
+    labels = {shortened(escape(b"/" + b"a" * 2000 + bytes([byte]) + b"a" * 2000)) for byte in range(1, 256)}
+    assert len(labels) == 255
+
+
+@pytest.mark.parametrize("text", ["/a\x1b", r"/a\x41", r"/a\xzz", r"/\x1b\x000123456789abcdef\x00\x41", "/\ud800"])
+def test_a_text_that_no_name_has_is_no_label(text):
+    assert not is_label(text)

@@ -131,6 +131,21 @@ def test_a_state_and_a_map_of_a_version_with_fewer_outcomes_keep_their_counts():
     assert exits == {"success": 3, "failure": 2, "signal": 3, "crash": 0}
 
 
+def test_long_names_are_one_series_each_before_and_after_a_restart():
+    host = Host()
+    deep = r"y" * 250
+    for number, middle in enumerate(("a", "b"), 1):
+        host.maps.execute(number, number, path=f"end\0{'x' * 250}{middle}\0{deep}", pid=number)
+    before = host.scrape()
+    host.start()
+    host.maps.execute(1, 10)
+    after = host.scrape()
+    assert sorted(value for (name, *_), value in before.items() if name == EXECUTIONS) == [1, 2]
+    assert sorted(value for (name, *_), value in after.items() if name == EXECUTIONS) == [2, 11]
+    assert after.keys() == before.keys()
+    assert max(len(value) for _, *labels in after for _, value in labels) == 256
+
+
 def test_the_state_of_another_map_is_its_totals_and_no_more():
     host = Host()
     host.maps.execute(1, 5)

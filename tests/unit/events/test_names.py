@@ -1,3 +1,5 @@
+import json
+
 from exporter.events import names as names_module
 from exporter.events.decode import Decoder
 from exporter.events.labels import Labels
@@ -61,3 +63,33 @@ def test_a_key_that_is_looked_up_before_it_has_a_name_takes_no_memory():
     before = [len(each) for each in vars(names).values() if hasattr(each, "__len__")]
     names.labels(key())
     assert [len(each) for each in vars(names).values() if hasattr(each, "__len__")] == before
+
+
+LONG = b"x" * 255 + b"\0" + b"y" * 255 + b"\0"
+SHORT = "/" + "y" * 115 + r"\x00"
+
+
+def test_a_long_name_is_shortened_after_the_rules_have_seen_the_whole_of_it():
+    seen = []
+    names = Names(Decoder(LAYOUTS), lambda labels: seen.append(labels) or labels._replace(path="/rewritten"))
+    names.add(record(key(), pathname=LONG))
+    assert seen == [Labels("/" + "y" * 255 + "/" + "x" * 255, "", "unknown")]
+    assert names.shown(key()).path == "/rewritten"
+    assert names.labels(key()).path.startswith(SHORT)
+    assert len(names.labels(key()).path) == 256
+
+
+def test_the_next_process_shows_the_same_for_a_long_name():
+    names = Names(Decoder(LAYOUTS), lambda labels: labels._replace(path=labels.path[-300:]).shortened(100), 100)
+    names.add(record(key(), pathname=LONG))
+    after = Names(Decoder(LAYOUTS), lambda labels: labels._replace(path="/never"), 100)
+    after.restore({key(): json.loads(json.dumps(names.saved(key())))})
+    assert after.labels(key()) == names.labels(key())
+    assert after.shown(key()) == names.shown(key())
+    assert len(after.shown(key()).path) == 100
+
+
+def test_a_shortened_name_of_the_catalogue_is_not_shown_for_the_whole():
+    names = Names(Decoder(LAYOUTS))
+    names.preload({key(): Labels("/" + "y" * 300, "", "null").shortened()})
+    assert names.named(key()) is None
