@@ -6,6 +6,8 @@ raise sqlite3.Error.
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,21 +26,44 @@ ACCEPTED_FILE = "accepted_file"  # name of the value with the path of the export
 MEMFD = "[memfd]"  # path of all files in memory
 FINDINGS = 10_000  # at most, accepted and open
 LATEST = 64  # programs of a file that are compared: anybody can rewrite a file any number of times
+_SHARE = 32  # the part of the oldest rows that are forgotten at once if there are too many bytes
+# The oldest findings, accepted ones first, the oldest programs, found ones first, and keys without a program.
+_OLDEST = (
+    "DELETE FROM findings WHERE id IN (SELECT id FROM findings AS finding ORDER BY EXISTS (SELECT 1 FROM programs"  # noqa: S608
+    " WHERE path = finding.path AND content = finding.content AND baseline) DESC, first_seen, id"
+    f" LIMIT (SELECT (count(*) + {_SHARE - 1}) / {_SHARE} FROM findings))",
+    "DELETE FROM programs WHERE id IN (SELECT id FROM programs ORDER BY baseline, seq"  # noqa: S608
+    f" LIMIT (SELECT (count(*) + {_SHARE - 1}) / {_SHARE} FROM programs))",
+    "DELETE FROM keys WHERE rowid IN (SELECT rowid FROM keys WHERE program IS NULL ORDER BY rowid"  # noqa: S608
+    f" LIMIT (SELECT (count(*) + {_SHARE - 1}) / {_SHARE} FROM keys))",
+)
 _FINDING = "reason, path, interpreter, content, first_seen, last_seen, sightings, manager, package, digest"
 
 
 class Catalogue:
-    """A connection to a catalogue. One thread at a time; other processes may use the same file."""
+    """A connection to a catalogue. One thread at a time; other processes may use the same file.
 
-    def __init__(self, path: Path, *, create: bool) -> None:
+    With `read_only`, what is changed may be lost. `owned` says that no other service uses it.
+    """
+
+    def __init__(self, path: Path, *, create: bool, read_only: bool = False, owned: bool = False) -> None:
         self.path = path
-        self._db = sqlite_file.connect(path, create=create)
+        self._db = sqlite_file.connect(path, create=create, read_only=read_only, owned=owned)
         (self._seq,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM programs").fetchone()
         self.file = _file(path)
 
     def close(self) -> None:
         """Close the connection, which merges the write-ahead log into the file."""
         self._db.close()
+
+    def merge(self) -> None:
+        """Merge the write-ahead log into the file, so that a copy of the file alone has everything until now."""
+        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def back_up(self, path: Path) -> None:
+        """Write a copy into a new file, which no other process may use yet."""
+        with contextlib.closing(sqlite3.connect(path)) as copy:
+            self._db.backup(copy)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit everything in the block, or nothing if it raises."""
@@ -254,12 +279,28 @@ class Catalogue:
 
     # Bounds
 
-    def trim(self, max_entries: int) -> int:
-        """Forget programs beyond `max_entries`, and findings; return how many.
+    @property
+    def bytes(self) -> int:
+        """Size of all rows and indexes, in whole pages."""
+        size, pages, free = (self._one(f"PRAGMA {name}") for name in ("page_size", "page_count", "freelist_count"))
+        return int(size * (pages - free))
+
+    def trim(self, max_entries: int, max_bytes: int) -> int:
+        """Forget programs beyond `max_entries` or `max_bytes`, and findings; return how many.
 
         Found programs go before those of the baseline, the longest not executed first: executing very many new programs
         makes the catalogue forget them, and not the baseline.
         """
+        evicted = self._trim_entries(max_entries)
+        while self.bytes > max_bytes:
+            before = evicted
+            for query in _OLDEST:
+                evicted += self._db.execute(query).rowcount
+            if evicted == before:
+                break
+        return evicted
+
+    def _trim_entries(self, max_entries: int) -> int:
         evicted = 0
         surplus = self.count("programs") - max_entries
         if surplus > 0:

@@ -1,4 +1,4 @@
-"""The SQLite file of the catalogue: create, open, check, set aside."""
+"""The SQLite file of the catalogue: create, open, check, convert, set aside."""
 
 from __future__ import annotations
 
@@ -10,77 +10,25 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from exporter.catalogue.migrations import STEPS
+from exporter.catalogue.ownership import OwnedError, Ownership
+
 log = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x65786563  # "exec": shown by file(1)
-VERSION = 1
+VERSION = len(STEPS)
 BUSY_SECONDS = 10.0
+JOURNAL_BYTES = 4 << 20  # of the write-ahead log, after it was merged
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 COMPANIONS = ("-wal", "-shm")
-
-# `seq` only grows: the wall clock may be set back. `content` is a SHA-256, else the size as 8 bytes, else empty.
-# Programs of the baseline were seeded, learnt, imported or accepted; found programs are forgotten before them.
-SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE programs (
-    id INTEGER PRIMARY KEY,
-    path TEXT NOT NULL,
-    content BLOB NOT NULL,
-    origin TEXT NOT NULL,
-    baseline INTEGER NOT NULL,
-    first_seen REAL NOT NULL,
-    last_seen REAL NOT NULL,
-    seq INTEGER NOT NULL,
-    UNIQUE (path, content)
-);
-CREATE INDEX programs_by_content ON programs (content);
-CREATE INDEX programs_by_age ON programs (baseline, seq);
-CREATE TABLE identities (
-    file BLOB NOT NULL,
-    rest BLOB NOT NULL,
-    program INTEGER NOT NULL REFERENCES programs ON DELETE CASCADE,
-    UNIQUE (file, rest)
-);
-CREATE INDEX identities_by_program ON identities (program);
-CREATE TABLE keys (
-    key BLOB NOT NULL UNIQUE,
-    path TEXT NOT NULL,
-    interpreter TEXT NOT NULL,
-    stdin_type TEXT NOT NULL,
-    watched INTEGER NOT NULL,
-    program INTEGER REFERENCES programs ON DELETE CASCADE
-);
-CREATE INDEX keys_by_program ON keys (program);
-CREATE TABLE findings (
-    id TEXT PRIMARY KEY,
-    reason TEXT NOT NULL,
-    path TEXT NOT NULL,
-    interpreter TEXT NOT NULL,
-    content BLOB NOT NULL,
-    first_seen REAL NOT NULL,
-    last_seen REAL NOT NULL,
-    sightings INTEGER NOT NULL,
-    manager TEXT NOT NULL,
-    package TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    record TEXT NOT NULL
-);
-CREATE INDEX findings_by_age ON findings (first_seen);
-CREATE TABLE acceptances (
-    id INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,
-    pattern TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    expires REAL,
-    created REAL NOT NULL,
-    UNIQUE (kind, pattern)
-);
-CREATE TABLE totals (reason TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
-"""
 
 
 class Unusable(Exception):
     """The catalogue cannot be used because of its directory, permissions or version; it may be intact."""
+
+
+class Newer(Unusable):
+    """The catalogue is of a version that only a newer exporter reads."""
 
 
 class Damaged(Exception):
@@ -92,11 +40,15 @@ def is_damage(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED
 
 
-def connect(path: Path, *, create: bool) -> sqlite3.Connection:
-    """Open and check a catalogue. Raise Unusable, Damaged or, with `create` false, FileNotFoundError."""
+def connect(path: Path, *, create: bool, read_only: bool = False, owned: bool = False) -> sqlite3.Connection:
+    """Open and check a catalogue, and convert an older one: with `read_only`, a copy of it in memory.
+
+    It is converted only if no service uses it but the caller, who says that it is `owned`. Raise Unusable, Damaged or,
+    with `create` false, FileNotFoundError.
+    """
     try:
         if create:
-            _make(path)
+            make(path)
         exists = path.exists()
     except OSError as error:
         raise Unusable(str(error.strerror)) from error
@@ -104,7 +56,13 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         raise FileNotFoundError(path)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
+        version = _version(connection)
         _prepare(connection, check=create)
+        if read_only and version < VERSION:
+            connection = _copy(connection)
+        with contextlib.nullcontext() if owned or read_only or version in (0, VERSION) else _owned(path):
+            _convert(connection, path)
+        connection.execute("PRAGMA foreign_keys=ON")
     except sqlite3.Error as error:
         connection.close()
         if is_damage(error):
@@ -116,35 +74,67 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
     return connection
 
 
-def _make(path: Path) -> None:
+def make(path: Path) -> None:
     """Create the file for its owner only, as it may contain arguments; SQLite gives its companions the same mode."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
+@contextlib.contextmanager
+def _owned(path: Path) -> Iterator[None]:
+    try:
+        ownership = Ownership(path)
+    except (OwnedError, OSError) as error:
+        raise Unusable(f"it is of an older version, and {error}: restart the service first") from error
+    with contextlib.closing(ownership):
+        yield
+
+
 def _prepare(connection: sqlite3.Connection, check: bool) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")  # with WAL, kill -9 loses nothing, and a power cut the last seconds
-    connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA cache_size=-4096")  # KiB
+    connection.execute(f"PRAGMA journal_size_limit={JOURNAL_BYTES}")
     if check:
         (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if result != "ok":
             raise Damaged(str(result))
-    with transaction(connection):
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if version > VERSION and application == APPLICATION_ID:
-            raise Unusable(f"it has version {version}, of a newer exec_exporter")
-        if version == VERSION and application == APPLICATION_ID:
-            return
-        if tables:
-            raise Damaged("a database of another application")
-        for statement in SCHEMA.split(";"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Return the version, 0 of an empty file. Raise Newer, Damaged."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application == APPLICATION_ID and version > VERSION:
+        raise Newer(f"it has version {version}, of a newer exec_exporter")
+    if application == APPLICATION_ID and version > 0:
+        return int(version)
+    if tables:
+        raise Damaged("a database of another application")
+    return 0
+
+
+def _convert(connection: sqlite3.Connection, path: Path) -> None:
+    """Convert to this version, each step in one transaction."""
+    before = _version(connection)
+    while (version := _version(connection)) < VERSION:
+        with transaction(connection):
+            if _version(connection) != version:
+                continue  # another process was faster
+            STEPS[version](connection)
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version={version + 1}")
+    if 0 < before < VERSION:
+        log.info("the catalogue %s was converted from version %d to %d", path, before, VERSION)
+
+
+def _copy(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a copy in memory, and close the connection."""
+    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    with contextlib.closing(connection):
+        connection.backup(memory)
+    return memory
 
 
 @contextlib.contextmanager
@@ -158,6 +148,24 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         with contextlib.suppress(sqlite3.Error):  # the first error is raised
             connection.execute("ROLLBACK")
         raise
+
+
+def companions(path: Path) -> dict[Path, int]:
+    """Return the inodes of SQLite's companions of a file, as far as they exist."""
+    found = {}
+    for suffix in COMPANIONS:
+        with contextlib.suppress(OSError):
+            companion = Path(f"{path}{suffix}")
+            found[companion] = companion.stat().st_ino
+    return found
+
+
+def remove_stale(stale: dict[Path, int]) -> None:
+    """Remove the companions of a file that is gone: SQLite would apply them to the file in its place."""
+    for companion, inode in stale.items():
+        with contextlib.suppress(OSError):
+            if companion.stat().st_ino == inode:
+                companion.unlink()
 
 
 def set_aside(path: Path) -> Path:

@@ -1,9 +1,10 @@
-"""`exec_exporter catalogue export|import`: transfer the baseline of one host to another."""
+"""`exec_exporter catalogue export|import|backup`: transfer the baseline of one host to another; copy the catalogue."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -24,10 +25,10 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of all flags."""
     parser = Parser(
         prog="exec_exporter catalogue",
-        description="Transfer what one host has learnt to another. Works while the service runs.",
+        description="Transfer what one host has learnt to another, or back it up. Works while the service runs.",
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="export|import")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="export|import|backup")
     export = commands.add_parser(
         "export",
         help="write the baseline: programs learnt or accepted, by path and SHA-256",
@@ -38,9 +39,15 @@ def parser() -> argparse.ArgumentParser:
         help="import a baseline: its programs count as learnt",
         description="If learning had ended on the exporting host, it ends on this host too.",
     )
+    backup = commands.add_parser(
+        "backup",
+        help="copy the catalogue: all of it, with findings, acceptances and progress of learning",
+        description="To restore a backup, stop the service, remove the catalogue's files and put it in their place.",
+    )
+    backup.add_argument("file", metavar="FILE", type=Path, help="a new file")
     export.add_argument("file", nargs="?", default="-", metavar="FILE", help="default: standard output")
     import_.add_argument("file", nargs="?", default="-", metavar="FILE", help="default: standard input")
-    for command in (export, import_):
+    for command in (export, import_, backup):
         add_catalogue_path(command)
     return parser
 
@@ -48,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: list[str]) -> None:
     """Run the command. Raise ExporterError."""
     options = parser().parse_args(arguments)
-    (_export if options.command == "export" else _import)(options)
+    {"export": _export, "import": _import, "backup": _backup}[options.command](options)
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -96,6 +103,16 @@ def _import(options: argparse.Namespace) -> None:
         new, learnt = catalogue.count("programs") - before, catalogue.get(learning.OVER) is not None
     state = "learning is over" if learnt else "still learning"
     print(f"{len(imported.programs)} programs imported, {new} of them new; {state}", file=sys.stderr)
+
+
+def _backup(options: argparse.Namespace) -> None:
+    with opened(options.catalogue_path, writing=False) as catalogue:
+        try:
+            os.close(os.open(options.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except OSError as error:
+            raise ExporterError(f"{options.file}: {error.strerror}", "give a new file", status=USAGE) from error
+        catalogue.back_up(options.file)
+        print(f"{catalogue.count('programs')} programs and {catalogue.count('findings')} findings", file=sys.stderr)
 
 
 @contextlib.contextmanager

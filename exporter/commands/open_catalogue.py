@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 from exporter.catalogue.acceptance import Acceptance
 from exporter.catalogue.accepted_file import parse
 from exporter.catalogue.catalogue import ACCEPTED_FILE, Catalogue
-from exporter.catalogue.sqlite_file import Damaged, Unusable
+from exporter.catalogue.sqlite_file import Damaged, Newer, Unusable
 from exporter.config import yaml_file
 from exporter.config.yaml_file import YAMLFileError
-from exporter.errors import ExporterError, attempt
+from exporter.errors import USAGE, ExporterError, attempt
 from exporter.novelty.flags import CATALOGUE_PATH
 
 VARIABLE = "EXEC_EXPORTER_CATALOGUE_PATH"
@@ -40,7 +40,8 @@ def add_catalogue_path(parser: argparse.ArgumentParser) -> None:
 def opened(path: Path, *, create: bool = False, writing: bool = True) -> Iterator[Catalogue]:
     """Open a catalogue for the block. Raise ExporterError for every failure of the catalogue, in the block too.
 
-    Without `writing`, it is a copy where the original cannot be opened without writing to its directory.
+    Without `writing`, it is a copy where the original cannot be opened without writing to its directory, or is of an
+    older version.
     """
     try:
         with ExitStack() as stack:
@@ -49,11 +50,14 @@ def opened(path: Path, *, create: bool = False, writing: bool = True) -> Iterato
                 if writing:
                     raise Unusable("it cannot be written")
                 found = _copied(path, stack)
-            yield stack.enter_context(closing(Catalogue(found, create=create)))
+            yield stack.enter_context(closing(Catalogue(found, create=create, read_only=not writing)))
     except FileNotFoundError as error:
         raise ExporterError(
             f"there is no catalogue {path}", "name the service's catalogue with --catalogue.path, or start the service"
         ) from error
+    except Newer as error:
+        what = f"cannot read the catalogue {path} ({error})"
+        raise ExporterError(what, "upgrade, or give another --catalogue.path", status=USAGE) from error
     except (Unusable, PermissionError) as error:
         raise ExporterError(
             f"cannot open the catalogue {path} ({error})", "run this as the service's user, where it can be written"

@@ -24,6 +24,7 @@ from exporter.logs import Failures
 from exporter.novelty.baseline import Baseline
 from exporter.novelty.executed_file import executed_files
 from exporter.novelty.file_content import HOST, Content, Reader
+from exporter.novelty.flags import CATALOGUE_BYTES
 from exporter.novelty.judge import Policy, judge
 from exporter.novelty.open_findings import OpenFindings
 from exporter.novelty.snapshot import NoveltySnapshot
@@ -31,12 +32,13 @@ from exporter.novelty.snapshot import NoveltySnapshot
 log = logging.getLogger(__name__)
 
 BATCH = 256
-DELAYED = 8192  # most files on the delay line
+DELAYED, DELAYED_BYTES = 8192, 32 << 20  # most keys on the delay line, and bytes of their records
 AGAIN = 8192  # keys to look at again, until no further ones are asked for
 SETTLE_SECONDS = 0.5  # a program that deletes itself does so soon
 COMMIT_SECONDS = 0.25  # files that are due within this time are committed together
 TICK_SECONDS = 1.0
 RECHECK_SECONDS = 5.0
+MERGE_SECONDS = 15.0  # until a copy of the catalogue's file has what was committed
 TOUCH_SECONDS, TOUCHED = 600.0, 4096  # programs executed again are written after this time or number
 LOG_SECONDS, LOGGED = 10.0, 10  # findings that are logged one by one in this time
 
@@ -57,9 +59,10 @@ class Introductions:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Most programs in the catalogue, and most open findings that are exposed."""
+    """Most programs and bytes in the catalogue, and most open findings that are exposed."""
 
     programs: int = 50_000
+    bytes: int = CATALOGUE_BYTES
     series: int = 100
 
 
@@ -75,13 +78,14 @@ class Sighting:
     """A key and the files that it means, on the delay line until `due` on the monotonic clock.
 
     `seen` is in seconds since the epoch; `number` is that of the record, 0 without one. A `watched` key is that of a
-    script that the kernel does not identify by its file: it is looked at after each execution.
+    script that the kernel does not identify by its file: it is looked at after each execution. `record` is the
+    execution as JSON.
     """
 
     key: bytes
     labels: Labels
     contents: tuple[Content, ...]
-    record: dict[str, Any]
+    record: str
     watched: bool
     seen: float
     due: float
@@ -110,13 +114,15 @@ class Detector:
         self._accepted, self._bounds, self._clock = accepted, bounds, clock
         self._inherited = introductions.inherited
         self._delayed: deque[Sighting] = deque()
+        self._delayed_bytes = 0
         self._again: set[bytes] = set()
         self._executed: set[int] = set()  # programs that were executed again
         self._open = OpenFindings(bounds.series, clock.wall)
         self._catalogue: Catalogue | None = None
         self._version, self._outdated = -1, False
         self._evictions, self._evicted = 0, False
-        self._next = dict.fromkeys((TICK_SECONDS, RECHECK_SECONDS, LOG_SECONDS, TOUCH_SECONDS), 0.0)
+        periods = TICK_SECONDS, RECHECK_SECONDS, LOG_SECONDS, MERGE_SECONDS, TOUCH_SECONDS
+        self._next = dict.fromkeys(periods, 0.0)
         self._failures = Failures(log)
         self._logged = self._unlogged = 0  # findings
         self.taken = 0
@@ -134,7 +140,7 @@ class Detector:
 
     @property
     def _free(self) -> int:
-        return min(BATCH, DELAYED - len(self._delayed))
+        return min(BATCH, DELAYED - len(self._delayed)) if self._delayed_bytes < DELAYED_BYTES else 0
 
     @property
     def patience_seconds(self) -> float:
@@ -195,7 +201,7 @@ class Detector:
         try:
             key, identities = decoder.key(raw), decoder.identities(raw)
             labels = labels_of(key, introduction) if introduction else self._introductions.labels(raw)
-            record = self._as_json(key, introduction) if introduction else dict(labels._asdict())
+            record = json.dumps(self._as_json(key, introduction) if introduction else labels._asdict())
             contents = tuple(
                 self._reader.look(executed, lambda identity: catalogue.program_of(identity) is not None)
                 for executed in executed_files(key, introduction, identities, labels)
@@ -209,7 +215,9 @@ class Detector:
             watched = key.has("as_invoked") and bool(contents) and HOST in contents[0].named_in
             due = self._clock.monotonic() + (0.0 if self._baseline.learning.active else SETTLE_SECONDS)
             due = math.ceil(due / COMMIT_SECONDS) * COMMIT_SECONDS
-            self._delayed.append(Sighting(raw, labels, contents, record, watched, self._clock.wall(), due, number))
+            now, labels = self._clock.wall(), labels.shortened()
+            self._delayed.append(Sighting(raw, labels, contents, record, watched, now, due, number))
+            self._delayed_bytes += len(record)
         return True
 
     # Judge them
@@ -231,9 +239,9 @@ class Detector:
                     raise
                 except Exception as error:  # noqa: BLE001 - the others must not wait for it
                     self._failures.log("the files of a key cannot be judged", error)
-            evicted = catalogue.trim(self._bounds.programs)
+            evicted = catalogue.trim(self._bounds.programs, self._bounds.bytes)
         for _ in batch:  # committed
-            self._delayed.popleft()
+            self._delayed_bytes -= len(self._delayed.popleft().record)
         self._evictions += evicted
         self._open.add(found)
         self._evicted = self._evicted or evicted > 0
@@ -253,7 +261,7 @@ class Detector:
                     catalogue.add_to_total(verdict.reason)
                 else:
                     self._executed.add(verdict.program)
-            elif catalogue.add_finding(finding, json.dumps(sighting.record)) and not self._open.is_accepted(finding):
+            elif catalogue.add_finding(finding, sighting.record) and not self._open.is_accepted(finding):
                 catalogue.add_to_total(finding.reason)
                 found.append(finding)
         catalogue.name_key(sighting.key, sighting.labels, programs[0] if programs else None, sighting.watched)
@@ -288,6 +296,8 @@ class Detector:
             self.begin(catalogue)
         was_learning = self._baseline.learning.active
         self._baseline.tick(catalogue)
+        if (was_learning and not self._baseline.learning.active) or self._is_time(MERGE_SECONDS):
+            catalogue.merge()
         if len(self._again) < AGAIN and self._is_time(RECHECK_SECONDS):
             self._again |= self._introductions.take_used()
             self._outdated, self._evicted = self._outdated or self._evicted, False
@@ -306,6 +316,7 @@ class Detector:
         with catalogue.transaction():
             catalogue.set(ACCEPTED_FILE, str(self._accepted.path.absolute()) if self._accepted.path else "")
         self._refresh(catalogue)
+        catalogue.merge()
         self._catalogue = catalogue
 
     def _refresh(self, catalogue: Catalogue) -> None:

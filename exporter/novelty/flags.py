@@ -8,6 +8,7 @@ from pathlib import Path
 from exporter.config.argument_types import absolute, absolute_file, duration, number
 from exporter.config.options import flag
 
+CATALOGUE_BYTES = 128 << 20
 CATALOGUE_PATH = "/var/lib/exec_exporter/catalogue.db"
 
 
@@ -28,6 +29,13 @@ class NoveltyOptions:
         " ones",
         50_000,
         type=number(100, 10_000_000),
+    )
+    catalogue_bytes: int = flag(
+        "--catalogue.max-bytes",
+        "maximum bytes of the catalogue, with a few MiB more in its write-ahead log; beyond it, the oldest programs and"
+        " findings are forgotten, accepted findings before open ones",
+        CATALOGUE_BYTES,
+        type=number(1 << 20, 1 << 40),
     )
     learning_seconds: float = flag(
         "--learning.duration",

@@ -13,7 +13,7 @@ from exporter.collectors.novelty import novelty_families, novelty_off
 from exporter.compiler.kernel_types import Feature
 from exporter.events.decode import ExecKey, Introduction
 from exporter.events.event_fields import lacks_cgroup, not_asked, unavailable
-from exporter.events.event_json import as_json
+from exporter.events.event_json import as_json, bounded
 from exporter.events.labels import Labels
 from exporter.host.capabilities import CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE
 from exporter.host.clocks import boot_time_ns
@@ -34,12 +34,13 @@ from exporter.service.options import Options
 class NoveltySetup:
     """Detect novel binaries, unless the options disable it.
 
-    Raise ExporterError if the accepted file is wrong. A catalogue that cannot be used is retried.
+    Raise ExporterError if the accepted file is wrong, or the catalogue is of a newer exporter or used by another one. A
+    catalogue that cannot be used is retried.
     """
 
     def __init__(self, options: Options) -> None:
         self._options, self._record = options.novelty, options.record
-        self._map_entries = options.probe.map_entries
+        self._map_entries, self._label_bytes = options.probe.map_entries, options.series.label_bytes
         self.accepted_file = AcceptedFile(options.novelty.accepted_file)
         path = options.novelty.catalogue_path
         self.enabled = bool(path) and "novelty" in options.collectors and not options.output.once
@@ -73,7 +74,7 @@ class NoveltySetup:
                 reader,
                 Baseline(Learning(options.learning_seconds), reader, trust_packages=options.learning_packages),
                 self.accepted_file,
-                Bounds(options.catalogue_entries, options.findings_series),
+                Bounds(options.catalogue_entries, options.catalogue_bytes, options.findings_series),
             )
             self._worker = Worker(detector, self._recovering, queue, interruption)
             self._worker.start()
@@ -92,13 +93,13 @@ class NoveltySetup:
         lacking = {**not_asked(argv_bytes, env), **unavailable(missing), **lacks_cgroup()}
 
         def convert(key: ExecKey, introduction: Introduction) -> dict[str, Any]:
-            return as_json(key, introduction, lacking, boot_time_ns=boot_time_ns(), env=env)
+            return bounded(as_json(key, introduction, lacking, boot_time_ns=boot_time_ns(), env=env))
 
         return convert
 
     def collect(self) -> Iterable[AnyFamily]:
         """Return the metrics of novel binaries."""
-        return novelty_families(self._worker.snapshot) if self._worker else novelty_off()
+        return novelty_families(self._worker.snapshot, self._label_bytes) if self._worker else novelty_off()
 
     def close(self) -> None:
         """Judge the records in the queue and close the catalogue."""

@@ -1,5 +1,7 @@
 """The catalogue: its contents, and the order of eviction."""
 
+import shutil
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -7,11 +9,13 @@ import pytest
 from exporter.catalogue.acceptance import Acceptance
 from exporter.catalogue.catalogue import FOUND, LEARNT, Catalogue, Known
 from exporter.catalogue.finding import Finding, Reason, content_key, finding_id
+from exporter.escape import escape, shortened
 from exporter.events.decode import Identity
 from exporter.events.labels import Labels
 from exporter.host.packages import PackageVerdict
 
 A, B = b"a" * 32, b"b" * 32
+BYTES = 1 << 40
 FILE = Identity(inode=10, dev=(8, 1), generation=3, ctime=1000, path_hash=7)
 
 
@@ -167,7 +171,7 @@ def test_found_programs_are_forgotten_before_learnt_ones(catalogue):
         catalogue.remember("/learnt", A, LEARNT, 1.0)
         for number in range(300):
             catalogue.remember(f"/found/{number}", A, FOUND, 2.0)
-        assert catalogue.trim(100) == 201 + 1
+        assert catalogue.trim(100, BYTES) == 201 + 1
     left = {path for path, *_ in catalogue.programs()}
     assert "/learnt" in left
     assert len(left) == 99
@@ -181,7 +185,7 @@ def test_a_program_executed_again_is_forgotten_last(catalogue):
         for number in range(200):
             catalogue.remember(f"/{number}", A, LEARNT, 2.0)
         catalogue.touch([first], 3.0)
-        catalogue.trim(100)
+        catalogue.trim(100, BYTES)
     assert "/first" in {path for path, *_ in catalogue.programs()}
 
 
@@ -189,7 +193,7 @@ def test_the_wall_clock_does_not_decide_which_programs_are_forgotten(catalogue):
     with catalogue.transaction():
         for number in range(200):
             catalogue.remember(f"/{number}", A, LEARNT, now=1e9 - number)
-        catalogue.trim(100)
+        catalogue.trim(100, BYTES)
     assert "/199" in {path for path, *_ in catalogue.programs()}
 
 
@@ -200,7 +204,7 @@ def test_everything_is_bounded(catalogue):
             catalogue.remember("/a", A, LEARNT, 1.0, FILE._replace(inode=number))
             catalogue.name_key(str(number).encode(), Labels("/a", "", "null"), program, watched=False)
             catalogue.add_finding(finding(number, number), "{}")
-        catalogue.trim(100)
+        catalogue.trim(100, BYTES)
     assert catalogue.count("identities") <= 200
     assert catalogue.count("keys") <= 200
     assert catalogue.count("findings") == 100
@@ -226,3 +230,48 @@ def test_another_process_is_noticed(catalogue):
     other.close()
     assert catalogue.version != before
     assert catalogue.get("x") == 1
+
+
+def test_bytes_are_bounded_and_what_is_open_stays_longest(catalogue):
+    long = "/" + "x" * 250
+    with catalogue.transaction():
+        program = catalogue.remember("/learnt", A, LEARNT, 1.0)
+        for number in range(4000):
+            path = f"{long}{number}"
+            program = catalogue.remember(path, A, FOUND, 1.0, FILE._replace(inode=number))
+            catalogue.name_key(path.encode(), Labels(path, path, "null"), program, watched=False)
+            if number < 2000:
+                catalogue.add_finding(replace(finding(number, number), path=path), "x" * 2000)
+            if number < 1000:
+                catalogue.adopt(path, A)
+    whole = catalogue.bytes
+    with catalogue.transaction():
+        assert catalogue.trim(10_000, whole) == 0
+        assert catalogue.trim(10_000, whole - (2 << 20)) > 0
+    assert catalogue.bytes <= whole - (2 << 20)
+    first_seen = {int(each.first_seen) for each in catalogue.findings()}
+    assert first_seen >= set(range(1000, 2000))
+    assert len(first_seen) < 2000
+    assert "/learnt" in {path for path, *_ in catalogue.programs()}
+    with catalogue.transaction():
+        catalogue.trim(10_000, 1 << 18)
+    assert catalogue.bytes <= 1 << 18
+
+
+def test_a_hostile_program_takes_as_many_bytes_as_documented(catalogue):
+    before = catalogue.bytes
+    with catalogue.transaction():
+        for number in range(1000):
+            path = shortened(escape(b"/" + b"\xff" * 4000 + b"%d" % number))
+            program = catalogue.remember(path, number.to_bytes(32, "big"), FOUND, 1.0, FILE._replace(inode=number))
+            catalogue.name_key(number.to_bytes(88, "big"), Labels(path, "", "null"), program, watched=False)
+    assert (catalogue.bytes - before) / 1000 < 2048
+
+
+def test_a_copy_of_the_file_alone_has_everything_that_was_merged(catalogue, tmp_path):
+    with catalogue.transaction():
+        catalogue.remember("/merged", A, LEARNT, 1.0)
+    catalogue.merge()
+    shutil.copy(catalogue.path, tmp_path / "copy.db")
+    with closing(Catalogue(tmp_path / "copy.db", create=True)) as copy:
+        assert [path for path, *_ in copy.programs()] == ["/merged"]

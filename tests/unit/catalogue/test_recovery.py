@@ -2,14 +2,18 @@
 
 import sqlite3
 import stat
-from contextlib import closing
+import subprocess
+import sys
+from contextlib import closing, contextmanager
 
 import pytest
 
 from exporter.catalogue import learning
 from exporter.catalogue.catalogue import LEARNT, Catalogue
 from exporter.catalogue.recovery import RecoveringCatalogue
-from exporter.catalogue.sqlite_file import Damaged, Unusable, set_aside
+from exporter.catalogue.sqlite_file import VERSION, Damaged, set_aside
+from exporter.commands import findings
+from exporter.errors import USAGE, ExporterError
 from exporter.events.labels import Labels
 
 A = b"a" * 32
@@ -80,21 +84,6 @@ def test_a_database_of_something_else_is_not_written_into(tmp_path):
     assert sqlite3.connect(aside).execute("SELECT * FROM precious").fetchall() == []
 
 
-def test_a_newer_catalogue_is_left_alone(tmp_path, caplog):
-    path = tmp_path / "catalogue.db"
-    Catalogue(path, create=True).close()
-    with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version=99")
-    db.close()
-    with pytest.raises(Unusable, match="newer"):
-        Catalogue(path, create=True)
-    recovering = RecoveringCatalogue(path)
-    assert recovering.catalogue is None
-    assert len(recovering.hash_key) == 16
-    assert "newer" in caplog.text
-    assert not list(tmp_path.glob("*.damaged-*"))
-
-
 def test_an_unusable_directory_is_logged_once_and_retried(tmp_path, caplog):
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where a directory should be")
@@ -111,11 +100,95 @@ def test_an_unusable_directory_is_logged_once_and_retried(tmp_path, caplog):
 
 
 def test_the_key_of_the_probe_is_kept(tmp_path):
-    both = [RecoveringCatalogue(tmp_path / "catalogue.db") for _ in range(2)]
-    assert both[0].hash_key == both[1].hash_key
-    assert both[0].hash_key != RecoveringCatalogue(tmp_path / "other.db").hash_key
-    for recovering in both:
-        recovering.close()
+    with closing(RecoveringCatalogue(tmp_path / "catalogue.db")) as first:
+        key = first.hash_key
+    with closing(RecoveringCatalogue(tmp_path / "catalogue.db")) as second:
+        assert second.hash_key == key
+    with closing(RecoveringCatalogue(tmp_path / "other.db")) as other:
+        assert other.hash_key != key
+
+
+OWNER = """
+import sys
+from pathlib import Path
+from exporter.catalogue.recovery import RecoveringCatalogue
+catalogue = RecoveringCatalogue(Path(sys.argv[1]))
+print("owned", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def owned_by_another(path):
+    """Yields the process; the catalogue is given up when that ends."""
+    command = [sys.executable, "-c", OWNER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "owned\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def never(_):
+    """Waits for nothing."""
+
+
+def test_a_second_exporter_is_refused_with_the_pid_of_the_first(tmp_path, caplog):
+    path, alias = tmp_path / "catalogue.db", tmp_path / "alias.db"
+    alias.symlink_to(path)
+    with owned_by_another(path) as process:
+        for name in (path, alias):
+            with pytest.raises(ExporterError, match=rf"another exec_exporter \(pid {process.pid}\) uses it") as error:
+                RecoveringCatalogue(name, never)
+            assert error.value.status == USAGE
+    assert caplog.text.count("waiting up to") == 2
+
+
+def test_one_that_starts_before_the_other_has_ended_waits_for_it(tmp_path):
+    path = tmp_path / "catalogue.db"
+    with owned_by_another(path) as process:
+
+        def wait(_):
+            process.kill()  # which leaves no lock behind
+            process.wait()
+
+        with closing(RecoveringCatalogue(path, wait)) as recovering:
+            assert recovering.catalogue.count("programs") == 0
+
+
+def test_commands_use_the_catalogue_of_a_running_service(tmp_path, capsys):
+    path = tmp_path / "catalogue.db"
+    with owned_by_another(path):
+        findings.run(["accept", "--path=/opt/*", "--reason=ours", f"--catalogue.path={path}"])
+        findings.run(["acceptances", f"--catalogue.path={path}"])
+    assert "/opt/*" in capsys.readouterr().out
+
+
+def test_a_command_does_not_convert_the_catalogue_of_a_running_service(tmp_path):
+    path = tmp_path / "catalogue.db"
+    with owned_by_another(path), closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version=1")
+        with pytest.raises(ExporterError, match="restart the service first"):
+            findings.run(["accept", "--path=/opt/*", "--reason=ours", f"--catalogue.path={path}"])
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+def test_a_catalogue_that_is_put_in_place_of_the_open_one_is_used_as_it_is(tmp_path, caplog):
+    path, backup = tmp_path / "catalogue.db", tmp_path / "backup.db"
+    with closing(Catalogue(backup, create=True)) as catalogue:
+        fill(catalogue, 7)
+    recovering = RecoveringCatalogue(path)
+    fill(recovering.catalogue, 3)
+    backup.rename(path)
+    recovering.check()
+    assert recovering.catalogue.count("programs") == 7
+    assert recovering.catalogue.get(learning.LOST) is None
+    assert recovering.catalogue.get("hash_key") == recovering.hash_key
+    assert "was replaced" in caplog.text
+    recovering.close()
+    with closing(Catalogue(path, create=True)) as catalogue:
+        assert catalogue.count("programs") == 7
 
 
 def test_keys_of_another_layout_mean_nothing(tmp_path):
@@ -151,7 +224,7 @@ def test_damage_that_is_met_while_it_runs_is_set_aside(tmp_path):
         file.seek(8192)
         file.write(b"\xff" * (path.stat().st_size - 8192))
     with closing(sqlite3.connect(path)) as another:  # a change by another connection empties the cache
-        another.execute("PRAGMA user_version=1")
+        another.execute(f"PRAGMA user_version={VERSION}")
     with pytest.raises(sqlite3.DatabaseError) as error:
         list(recovering.catalogue.programs())
     recovering.failed(error.value)

@@ -16,7 +16,7 @@ SERVICE = flags(service.parser())
 IN_FILE = {name: action for name, action in SERVICE.items() if name not in COMMAND_LINE_ONLY}
 
 
-CANDIDATES = ["/tmp/any.prom", "127.0.0.1:1", "true", "false", "debug", "json", "64", "90s", "4096", "names"]
+CANDIDATES = ["/tmp/any.prom", "127.0.0.1:1", "true", "false", "debug", "json", "64", "90s", "4096", "1048576", "names"]
 SAME_AS_DEFAULT = [f"collector.{name}" for name in ALWAYS]
 
 
