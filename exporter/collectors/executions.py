@@ -134,7 +134,8 @@ class Executions:
 
     def set_rules(self, rules: Callable[[Labels], Labels]) -> None:
         """Count by other rules from now on; what was counted stays with its labels."""
-        self._rules, self._meanings = rules, {}
+        self._names.set_rules(rules)
+        self._meanings = {}
         for key, entry in self._entries.items():
             self._paths[entry.program] = self._meaning(key).shown.path
 

@@ -82,7 +82,7 @@ class Pipeline:
         for number, record in queue.records() if queue else ():
             self._name_one(number, record)
         self._idle_ns = int(options.idle_seconds * NS_PER_SECOND)
-        limit = Limit(options.limit)
+        limit, self._label_bytes = Limit(options.limit), options.label_bytes
         self._executions = Executions(probe, self._names, self.decoder, limit, clock, options.label_bytes)
         self._processes: Processes | None = None
         if probe.collects("processes"):
@@ -150,7 +150,7 @@ class Pipeline:
         with self._lock:
             self._idle_ns = int(options.idle_seconds * NS_PER_SECOND)
             self._executions.limit.most = options.limit
-            self._executions.set_rules(options.path_rules.apply)
+            self._executions.set_rules(replace(options, label_bytes=self._label_bytes).shown)
 
     # The maps
 

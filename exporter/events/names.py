@@ -47,6 +47,10 @@ class Names:
         self.introduced = 0
         self.undecodable = 0
 
+    def set_rules(self, rules: Callable[[Labels], Labels]) -> None:
+        """Put other rules into force, but for keys whose labels are shortened: their whole names are gone."""
+        self._rules = rules
+
     def preload(self, known: Mapping[bytes, Labels]) -> None:
         """Add labels of keys that will not be introduced again; introductions take precedence.
 
