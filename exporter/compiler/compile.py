@@ -97,11 +97,11 @@ def _answer(work: Callable[[], object], writing: int) -> None:
     """Send the result of the work to the parent and end the child, at once if the parent ends."""
     status = 1
     try:
-        libc.call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         result, failure = None, None
         try:
+            libc.call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             result = work()
         except ExporterError as error:
             failure = error.what, error.remedy
@@ -112,7 +112,7 @@ def _answer(work: Callable[[], object], writing: int) -> None:
             pipe.write(pickle.dumps((result, failure)))
         status = 0
     except Exception:
-        log.exception("the compiler failed")
+        log.debug("the compiler failed", exc_info=True)
     finally:
         os._exit(status)
 
