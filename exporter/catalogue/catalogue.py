@@ -100,7 +100,7 @@ class Catalogue:
     def known(self, path: str, content: bytes, size: int | None, identity: Identity) -> Known:
         """Return the state of the catalogue regarding a path, a content key, a size in bytes and a file.
 
-        A program of the baseline whose content could not be read is known by its size.
+        A program whose content could not be read is known by its size.
         """
         one = self._one
         digest = digest_of(content)
@@ -123,17 +123,23 @@ class Catalogue:
         )
 
     def _same_program(self, path: str, content: bytes, size: int | None) -> int | None:
-        """Return the program at a path with this content, or that was not read and differs in no known size.
+        """Return the program at a path with this content, or, if one of both was not read, with this size.
 
-        A found program that was not read is another once it is read: who is quick enough to avoid that could choose the
-        content. Files in memory share a path.
+        An unknown size differs from none, except where the path is not that of one file. A found program that was not
+        read is another once it is read: who is quick enough to avoid that could choose the content. Files in memory
+        share a path.
         """
-        query = "SELECT id FROM programs WHERE path = ? AND content = ?"
-        program: int | None = self._one(query, path, content)
+        one, named = self._one, path.startswith("/")
+        program: int | None = one("SELECT id FROM programs WHERE path = ? AND content = ?", path, content)
         if program is None and digest_of(content):
-            unread = b"" if path.startswith("/") else content
             query = "SELECT id FROM programs WHERE path = ? AND content IN (?, ?) AND (baseline OR path = ?) LIMIT 1"
-            program = self._one(query, path, content_key(None, size), unread, MEMFD)
+            program = one(query, path, content_key(None, size), b"" if named else content, MEMFD)
+        elif program is None and size is None and named:
+            program = one("SELECT id FROM programs WHERE path = ? LIMIT 1", path)
+        elif program is None:
+            program = one("SELECT id FROM programs WHERE path = ? AND size = ? LIMIT 1", path, size)
+            if program is None and named:
+                program = one("SELECT id FROM programs WHERE path = ? AND size IS NULL LIMIT 1", path)
         return program
 
     def remember(
@@ -147,23 +153,24 @@ class Catalogue:
     ) -> int:
         """Add or update a program, with the file in which it was executed; return its number.
 
-        A program of the baseline that was not read before has this content from now on.
+        A program of the baseline that was not read before has this content from now on. A file that was not read does
+        not stand for a program that was: it is looked at again.
         """
         self._seq += 1
         program = self._same_program(path, content, size)
         if program is None:
             (program,) = self._db.execute(
-                "INSERT INTO programs (path, content, origin, baseline, first_seen, last_seen, seq)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
-                (path, content, origin, origin != FOUND, now, now, self._seq),
+                "INSERT INTO programs (path, content, size, origin, baseline, first_seen, last_seen, seq)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                (path, content, size, origin, origin != FOUND, now, now, self._seq),
             ).fetchone()
         else:
-            query = "UPDATE programs SET last_seen = ?, seq = ? WHERE id = ?"
-            self._db.execute(query, (now, self._seq, program))
+            query = "UPDATE programs SET last_seen = ?, seq = ?, size = coalesce(size, ?) WHERE id = ?"
+            self._db.execute(query, (now, self._seq, size, program))
         if digest_of(content):
             query = "UPDATE programs SET content = ? WHERE id = ? AND length(content) < length(?) AND origin != ?"
             self._db.execute(query, (content, program, content, FOUND))
-        if identity:
+        if identity and self._one("SELECT 1 FROM programs WHERE id = ? AND content = ?", program, content):
             row = identity.file, identity.rest, program
             self._db.execute("INSERT OR REPLACE INTO identities VALUES (?, ?, ?)", row)
         return program

@@ -103,4 +103,12 @@ def _shorten(connection: sqlite3.Connection) -> None:
             connection.execute(query, (new, old))
 
 
-STEPS: tuple[Step, ...] = (_sql(_FIRST), _shorten)
+def _add_sizes(connection: sqlite3.Connection) -> None:
+    """Add the sizes of programs in bytes, which are known of those that were not read."""
+    connection.execute("ALTER TABLE programs ADD COLUMN size INTEGER")
+    connection.execute("CREATE INDEX programs_by_size ON programs (path, size)")
+    for rowid, content in connection.execute("SELECT id, content FROM programs WHERE length(content) = 8").fetchall():
+        connection.execute("UPDATE programs SET size = ? WHERE id = ?", (int.from_bytes(content, "big"), rowid))
+
+
+STEPS: tuple[Step, ...] = (_sql(_FIRST), _shorten, _add_sizes)

@@ -58,7 +58,8 @@ class Baseline:
     def _add(self, catalogue: Catalogue, content: Content, now: float) -> None:
         """Add a running program, unless its content should be known and is not, or it is setuid and replaceable."""
         if (content.digest is not None or not self._reader.reads) and not gives_rights_away(content):
-            catalogue.remember(content.executed.path, content_key(content.digest, content.size), SEEDED, now)
+            key = content_key(content.digest, content.size)
+            catalogue.remember(content.executed.path, key, SEEDED, now, size=content.size)
 
     def tick(self, catalogue: Catalogue) -> None:
         """Advance learning, unless another process ended it; then trust the installed packages. Raise sqlite3.Error."""

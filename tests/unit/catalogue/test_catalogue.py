@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.catalogue.acceptance import Acceptance
-from exporter.catalogue.catalogue import FOUND, LEARNT, Catalogue, Known
+from exporter.catalogue.catalogue import FOUND, IMPORTED, LEARNT, Catalogue, Known
 from exporter.catalogue.finding import Finding, Reason, content_key, finding_id
 from exporter.escape import escape, shortened
 from exporter.events.decode import Identity
@@ -79,20 +79,37 @@ def test_a_program_of_the_baseline_that_could_not_be_read_is_known_by_its_size(c
     with catalogue.transaction():
         catalogue.remember("/a", unread, LEARNT, 1.0, FILE)
         catalogue.remember("/found", unread, FOUND, 1.0)
-        catalogue.remember("/read", A, LEARNT, 1.0, FILE)
+        catalogue.remember("/read", A, LEARNT, 1.0, FILE, 5)
+        catalogue.remember("/imported", A, IMPORTED, 1.0)
         catalogue.remember("/quick", b"", LEARNT, 1.0)
-        catalogue.remember("[memfd]", unread, FOUND, 1.0)
-        catalogue.remember("[deleted]", unread, FOUND, 1.0)
+        catalogue.remember("[memfd]", unread, FOUND, 1.0, None, 5)
+        catalogue.remember("[memfd]", A, FOUND, 1.0, None, 6)
+        catalogue.remember("[deleted]", unread, FOUND, 1.0, None, 5)
     assert catalogue.known("/a", unread, 5, other).program
     assert catalogue.known("/a", B, 5, other).program
     assert not catalogue.known("/a", B, 6, other).program
     assert catalogue.known("/found", B, 5, other) == Known(path=True), "who is quick enough could choose the content"
     assert catalogue.known("/b", unread, 5, other) == Known(), "a size is no content that is known elsewhere"
-    assert catalogue.known("/read", unread, 5, other) == Known(path=True)
+    assert catalogue.known("/read", unread, 5, other).program
+    assert catalogue.known("/read", b"", None, other).program
+    assert catalogue.known("/read", content_key(None, 6), 6, other) == Known(path=True)
+    assert catalogue.known("/imported", unread, 5, other).program
+    assert catalogue.known("[memfd]", content_key(None, 6), 6, other).program
+    assert catalogue.known("[memfd]", b"", None, other) == Known(path=True), "any file in memory"
+    assert catalogue.known("[deleted]", b"", None, other) == Known(path=True), "any file without a name"
     assert catalogue.known("/quick", A, 5, other).program
     assert catalogue.known("[memfd]", B, 5, other).program
     assert catalogue.known("[memfd]", B, 6, other) == Known(path=True)
     assert catalogue.known("[deleted]", B, 5, other) == Known(path=True)
+
+
+def test_a_file_that_was_not_read_does_not_stand_for_a_program_that_was(catalogue):
+    """Nobody has seen that it has this content: it is looked at again."""
+    with catalogue.transaction():
+        program = catalogue.remember("/a", A, LEARNT, 1.0, FILE, 5)
+        assert catalogue.remember("/a", content_key(None, 5), LEARNT, 1.0, FILE._replace(inode=1), 5) == program
+    assert catalogue.program_of(FILE) == program
+    assert catalogue.program_of(FILE._replace(inode=1)) is None
 
 
 @pytest.mark.parametrize("unread", [b"", content_key(None, 5)])

@@ -84,8 +84,8 @@ def test_a_file_in_memory_is_one_finding_however_often(catalogue):
     assert catalogue.count("identities") == 0, "it never comes back"
 
 
-@pytest.mark.parametrize("digests", [(None, A), (None, None)])
-def test_a_file_in_memory_that_could_not_be_read_at_first_is_one_finding(catalogue, digests):
+@pytest.mark.parametrize("digests", [(None, A), (A, None), (None, None)])
+def test_a_file_in_memory_that_could_not_be_read_each_time_is_one_finding(catalogue, digests):
     found = [judged(catalogue, content(path="[memfd]", memfd=True, inode=n, digest=d)) for n, d in enumerate(digests)]
     assert [verdict.finding is not None for verdict in found] == [True, False]
 
@@ -94,6 +94,12 @@ def test_a_learnt_program_that_could_not_be_read_has_the_content_that_is_read_fi
     judged(catalogue, replace(content(digest=None), size=None), learning=True)
     assert judged(catalogue, content(inode=2)).finding is None
     assert reason(catalogue, content(digest=B, inode=3)) == Reason.CONTENT_CHANGED
+
+
+def test_a_learnt_program_that_cannot_be_read_now_is_compared_by_its_size(catalogue):
+    judged(catalogue, content(), learning=True)
+    assert judged(catalogue, content(digest=None, inode=2)).finding is None
+    assert reason(catalogue, replace(content(digest=None, inode=3), size=6)) == Reason.CONTENT_CHANGED
 
 
 def test_a_program_that_executes_itself_after_its_update_is_known(catalogue):
