@@ -6,9 +6,11 @@ import re
 import select
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -101,9 +103,17 @@ def test_arguments_and_environment_are_shown_only_on_request(tmp_path):
     assert json.loads(lines("--record.env=values"))["env"] == [f"NAME={SECRET}"]
 
 
+@pytest.fixture
+def public_directory():
+    """A directory that every user can enter; other runs of pytest close the one above `tmp_path` to all but root."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
 @pytest.mark.native
-def test_filters(tmp_path):
-    one, two = static_elf(tmp_path / "one"), static_elf(tmp_path / "two")
+def test_filters(public_directory):
+    one, two = static_elf(public_directory / "one"), static_elf(public_directory / "two")
 
     def paths(*arguments):
         with tracing(*arguments) as trace:
@@ -119,8 +129,6 @@ def test_filters(tmp_path):
                 assert os.waitpid(child, 0)[1] == 0
             return [json.loads(line)["path"] for line in trace.end()]
 
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
     assert paths("--uid=12345") == [str(one), str(two)]
     assert paths("--uid=12345", "--path=*/one") == [str(one)]
     assert paths("--uid=12345", "--pid=1") == []
