@@ -66,9 +66,9 @@ def shortened(label: str, most: int = LABEL_BYTES) -> str:
 
     A label that was shortened before becomes what the whole one would.
     """
-    if len(label) * 4 <= most or len(label.encode()) <= most:
-        return label
     found = _SHORTENED.fullmatch(label) if _NUL in label else None
+    if not found and len(label.encode()) <= most:
+        return label
     if found:
         head, digits, tail = found.groups()
     else:

@@ -59,6 +59,7 @@ def test_only_unprintable_characters_are_escaped(name, label):
 @given((names | st.binary(min_size=200, max_size=5000)).map(without_nul), st.integers(64, 400))
 @example(b"/" + b"a\\x000123456789abcdef\\x00" * 30, 256)
 @example(b"\\" * 300, 257)
+@example(b"\1\1\1\1 " + b"\1" * 12 + b" ", 65)  # shortened to less than 65 bytes, and not the same for 64
 def test_a_label_has_so_many_bytes_and_no_half_character(name, most):
     label = escape(name)
     short = shortened(label, most)
