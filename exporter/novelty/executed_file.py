@@ -30,8 +30,9 @@ class ExecutedFile:
     """An executed file.
 
     `path` and `interpreter` are label values, which are shortened; `name` is the path in its mount namespace, None if
-    it has none. If it `runs`, it is /proc/<pid>/exe. A script without facts is known only as invoked:
-    `interpreter_file`, name and facts of its interpreter, shows in which root directory that was.
+    it has none. If it `runs`, it is /proc/<pid>/exe. A script is `invoked` by the name that its interpreter was given.
+    One without facts is known only as invoked: `interpreter_file`, name and facts of its interpreter, shows in which
+    root directory that was.
     """
 
     path: str
@@ -42,6 +43,7 @@ class ExecutedFile:
     process: Process
     runs: bool = False
     script: bool = False
+    invoked: bytes = b""
     memfd: bool = False
     deleted: bool = False
     upper_layer: bool = False
@@ -87,7 +89,8 @@ def executed_files(
         script = _executed(labels.path, labels.interpreter, path, introduction.script, identities[0], process)
     interpreter = path_label(loader) if loader else ""
     below = _executed(path_label(image), interpreter, image, introduction.program, identities[1], process)
-    return replace(script, script=True, upper_layer=key.has("upper_layer")), replace(below, runs=True)
+    script = replace(script, script=True, invoked=introduction.cmdpath or b"", upper_layer=key.has("upper_layer"))
+    return script, replace(below, runs=True)
 
 
 def _executed_files_of_key(

@@ -209,7 +209,7 @@ def _link(executed: ExecutedFile) -> str | None:
     """Return the link in /proc/<pid> that leads to the file even if its name is gone; None if there is no such link."""
     if executed.runs:
         return "exe"
-    invoked = DESCRIPTOR.fullmatch(executed.name or b"") if executed.script and not executed.facts else None
+    invoked = DESCRIPTOR.fullmatch(executed.invoked)
     return f"fd/{int(invoked[1])}" if invoked else None
 
 

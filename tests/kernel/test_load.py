@@ -146,7 +146,7 @@ def test_more_programs_than_the_map_has_room_for(tmp_path):
 def test_programs_that_come_and_go_stay_exact(tmp_path):
     """Keys are evicted from the map while their programs are executed again, as fast as possible."""
     programs = [static_elf(tmp_path / f"elf-{number}", salt=bytes([number])) for number in range(7)]
-    with running(SeriesOptions(idle_seconds=0.01)) as exporter:
+    with running(SeriesOptions(idle_seconds=0.001)) as exporter:
         for turn in range(300):
             execute(programs[turn % 7])
             if turn % 3 == 0:

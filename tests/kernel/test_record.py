@@ -67,7 +67,7 @@ def test_script(trace, tmp_path, interpreter, argument):
     (record,) = trace.of(pid)
     image = os.path.realpath(interpreter)
     shows(record, facts_of(image), interpreter_facts(elf_interpreter(image)), PLAIN, pathname=image)
-    shows(record, cmdpath=path, interp=interpreter, script=True, script_path="as invoked")
+    shows(record, cmdpath=path, interp=interpreter, script=True, script_path=path)
     assert record["argv"] == [interpreter, *([argument] if argument else []), path, "a b"]
     assert record["argc"] == len(record["argv"])
 
