@@ -7,15 +7,17 @@ from exporter.compiler.kernel_types import kernel_types
 from exporter.probe.features import FEATURES
 from tests.vm.conftest import KERNELS
 
-# First Linux version with each layout of a feature, newest first; bpf/ names the commits.
+# First Linux version of MATRIX with each layout of a feature, or an earlier one, newest first; bpf/ names the commits.
 LAYOUTS = {
     "program_file": (("NAME_SHORTNAME", (6, 14)), ("NAME_INAME", (0, 0))),
     "ctime": (("CTIME_SPLIT", (6, 11)), ("CTIME_PRIVATE", (6, 6)), ("CTIME_PLAIN", (0, 0))),
     "elf_interpreter": (("VMA_MAPLE_TREE", (6, 1)), ("VMA_RB_TREE", (0, 0))),
+    "anonymous_mounts": (("ANONYMOUS_FLAG", (7, 0)), ("ANONYMOUS_ID", (6, 18)), ("ANONYMOUS_SEQUENCE", (0, 0))),
     "script_hook": (("EXECVE_CHECK", (6, 14)), ("EXECVE_ONLY", (0, 0))),
+    "released_script": (("RELEASED_TASK_WORK", (6, 8)), ("RELEASED_RCU_HEAD", (6, 0)), ("RELEASED_UNION", (0, 0))),
     "overlay_backing": (("OVERLAY_ENTRY", (6, 5)), ("OVERLAY_LOWERPATH", (6, 0)), ("OVERLAY_LOWER", (0, 0))),
 }
-ARGUMENTS = {"amd64": "ARGUMENT_DI", "arm64": "ARGUMENT_REGS"}
+REGISTERS = {"amd64": {"ARGUMENT_DI", "CALLS_X86"}, "arm64": {"ARGUMENT_REGS", "CALLS_ARM64"}}
 
 
 @pytest.fixture(params=KERNELS, ids=lambda kernel: kernel.name)
@@ -40,12 +42,12 @@ def test_layouts_are_those_of_the_kernels_version(kernel):
         for feature, layouts in LAYOUTS.items()
         if feature not in kernel.missing
     }
-    expected.add(ARGUMENTS[kernel.arch])
+    expected |= REGISTERS[kernel.arch]
     header = types_of(kernel).header
     known = {layout.macro for feature in FEATURES for layout in feature.layouts if layout.macro}
     assert {macro for macro in known if f"#define {macro} 1\n" in header} == expected
 
 
 def test_the_table_of_layouts_has_every_layout():
-    listed = {macro for layouts in LAYOUTS.values() for macro, _ in layouts} | set(ARGUMENTS.values())
+    listed = {macro for layouts in LAYOUTS.values() for macro, _ in layouts} | set().union(*REGISTERS.values())
     assert {layout.macro for feature in FEATURES for layout in feature.layouts if layout.macro} == listed
