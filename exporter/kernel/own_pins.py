@@ -11,6 +11,7 @@ from exporter.kernel.blob_map import KEY, VALUE_BYTES
 
 BLOBS = ("checkpoint", "ledger", "intake")
 GENERATION = re.compile(r"((?:making|gone)-)?[0-9]+")
+_FORMER = {"ledger": "checkpoint", "lives": "exits"}  # names of maps in format 1, which the kernel keeps
 _NAME_CHARACTERS = 15  # BPF_OBJ_NAME_LEN, without the NUL
 # By the beginning of a pin's name: the kind of the object, and its name in the kernel.
 _PREFIXES = {
@@ -42,10 +43,12 @@ def has_name_of_ours(name: str) -> bool:
 def _expected(name: str) -> tuple[str, str] | None:
     """Return kind and name of the object that the exporter pins by a name, None if it pins nothing by that name."""
     if name in (*BLOBS, "description", "description-new"):
-        return "map", name.removesuffix("-new")
+        name = name.removesuffix("-new")
+        return "map", _FORMER.get(name, name)
     for prefix, (kind, named) in _PREFIXES.items():
         if name.startswith(prefix):
-            return kind, named.format(name.removeprefix(prefix))[:_NAME_CHARACTERS]
+            named = named.format(name.removeprefix(prefix))[:_NAME_CHARACTERS]
+            return kind, _FORMER.get(named, named)
     return None
 
 
@@ -58,6 +61,7 @@ def _object(path: Path, *, blob: bool) -> tuple[str, str] | None:
             info = bpf_syscall.map_info(descriptor)
             if (info.key_size, info.value_size) != (KEY.size, VALUE_BYTES):
                 return None
-        return kind, bpf_syscall.object_name(descriptor, kind)
+        name = bpf_syscall.object_name(descriptor, kind)
+        return kind, _FORMER.get(name, name)
     finally:
         os.close(descriptor)

@@ -36,6 +36,10 @@ def age(path):
     (number,) = pins.generations()
     checkpoint = Checkpoint(BlobMap(Map.of(pins.get("checkpoint"))))
     tables = checkpoint.load()
+    checkpoint.close()
+    ledger = BlobMap.create("ledger", BlobMap(Map.of(pins.get("checkpoint"))).map.max_entries)
+    pins.pin("ledger-new", ledger.map.fd)
+    checkpoint = Checkpoint(ledger)
     tables["processes"]["map"] = {"lives": tables["processes"]["map"]["exits"]}
     parts = {part: {name: [*rows.items()] for name, rows in saved.items()} for part, saved in tables.items()}
     assert checkpoint.save(lambda _: parts)
@@ -48,12 +52,13 @@ def age(path):
     description["maps"]["lives"] = [info, key, ["life", *members]]
     description["numbers"] = {k: {"exits": "lives"}.get(name, name) for k, name in description["numbers"].items()}
     text = zlib.compress(json.dumps({**description, "digest": "of another version"}).encode())
-    old = Map.create(ARRAY, 4, len(text), 1)
+    old = Map.create(ARRAY, 4, len(text), 1, name="description")
     old.set(0, text)
     pins.remove(f"{number}/description")
     pins.pin(f"{number}/description", old.fd)
     pins.rename(f"{number}/map_exits", f"{number}/map_lives")
-    pins.rename("checkpoint", "ledger")
+    pins.remove("checkpoint")
+    pins.rename("ledger-new", "ledger")
     for descriptor in (new.fd, old.fd):
         os.close(descriptor)
     pins.close()

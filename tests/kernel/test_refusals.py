@@ -46,7 +46,7 @@ def test_with_one_capability_of_two():
 
 
 def test_without_btf():
-    status, said = refused(command=in_a_mount_namespace("mount -t tmpfs none /sys/kernel/btf"))
+    status, said = refused(*KEEPING_NOTHING, command=in_a_mount_namespace("mount -t tmpfs none /sys/kernel/btf"))
     assert status == 1
     assert "type information, /sys/kernel/btf/vmlinux" in one_line(said)
     assert "CONFIG_DEBUG_INFO_BTF=y" in said
@@ -54,7 +54,7 @@ def test_without_btf():
 
 def test_with_damaged_btf():
     preparation = "mount -t tmpfs none /sys/kernel/btf && head -c 100000 /dev/zero > /sys/kernel/btf/vmlinux"
-    status, said = refused(command=in_a_mount_namespace(preparation))
+    status, said = refused(*KEEPING_NOTHING, command=in_a_mount_namespace(preparation))
     assert status == 1
     assert "not BTF" in one_line(said)
 
@@ -70,7 +70,9 @@ def test_without_libbpf(arguments):
 
 
 def test_without_bcc():
-    status, said = refused(command=in_a_mount_namespace("mount -t tmpfs none /usr/lib/python3/dist-packages/bcc"))
+    status, said = refused(
+        *KEEPING_NOTHING, command=in_a_mount_namespace("mount -t tmpfs none /usr/lib/python3/dist-packages/bcc")
+    )
     assert status == 1
     assert "BCC for Python is not installed" in one_line(said)
     assert "python3-bpfcc" in said
@@ -117,7 +119,7 @@ def test_without_proc():
 
 
 def test_without_a_directory_for_temporary_files():
-    read_only = "for d in /tmp /var/tmp /usr/tmp; do [ ! -d $d ] || mount -t tmpfs -o ro none $d; done; cd /proc"
+    read_only = "for d in /tmp /var/tmp /usr/tmp; do [ ! -d $d ] || mount --bind -o ro $d $d; done; cd /proc"
     command = in_a_mount_namespace(read_only)
     status, said = refused("--check", command=command)
     assert status == 1
