@@ -64,7 +64,9 @@ def goes_on(directory):
 
 def shell_on_a_socket(command):
     """Do as a reverse shell does: run a shell that reads commands from a socket. Return its path."""
-    ours, theirs = socket.socketpair()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        theirs = socket.create_connection(server.getsockname())
+        ours, _ = server.accept()
     with ours, theirs:
         shell = subprocess.Popen(["/bin/sh"], stdin=theirs, stdout=theirs)
         theirs.close()
