@@ -26,7 +26,7 @@ run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
 ##@ Test
-## lint, unit tests, and the tests that need root, on this kernel and on others; 12 minutes
+## lint, unit tests, and the tests that need root, on this kernel and on others; 20 minutes
 test: $(VENV)/test-ready
 	@+$(MAKE) --no-print-directory --jobs=2 lint test-tools
 	$(SUDO) env EXHAUSTIVE=$(EXHAUSTIVE) $(VENV)/bin/python -m tests.run $(ARGS)
@@ -35,7 +35,7 @@ test: $(VENV)/test-ready
 test-all: EXHAUSTIVE := 1
 test-all: test
 
-## tests that need neither root nor BCC; 1 minute
+## tests that need neither root nor BCC; 2 minutes
 unit: $(VENV)/test-ready
 	@$(VENV)/bin/python -m tests.tools promtool
 	$(VENV)/bin/python -m pytest --numprocesses=auto tests/unit $(ARGS)
