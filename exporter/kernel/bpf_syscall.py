@@ -68,6 +68,12 @@ def object_id(descriptor: int) -> int:
     return map_info(descriptor).id
 
 
+def identity(descriptor: int) -> tuple[str, int]:
+    """Return kind (map, prog or link, with a prefix) and id of an object, which tell it from all others. Raise OSError.
+    """
+    return str(Path(f"/proc/self/fd/{descriptor}").readlink()), object_id(descriptor)
+
+
 def object_name(descriptor: int, kind: str) -> str:
     """Return the name that a map or program was given, cut to 15 characters; empty for links. Raise OSError."""
     if kind not in _NAME_OFFSETS:

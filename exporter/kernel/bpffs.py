@@ -134,19 +134,24 @@ class Pins:
         _remove_if_empty(path)
 
     def objects(self) -> list[str]:
-        """Return the names of all pins, also of those in directories. Raise OSError."""
-        found = os.walk(self.path, onerror=_raise)
-        return sorted(os.path.relpath(f"{where}/{name}", self.path) for where, _, names in found for name in names)
+        """Return the names of all pins of the exporter, also of those in directories. Raise OSError."""
+        own = [name for name in self.names() if is_own(self.path / name)]
+        inside = [f"{name}/{inner}" for name in own if (self.path / name).is_dir() for inner in self.names(name)]
+        return [name for name in (*own, *inside) if not (self.path / name).is_dir() and is_own(self.path / name)]
 
     def restore(self, objects: Mapping[str, int]) -> list[str]:
         """Pin again those of the objects, descriptors by name, that others have unpinned; return their names.
 
-        A directory comes back with everything in it, or not at all. Raise OSError, PinsUnavailable, ExporterError.
+        What others have put in their places is renamed. A directory comes back with everything in it, or not at all.
+        Raise OSError, PinsUnavailable, ExporterError.
         """
         if not self._is_in_place():
             directory, self._directory = self._directory, self._lock()
             os.close(directory)
-        missing = sorted(objects.keys() - set(self.objects()))
+        for name in {name.partition("/")[0] for name in objects if "/" in name} & set(self.names()):
+            if not stat.S_ISDIR((self.path / name).lstat().st_mode):
+                self._set_aside(name)
+        missing = sorted(name for name, descriptor in objects.items() if not self._has(name, descriptor))
         gone = {name.partition("/")[0] for name in missing if "/" in name} - set(self.names())
         for directory_name in gone:
             self.remove(f"{MAKING}{directory_name}")
@@ -156,6 +161,28 @@ class Pins:
         for directory_name in gone:
             self.rename(f"{MAKING}{directory_name}", directory_name)
         return missing
+
+    def _has(self, name: str, descriptor: int) -> bool:
+        """Return True if an object is pinned by a name; rename anything else of that name. Raise OSError."""
+        path = self.path / name
+        if not os.path.lexists(path):
+            return False
+        if path.is_file() and not path.is_symlink():
+            found = self.get(name)
+            try:
+                if bpf_syscall.identity(found) == bpf_syscall.identity(descriptor):
+                    return True
+            finally:
+                os.close(found)
+        self._set_aside(name)
+        return False
+
+    def _set_aside(self, name: str) -> None:
+        """Rename what others have put in the place of a pin or a directory. Raise OSError."""
+        path = self.path / name
+        aside = f"foreign-{name.replace('/', '-')}-{path.lstat().st_ino}"
+        path.rename(self.path / aside)
+        log.warning("%s is not the exporter's: renamed to %s", path, aside)
 
     def _is_in_place(self) -> bool:
         """Return True if the path still leads to the directory that is locked."""
@@ -209,10 +236,6 @@ def pinned_in(path: Path) -> str:
     return f"generation {numbers[-1]} in {path} since {since:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _raise(error: OSError) -> None:
-    raise error
-
-
 def _opened(path: Path, *, make: bool) -> int:
     """Open the directory, which is made if it does not exist. Raise PinsUnavailable or OSError."""
     if make and path.parent == USUAL and _type_of_filesystem(USUAL) != BPF_FS_MAGIC:
@@ -244,7 +267,8 @@ def _distrust(path: Path) -> Iterator[str]:
         if found.st_uid not in (0, os.geteuid()):
             yield f"{one} belongs to uid {found.st_uid}"
         if stat.S_ISLNK(found.st_mode):
-            yield f"{one} is a symbolic link"
+            if one == path:
+                yield f"{one} is a symbolic link"
         elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             yield f"others may write to {one}"
 

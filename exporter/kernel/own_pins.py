@@ -37,7 +37,7 @@ def is_own(path: Path) -> bool:
 
 def has_name_of_ours(name: str) -> bool:
     """Return true for a name under which the exporter may want to pin something."""
-    return bool(GENERATION.fullmatch(name)) or _expected(name) is not None
+    return (not name.startswith("gone-") and bool(GENERATION.fullmatch(name))) or _expected(name) is not None
 
 
 def _expected(name: str) -> tuple[str, str] | None:

@@ -422,8 +422,50 @@ def test_what_others_pinned_beside_the_exporters_pins_stays(pins):
     pin_of_others(pins / "1/theirs")
     with pinning(pins) as service:
         assert "which are left alone: theirs" in service.said
+        (pins / "theirs").unlink()
+        assert value(service, "exec_exporter_probe_repairs_total", object="pin") == 0
+        assert not (pins / "theirs").exists()
+        pin_of_others(pins / "theirs")
     assert "left what others pinned: theirs" in unpin(pins)
     assert sorted(pins.rglob("*")) == [pins / "1", pins / "1/theirs", pins / "theirs"]
+
+
+def test_what_others_put_in_the_place_of_pins_is_renamed_and_the_pins_come_back(pins, tmp_path):
+    program = static_elf(tmp_path / "static")
+    with pinning(pins) as service:
+        execute(program, 3)
+        before = {one.relative_to(pins) for one in pins.rglob("*")}
+        for name in ("link_on_exit", "1/map_execs"):
+            (pins / name).unlink()
+        pin_of_others(pins / "link_on_exit", "link_on_exit")
+        pin_of_others(pins / "1/map_execs", "execs")
+        (pins / "checkpoint").unlink()
+        (pins / "checkpoint").symlink_to(pins / "1/map_execs")
+        assert value(service, "exec_exporter_pinned") == 1
+        assert value(service, "exec_exporter_probe_repairs_total", object="pin") == 3
+        aside = {one.relative_to(pins) for one in pins.rglob("*")} - before
+        assert sorted(str(one).rpartition("-")[0] for one in aside) == [
+            "foreign-1-map_execs",
+            "foreign-checkpoint",
+            "foreign-link_on_exit",
+        ]
+        assert before <= {one.relative_to(pins) for one in pins.rglob("*")}
+    execute(program, 5)
+    with pinning(pins) as service:
+        assert "continues" in service.said
+        assert executed(service, tmp_path) == {str(program): 8}
+        assert value(service, "exec_exits_total", path=str(program), outcome="success") == 8
+
+
+def test_a_generation_with_pins_of_others_is_replaced(pins):
+    with pinning(pins):
+        pass
+    pin_of_others(pins / "1/theirs")
+    with pinning(pins, "--no-collector.forks") as service:
+        assert "generation 2 took over" in service.said
+    with pinning(pins, "--no-collector.forks") as service:
+        assert "generation 2 continues" in service.said
+    assert (pins / "gone-1/theirs").exists()
 
 
 def test_pins_of_a_newer_format_are_refused_and_stay(pins):
