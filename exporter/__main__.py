@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 
 from exporter.commands import catalogue, findings, trace, unpin
@@ -16,6 +17,7 @@ from exporter.streams import standard_streams
 
 log = logging.getLogger("exec_exporter")
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # in names of files: an error is one line
 COMMANDS = {"trace": trace.run, "unpin": unpin.run, "findings": findings.run, "catalogue": catalogue.run}
 
 
@@ -48,7 +50,7 @@ def main() -> None:
 
 
 def _exit(line: str, status: int) -> None:
-    print(f"exec_exporter: {line}", file=sys.stderr)
+    print("exec_exporter:", CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", line), file=sys.stderr)
     sys.exit(status)
 
 

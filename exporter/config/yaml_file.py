@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import select
+import time
+from errno import ETIMEDOUT
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ from exporter.errors import USAGE, ExporterError, remedy_of
 
 MAX_BYTES = 1 << 20
 MAX_NODES = 50_000
+PIPE_SECONDS = 5.0  # for a file that is a pipe, as of a shell's <(command), to be written
 
 
 class YAMLFileError(ValueError):
@@ -35,8 +40,7 @@ def line_of(node: yaml.Node) -> int:
 def read(path: Path) -> str:
     """Return the text of a file. Raise YAMLFileError."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = _content(path)
     except OSError as error:
         raise YAMLFileError(error.strerror or "the file cannot be read", remedy=remedy_of(error, "")) from error
     if len(content) > MAX_BYTES:
@@ -45,6 +49,21 @@ def read(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise YAMLFileError("it is not UTF-8", content.count(b"\n", 0, error.start) + 1) from error
+
+
+def _content(path: Path) -> bytes:
+    """Return at most MAX_BYTES + 1 bytes of a file. Raise OSError, also if a pipe is not written in PIPE_SECONDS."""
+    with open(path, "rb", 0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        content, end, readable = b"", time.monotonic() + PIPE_SECONDS, select.poll()
+        readable.register(file, select.POLLIN)
+        while len(content) <= MAX_BYTES:
+            if not readable.poll(max(0.0, end - time.monotonic()) * 1000):
+                raise TimeoutError(ETIMEDOUT, f"a pipe that is not written and closed within {PIPE_SECONDS:g} s")
+            part = file.read(MAX_BYTES + 1 - len(content))
+            if part == b"":
+                break
+            content += part or b""
+    return content
 
 
 def compose(text: str) -> yaml.Node | None:

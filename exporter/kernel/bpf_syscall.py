@@ -69,8 +69,7 @@ def object_id(descriptor: int) -> int:
 
 
 def identity(descriptor: int) -> tuple[str, int]:
-    """Return kind (map, prog or link, with a prefix) and id of an object, which tell it from all others. Raise OSError.
-    """
+    """Return kind and id of a map, program or link, which tell it from all others. Raise OSError."""
     return str(Path(f"/proc/self/fd/{descriptor}").readlink()), object_id(descriptor)
 
 

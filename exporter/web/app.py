@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 RELOAD = "/-/reload"
 PLAIN = "text/plain; charset=utf-8"
-ALLOW = {"Allow": "GET, HEAD"}
+READING = ("GET", "HEAD")
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ class App:
             "/": self._landing,
             "/-/healthy": self._healthy,
             "/-/ready": self._ready,
+            RELOAD: self._reloaded,
         }
         self._scrapes = 0
         self._passwords = Passwords()
@@ -135,13 +136,15 @@ class App:
                 )
             if not correct:
                 return _text(HTTPStatus.UNAUTHORIZED, "Unauthorized.", {"WWW-Authenticate": "Basic"})
-        if request.path == RELOAD:
-            return await self._reloaded(request)
         page = self._pages.get(request.path)
         if page is None:
             return self._no_page(request)
-        if request.method not in ("GET", "HEAD"):
-            return _text(HTTPStatus.METHOD_NOT_ALLOWED, "GET only.", ALLOW)
+        methods = ("POST", "PUT") if request.path == RELOAD else READING
+        if request.method == "OPTIONS":
+            return Response(HTTPStatus.OK, b"", {"Allow": ", ".join(methods)})
+        if request.method not in methods:
+            only = f"Only {' or '.join(methods)} requests allowed."
+            return _text(HTTPStatus.METHOD_NOT_ALLOWED, only, {"Allow": ", ".join(methods)})
         response = await page(request)
         self._failing.discard(request.path)
         return response
@@ -151,17 +154,16 @@ class App:
         single = request_target.with_single_slashes(request.path)
         if single in self._pages:
             location = request_target.relative(request.path, single, request.query)
-            return _text(HTTPStatus.MOVED_PERMANENTLY, "Repeated slashes.", {"Location": location})
+            moved = HTTPStatus.MOVED_PERMANENTLY if request.method in READING else HTTPStatus.PERMANENT_REDIRECT
+            return _text(moved, "Repeated slashes.", {"Location": location})
         if request.path == request_target.SERVER and request.method == "OPTIONS":
-            return Response(HTTPStatus.OK, b"", ALLOW)
+            return Response(HTTPStatus.OK, b"", {"Allow": ", ".join(READING)})
         if not request.path.startswith("/"):
             return _text(HTTPStatus.BAD_REQUEST, "Malformed request target.")
         return _text(HTTPStatus.NOT_FOUND, "Not found.")
 
-    async def _reloaded(self, request: Request) -> Response:
+    async def _reloaded(self, _: Request) -> Response:
         """Reload, like Prometheus."""
-        if request.method not in ("POST", "PUT"):
-            return _text(HTTPStatus.METHOD_NOT_ALLOWED, "Only POST or PUT requests allowed.", {"Allow": "POST, PUT"})
         if self._reload is None:
             return _text(HTTPStatus.FORBIDDEN, "Not enabled: start with --web.enable-lifecycle.")
         refused = await asyncio.to_thread(self._reload)

@@ -14,6 +14,7 @@ import struct
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from email.utils import formatdate
 from functools import partial
 from typing import Any
 
@@ -128,7 +129,11 @@ class Server:
                 lambda: request.get_ssl_certificate() or None,  # type: ignore[arg-type, return-value]
             )
         )
+        closing = "close" in {option.strip().lower() for option in request.headers.get("Connection", "").split(",")}
         headers = HTTPHeaders({**response.headers, "Content-Length": str(len(response.body))})
+        headers["Date"] = formatdate(usegmt=True)
+        if closing:
+            headers["Connection"] = "close"
         body = b"" if request.method == "HEAD" else response.body
         line = ResponseStartLine("HTTP/1.1", response.status.value, response.status.phrase)
         http.sending(stream, len(body))
@@ -138,6 +143,8 @@ class Server:
                 if body:  # not with the headers, which would copy it: overlapping scrapes share it
                     await connection.write(body)
             connection.finish()
+            if closing:
+                stream.close()
         except StreamClosedError:
             pass  # the client went away
         except TimeoutError:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import ssl
+import stat
 import warnings
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from exporter.config.yaml_file import YAMLFileError
@@ -138,6 +139,7 @@ def _set_client_auth(made: ssl.SSLContext, config: TLSConfig) -> None:
     if authority:
         with _explained("client_ca_file", config.client_ca_file):
             if config.client_ca_file:
+                _check_file(config.client_ca_file)
                 made.load_verify_locations(cafile=config.client_ca_file)
             else:
                 made.load_verify_locations(cadata=config.client_ca)
@@ -150,10 +152,20 @@ def _load_certificate(made: ssl.SSLContext, config: TLSConfig) -> None:
         for name, path in (("cert_file", config.cert_file), ("key_file", config.key_file)):
             with _explained(name, path):
                 if path:
-                    Path(path).open("rb").close()
+                    _check_file(path)
         with _explained("the certificate and key", ""):
             # An empty password: encrypted keys are refused instead of prompting.
             made.load_cert_chain(certificate, key, password="")
+
+
+def _check_file(path: str) -> None:
+    """Raise OSError if a file cannot be opened, or is a pipe, on which OpenSSL would wait."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ESPIPE, "it is a pipe")
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from exporter.host import libc
 from tests import readable
 from tests.e2e.processes import CAP_BPF, CAP_PERFMON, capabilities, may_do_nothing, threads
 from tests.kernel.command import COMMAND, DEADLINE_SECONDS, KEEPING_NOTHING, refused, served
@@ -131,19 +132,31 @@ def test_a_stop_in_the_middle_of_a_start_ends_it_and_the_compiler():
 
 
 def test_a_stop_while_something_hangs_ends_the_process_and_says_so(tmp_path):
-    """A configuration on a disk that does not answer: opening a named pipe waits for a writer."""
-    config = tmp_path / "web.yml"
+    """A configuration on a disk that does not answer: a FUSE file system whose daemon reads no request."""
+    config = tmp_path / "disk/web.yml"
+    config.parent.mkdir()
     config.write_text("")
     with started(f"--web.config.file={config}", "--web.listen-address=127.0.0.1:0") as (process, said):
         port = int(until(lambda: re.search(r"serving http://127\.0\.0\.1:(\d+)/", said()))[1])
-        config.unlink()
-        os.mkfifo(config)
-        with socket.create_connection(("127.0.0.1", port)) as client:
+        with unanswered(config.parent), socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            until(lambda: b"wait_for_partner" in b"".join(_waiting(process.pid)))
+            until(lambda: b"fuse" in b"".join(_waiting(process.pid)))
             process.send_signal(signal.SIGTERM)
             assert process.wait(DEADLINE_SECONDS) == 1
         assert "exiting without waiting any longer" in said().splitlines()[-1]
+
+
+@contextlib.contextmanager
+def unanswered(directory):
+    """Mount a FUSE file system without a daemon over a directory."""
+    device = os.open("/dev/fuse", os.O_RDWR)
+    options = f"fd={device},rootmode=40000,user_id=0,group_id=0"
+    libc.call("mount", b"fuse", os.fsencode(directory), b"fuse", 0, options.encode())
+    try:
+        yield
+    finally:
+        os.close(device)
+        subprocess.run(["umount", "--lazy", directory], check=True)
 
 
 def _waiting(pid):

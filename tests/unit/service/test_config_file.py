@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,31 @@ def test_unreadable_files_are_refused(path, words):
     with pytest.raises(ExporterError, match=f"^--config.file={path}: .*{words}: correct it") as refused:
         parse([f"--config.file={path}"], {})
     assert refused.value.status == 2
+
+
+def test_a_pipe_is_read_to_its_end_and_refused_if_nobody_writes(tmp_path, monkeypatch):
+    reading, writing = os.pipe()
+    os.write(writing, b"log.level: debug")
+    monkeypatch.setattr("exporter.config.yaml_file.PIPE_SECONDS", 0.1)
+    with pytest.raises(ExporterError, match="not written and closed"):
+        parse([f"--config.file=/proc/self/fd/{reading}"], {})
+    os.write(writing, b"log.level: debug")
+    os.close(writing)
+    assert parse([f"--config.file=/proc/self/fd/{reading}"], {}).service.log_level == "debug"
+    os.close(reading)
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(ExporterError, match="not written and closed"):
+        parse([f"--config.file={tmp_path}/fifo"], {})
+
+
+def test_the_name_of_a_file_adds_no_line_to_an_error():
+    process = subprocess.run(
+        [sys.executable, "-m", "exporter", "--config.check", "--config.file=/no\n\x1b[31m.yml"],
+        capture_output=True,
+        text=True,
+    )
+    assert (process.returncode, process.stderr.count("\n")) == (2, 1)
+    assert "--config.file=/no\\x0a\\x1b[31m.yml: No such file or directory" in process.stderr
 
 
 def test_deep_nesting_is_refused(tmp_path):

@@ -96,7 +96,8 @@ def test_repeated_slashes_are_redirected_below_the_prefix_of_a_reverse_proxy(ser
         ("GET", "metrics", 400),
         ("GET", "*", 400),
         ("OPTIONS", "*", 200),
-        ("OPTIONS", "/metrics", 405),
+        ("OPTIONS", "/metrics", 200),
+        ("POST", "/metrics", 405),
         ("get", "/metrics", 405),
         ("CONNECT", "127.0.0.1:10042", 400),
     ],
@@ -145,6 +146,13 @@ def test_posting_reloads_if_it_is_enabled():
         assert served.ask("/-/reload", "PUT")[::2] == (500, failed)
     with serving() as served:
         assert served.ask("/-/reload", "POST")[0] == 403
+
+
+def test_a_post_is_redirected_from_repeated_slashes_as_a_post():
+    with serving(reload=lambda: "") as served:
+        status, headers, _ = served.ask("//-//reload", "POST")
+        assert (status, headers["Location"]) == (308, "../../../-/reload")
+        assert served.ask("/-/reload", "OPTIONS")[1]["Allow"] == "POST, PUT"
 
 
 def test_reloading_takes_a_password_where_reading_does(tmp_path):

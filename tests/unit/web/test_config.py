@@ -1,5 +1,7 @@
 """The cases of exporter-toolkit's tests and more: good files serve, bad ones are refused in one line."""
 
+import os
+
 import pytest
 
 from exporter.errors import ExporterError
@@ -125,6 +127,18 @@ def test_bad_files_are_refused_in_one_line(authority, text, words):
     assert "\n" not in str(refused.value)
     assert refused.value.status == 2
     assert "PRIVATE" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["cert_file", "key_file", "client_ca_file"])
+def test_pipes_are_no_certificates(authority, name):
+    pipe = authority.directory / "pipe"
+    if not pipe.exists():
+        os.mkfifo(pipe)
+    names = {"cert_file": "server.pem", "key_file": "server.key", name: "pipe"}
+    section = ", ".join(f"{key}: {value}" for key, value in names.items())
+    mutual = ", client_auth_type: RequireAndVerifyClientCert" * (name == "client_ca_file")
+    with pytest.raises(ExporterError, match=f"{name} {pipe} cannot be used: it is a pipe"):
+        WebFile(web_yml(authority.directory, tls(section + mutual)))
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):

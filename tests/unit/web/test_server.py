@@ -1,7 +1,10 @@
 import contextlib
+import http.client
+import io
 import os
 import socket
 import time
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -57,6 +60,18 @@ def ended(client):
         return False
     except OSError:
         return True
+
+
+@pytest.mark.parametrize("options", ["close", "Close", "keep-alive, close", "TE,close", "Upgrade,  CLOSE "])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_connection_is_closed_as_asked_and_responses_are_dated(options, method):
+    with serving() as served, served.connect() as client:
+        client.sendall(f"{method} /metrics HTTP/1.1\r\nHost: x\r\nConnection: {options}\r\n\r\n".encode())
+        head, _, body = client.makefile("rb").read().partition(b"\r\n\r\n")
+    headers = http.client.parse_headers(io.BytesIO(head.partition(b"\r\n")[2] + b"\r\n\r\n"))
+    assert headers["Connection"] == "close"
+    assert len(body) == (int(headers["Content-Length"]) if method == "GET" else 0)
+    assert abs(parsedate_to_datetime(headers["Date"]).timestamp() - time.time()) < 3600
 
 
 def test_clients_that_do_not_read_are_disconnected():
