@@ -75,8 +75,13 @@ def connect(path: Path, *, create: bool, read_only: bool = False, owned: bool = 
 
 
 def make(path: Path) -> None:
-    """Create the file for its owner only, as it may contain arguments; SQLite gives its companions the same mode."""
+    """Create the file for its owner only, as it may contain arguments; SQLite gives its companions the same mode.
+
+    Raise OSError, Unusable.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        raise Unusable("it is not a file")
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 

@@ -9,6 +9,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from errno import EACCES
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -45,12 +46,12 @@ def opened(path: Path, *, create: bool = False, writing: bool = True) -> Iterato
     """
     try:
         with ExitStack() as stack:
-            found = path
-            if path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
-                if writing:
-                    raise Unusable("it cannot be written")
-                found = _copied(path, stack)
-            yield stack.enter_context(closing(Catalogue(found, create=create, read_only=not writing)))
+            if path.exists() and not path.is_file():
+                raise Unusable("it is not a file")
+            if writing and path.exists() and not _is_writable(path):
+                raise Unusable("it cannot be written")
+            catalogue = Catalogue(path, create=create) if writing else _for_reading(path, stack)
+            yield stack.enter_context(closing(catalogue))
     except FileNotFoundError as error:
         raise ExporterError(
             f"there is no catalogue {path}", "name the service's catalogue with --catalogue.path, or start the service"
@@ -68,6 +69,20 @@ def opened(path: Path, *, create: bool = False, writing: bool = True) -> Iterato
         ) from error
     except sqlite3.Error as error:
         raise ExporterError(f"the catalogue {path} fails ({error})", "see the service's log") from error
+
+
+def _is_writable(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def _for_reading(path: Path, stack: ExitStack) -> Catalogue:
+    """Open a catalogue, or a copy of it if SQLite cannot write beside it, for example on a full disk."""
+    if path.exists() and not os.access(path, os.R_OK):
+        raise Unusable(os.strerror(EACCES))
+    if not path.exists() or _is_writable(path):
+        with suppress(Unusable):
+            return Catalogue(path, create=False, read_only=True)
+    return Catalogue(_copied(path, stack), create=False, read_only=True)
 
 
 def _copied(path: Path, stack: ExitStack) -> Path:

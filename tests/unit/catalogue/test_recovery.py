@@ -1,5 +1,6 @@
 """A catalogue that is damaged, deleted, of another version, or in a directory that cannot be used."""
 
+import os
 import sqlite3
 import stat
 import subprocess
@@ -82,6 +83,17 @@ def test_a_database_of_something_else_is_not_written_into(tmp_path):
     RecoveringCatalogue(path).close()
     (aside,) = tmp_path.glob("*.damaged-*")
     assert sqlite3.connect(aside).execute("SELECT * FROM precious").fetchall() == []
+
+
+def test_a_pipe_or_device_is_no_catalogue_and_stays(tmp_path, caplog):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    before = sorted(tmp_path.iterdir())
+    for name in ("pipe", "device"):
+        with closing(RecoveringCatalogue(tmp_path / name)) as recovering:
+            assert recovering.catalogue is None
+        assert f"the catalogue {tmp_path / name} fails: it is not a file" in caplog.text
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_an_unusable_directory_is_logged_once_and_retried(tmp_path, caplog):

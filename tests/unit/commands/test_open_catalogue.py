@@ -101,4 +101,21 @@ def test_what_cannot_be_written_or_read_is_one_line(running, state):
     allow(path, 0o555, 0o000)
     result = run("findings", "list", path=path)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
-    assert "Permission denied" in result.stderr
+    assert f"cannot open the catalogue {path} (Permission denied): run this as" in result.stderr
+
+
+def test_a_catalogue_beside_which_nothing_can_be_written_is_copied_to_be_read(running):
+    """As on a full disk."""
+    path = placed(running, "left behind")
+    Path(f"{path}-shm").mkdir()
+    allow(path, 0o755, 0o700)
+    result = run("findings", "list", path=path)
+    assert (result.returncode, "/opt/found" in result.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/zero", "/proc"])
+def test_what_is_no_file_is_no_catalogue(path):
+    for command in (["findings", "list"], ["findings", "accept", "--path=/x", "--reason=x"]):
+        result = run(*command, path=path)
+        assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+        assert f"cannot open the catalogue {path} (it is not a file)" in result.stderr
