@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from exporter.kernel import bpf_syscall, perf_event
 from exporter.kernel.bpf_syscall import ProgramKind
-from exporter.kernel.symbols import HookError, check_symbol
+from exporter.kernel.symbols import HookError, Symbols
 from exporter.probe.hooks import Attach, attach_all
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ PREFIXES = {
 TRACEPOINT, TRACEPOINT_PROGRAM = b"sys_exit", "on_call_returned"
 
 
-def candidates(ids: Mapping[str, int], bpf: BPFObject) -> dict[str, Attach]:
+def candidates(ids: Mapping[str, int], symbols: Symbols, bpf: BPFObject) -> dict[str, Attach]:
     """Return how to attach each kind; `ids` are those of functions in the kernel's BTF."""
     return {
         "fexit": lambda: _fexit(ids, bpf),
-        "kretprobe": lambda: _kretprobe(bpf),
+        "kretprobe": lambda: _kretprobe(symbols, bpf),
         "tracepoint": lambda: _tracepoint(bpf),
     }
 
@@ -60,11 +60,11 @@ def _fexit(ids: Mapping[str, int], bpf: BPFObject) -> list[int]:
     return attach_all(partial(attach, btf_id) for name, btf_id in ids.items() if name in functions())
 
 
-def _kretprobe(bpf: BPFObject) -> list[int]:
+def _kretprobe(symbols: Symbols, bpf: BPFObject) -> list[int]:
     for function in functions()[:NEEDED]:
-        check_symbol(function)
+        symbols.check(function)
     program = bpf.load("on_exec_returned_kretprobe", ProgramKind(bpf_syscall.PROG_TYPE_KPROBE))
-    there = [function for function in functions() if _is_there(function)]
+    there = [function for function in functions() if _is_there(symbols, function)]
     return attach_all(partial(perf_event.attach_to_function, one, program, returning=True) for one in there)
 
 
@@ -74,9 +74,9 @@ def functions() -> tuple[str, ...]:
     return tuple(f"{prefix}_{call}" for prefix in prefixes for call in ("execve", "execveat"))
 
 
-def _is_there(function: str) -> bool:
+def _is_there(symbols: Symbols, function: str) -> bool:
     try:
-        check_symbol(function)
+        symbols.check(function)
     except HookError:
         return False
     return True

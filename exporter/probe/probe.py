@@ -18,6 +18,7 @@ from exporter.host.clocks import boot_time_ns
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_map import Map
 from exporter.kernel.map_reader import read_entries
+from exporter.kernel.symbols import Symbols
 from exporter.probe import failure_hook, script_hook
 from exporter.probe.attachments import Attachments
 from exporter.probe.canary import canary
@@ -113,10 +114,11 @@ class Probe:
 
         The kinds of hooks are tried in turn; None: those of the settings.
         """
+        symbols = Symbols()
         if not (self.lacks("script_hook") or self.lacks("program_file")):
-            self._hook_scripts(self._settings.script_hooks if script_hooks is None else script_hooks)
+            self._hook_scripts(symbols, self._settings.script_hooks if script_hooks is None else script_hooks)
         if "failures" in self._collect:
-            self._hook_failures(self._settings.failure_hooks if failure_hooks is None else failure_hooks)
+            self._hook_failures(symbols, self._settings.failure_hooks if failure_hooks is None else failure_hooks)
         elif self._attachments:
             self._attachments.drop_hook("failures")
         for tracepoint, program in (EXITS, FORKS):
@@ -142,14 +144,14 @@ class Probe:
             self.detach()
             self.program.close()
 
-    def _hook_scripts(self, kinds: Collection[str]) -> None:
-        registers = not self.lacks("kprobe_argument")
-        candidates = script_hook.candidates(self.loaded.compiled.kernel.functions, self._bpf, registers=registers)
+    def _hook_scripts(self, symbols: Symbols, kinds: Collection[str]) -> None:
+        ids, registers = self.loaded.compiled.kernel.functions, not self.lacks("kprobe_argument")
+        candidates = script_hook.candidates(ids, symbols, self._bpf, registers=registers)
         self.script_hook = self._hook("scripts", candidates, kinds, lambda: script_hook.fires(self._maps["opened"]))
         self._maps["script_hook"].set(0, ON if self.script_hook.kind else OFF)
 
-    def _hook_failures(self, kinds: Collection[str]) -> None:
-        candidates = failure_hook.candidates(self.loaded.compiled.kernel.functions, self._bpf)
+    def _hook_failures(self, symbols: Symbols, kinds: Collection[str]) -> None:
+        candidates = failure_hook.candidates(self.loaded.compiled.kernel.functions, symbols, self._bpf)
 
         def fires() -> bool:
             before = self.failures().get(errno.ENOEXEC, 0)

@@ -13,7 +13,7 @@ from exporter.kernel import bpf_syscall, perf_event
 from exporter.kernel.bpf_map import Map
 from exporter.kernel.bpf_syscall import ProgramKind
 from exporter.kernel.map_reader import read_entries
-from exporter.kernel.symbols import HookError, check_symbol
+from exporter.kernel.symbols import HookError, Symbols
 from exporter.probe.bpf_object import BPFObject
 from exporter.probe.canary import canary
 from exporter.probe.hooks import Attach
@@ -24,20 +24,22 @@ KINDS = ("fentry", "kprobe", "lsm")  # cheapest first; LSM needs "bpf" on the ke
 PROGRAM, KPROBE_PROGRAM = "on_creds_for_exec", "on_creds_for_exec_kprobe"
 
 
-def candidates(ids: Mapping[str, int], bpf: BPFObject, *, registers: bool) -> dict[str, Attach]:
+def candidates(ids: Mapping[str, int], symbols: Symbols, bpf: BPFObject, *, registers: bool) -> dict[str, Attach]:
     """Return how to attach each kind.
 
     `ids` are those of functions in the kernel's BTF; without `registers` in it, a kprobe cannot read its argument.
     """
     return {
-        "fentry": lambda: _attach(ids, bpf, FUNCTION, bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_FENTRY),
-        "kprobe": lambda: _kprobe(bpf, registers=registers),
-        "lsm": lambda: _attach(ids, bpf, LSM_FUNCTION, bpf_syscall.PROG_TYPE_LSM, bpf_syscall.LSM_MAC),
+        "fentry": lambda: _attach(ids, symbols, bpf, FUNCTION, bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_FENTRY),
+        "kprobe": lambda: _kprobe(symbols, bpf, registers=registers),
+        "lsm": lambda: _attach(ids, symbols, bpf, LSM_FUNCTION, bpf_syscall.PROG_TYPE_LSM, bpf_syscall.LSM_MAC),
     }
 
 
-def _attach(ids: Mapping[str, int], bpf: BPFObject, function: str, program_type: int, attach_type: int) -> list[int]:
-    check_symbol(function)
+def _attach(
+    ids: Mapping[str, int], symbols: Symbols, bpf: BPFObject, function: str, program_type: int, attach_type: int
+) -> list[int]:
+    symbols.check(function)
     if function not in ids:
         raise HookError(f"the kernel's type information has no {function}")
     program = bpf_syscall.load(bpf.code(PROGRAM), ProgramKind(program_type, attach_type, ids[function]), PROGRAM)
@@ -47,10 +49,10 @@ def _attach(ids: Mapping[str, int], bpf: BPFObject, function: str, program_type:
         os.close(program)  # the link holds it
 
 
-def _kprobe(bpf: BPFObject, *, registers: bool) -> list[int]:
+def _kprobe(symbols: Symbols, bpf: BPFObject, *, registers: bool) -> list[int]:
     if not registers:
         raise HookError("the kernel's type information has no registers")
-    check_symbol(FUNCTION)
+    symbols.check(FUNCTION)
     program = bpf.load(KPROBE_PROGRAM, ProgramKind(bpf_syscall.PROG_TYPE_KPROBE))
     return [perf_event.attach_to_function(FUNCTION, program)]
 
