@@ -142,7 +142,7 @@ uninstall:
 	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl disable --now exec_exporter; fi
 	-@if mountpoint -q $(PINS); then $(SUDO) $(APP)/bin/exec_exporter unpin --bpf.pin-path=$(PINS)/probe && \
 	    $(SUDO) umount $(PINS); fi
-	$(SUDO) rm -rf $(APP) /usr/local/bin/exec_exporter $(UNIT) $(MOUNT) /etc/sysusers.d/exec_exporter.conf /etc/tmpfiles.d/exec_exporter.conf
+	$(SUDO) rm -rf $(APP) /usr/local/bin/exec_exporter $(UNIT) $(MOUNT) /var/cache/exec_exporter /etc/sysusers.d/exec_exporter.conf /etc/tmpfiles.d/exec_exporter.conf
 	@if [ -d /run/systemd/system ]; then $(SUDO) systemctl daemon-reload; fi
 
 # BCC comes from the distribution, and only the distribution's Python can import it.

@@ -6,6 +6,18 @@
  */
 #pragma once
 
+/*
+ * The two halves of the key. The exporter replaces the constants HASH_KEY_0 and HASH_KEY_1 when it loads the program,
+ * so what is compiled holds no secret. The compiler must not calculate with them.
+ */
+#define QUOTED(text) #text
+#define LOADED_CONSTANT(placeholder)                                                                                   \
+	({                                                                                                             \
+		u64 value;                                                                                             \
+		asm("%0 = " QUOTED(placeholder) " ll" : "=r"(value));                                                  \
+		value;                                                                                                 \
+	})
+
 struct siphash {
 	u64 v0, v1, v2, v3;
 };
@@ -14,10 +26,12 @@ struct siphash {
 
 static __always_inline void siphash_start(struct siphash *s)
 {
-	s->v0 = 0x736f6d6570736575ULL ^ HASH_KEY_0;
-	s->v1 = 0x646f72616e646f6dULL ^ HASH_KEY_1;
-	s->v2 = 0x6c7967656e657261ULL ^ HASH_KEY_0;
-	s->v3 = 0x7465646279746573ULL ^ HASH_KEY_1;
+	u64 lower = LOADED_CONSTANT(HASH_KEY_0), upper = LOADED_CONSTANT(HASH_KEY_1);
+
+	s->v0 = 0x736f6d6570736575ULL ^ lower;
+	s->v1 = 0x646f72616e646f6dULL ^ upper;
+	s->v2 = 0x6c7967656e657261ULL ^ lower;
+	s->v3 = 0x7465646279746573ULL ^ upper;
 }
 
 static __always_inline void siphash_round(struct siphash *s)

@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     add_flags(parser, "output", TraceOptions)
     add_record_flags(parser)
     add_flag(parser, ProbeOptions, "ring_buffer_pages", default=2048)
+    add_flag(parser, ProbeOptions, "cache_path")
     return parser
 
 

@@ -11,19 +11,32 @@ from exporter.errors import ExporterError, attempt
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_map import Map
 from exporter.kernel.bpf_syscall import ProgramKind
-from exporter.kernel.instructions import INSTRUCTION, PSEUDO_MAP_FD, WIDE, instructions
+from exporter.kernel.instructions import (
+    INSTRUCTION,
+    PSEUDO_MAP_FD,
+    WIDE,
+    instructions,
+    set_wide_constant,
+    wide_constant,
+)
 
 
 class BPFObject:
     """Maps and programs of a compiled source; missing maps are created, programs are loaded on demand.
 
-    Takes ownership of the descriptors of given maps and programs. Raise ExporterError.
+    In the instructions of programs, `constants` of 64 bits are replaced: each key by its value. Takes ownership of the
+    descriptors of given maps and programs. Raise ExporterError.
     """
 
     def __init__(
-        self, compiled: Compiled, maps: Mapping[str, Map] | None = None, programs: Mapping[str, int] | None = None
+        self,
+        compiled: Compiled,
+        maps: Mapping[str, Map] | None = None,
+        programs: Mapping[str, int] | None = None,
+        *,
+        constants: Mapping[int, int],
     ) -> None:
-        self._compiled = compiled
+        self._compiled, self._constants = compiled, constants
         self.maps: dict[str, Map] = dict(maps or {})
         self.programs: dict[str, int] = dict(programs or {})
         try:
@@ -45,6 +58,8 @@ class BPFObject:
             if opcode == WIDE and registers >> 4 == PSEUDO_MAP_FD:
                 descriptor = self.maps[self._compiled.numbers[immediate]].fd
                 INSTRUCTION.pack_into(code, at, opcode, registers, offset, descriptor)
+            elif opcode == WIDE and (constant := wide_constant(code, at)) in self._constants:
+                set_wide_constant(code, at, self._constants[constant])
         return bytes(code)
 
     def load(self, name: str, kind: ProgramKind) -> int:

@@ -10,7 +10,7 @@ from exporter.config.options import flag
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """Sizes of the probe's maps, in entries, and of its ring buffer, in pages."""
+    """Sizes of the probe's maps, in entries, and of its ring buffer, in pages, and where it is kept once compiled."""
 
     map_entries: int = flag(
         "--bpf.map-entries",
@@ -30,6 +30,13 @@ class ProbeOptions:
         "size of the ring buffer for records, in pages; a power of two",
         256,
         type=power_of_two(1 << 16),
+    )
+    cache_path: str = flag(
+        "--bpf.cache-path",
+        "directory to keep the compiled probe in, so that later starts on the same kernel need neither BCC nor its time"
+        " and memory; only root or this user may be able to write to it; empty: compile at each start",
+        "/var/cache/exec_exporter",
+        metavar="DIRECTORY",
     )
 
 

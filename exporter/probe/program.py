@@ -9,7 +9,8 @@ import select
 import sys
 from dataclasses import dataclass, replace
 
-from exporter.compiler.compile import Compiled, compile_source, not_loaded
+from exporter.compiler.cache import CompiledCache
+from exporter.compiler.compile import Compiled, not_loaded
 from exporter.compiler.ctypes_layout import Description, layout
 from exporter.compiler.kernel_facts import KernelNeeds
 from exporter.compiler.kernel_types import Feature
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 TRACEPOINT = "sched_process_exec"
 PROGRAM = "on_exec"
 RAW = ProgramKind(bpf_syscall.PROG_TYPE_RAW_TRACEPOINT)
+HASH_KEY = 0x6B65795F6C6F7772, 0x6B65795F75707072  # placeholders of its halves in compiled programs
 TYPED = bpf_syscall.PROG_TYPE_TRACING, bpf_syscall.TRACE_RAW_TP
 
 
@@ -200,11 +202,12 @@ def load(source: str, settings: ProbeSettings, before: Loaded | None = None) -> 
     key = settings.hash_key or (before.hash_key if before else os.urandom(16))
     functions = script_hook.FUNCTION, script_hook.LSM_FUNCTION, *failure_hook.functions()
     needs = KernelNeeds(TRACEPOINT, functions, FEATURES, settings.without)
+    cache = CompiledCache(settings.cache_path)
     for typed in (True, False) if settings.typed_loads else (False,):
-        compiled = compile_source(BPF_DIRECTORY / source, definitions(settings, key), needs, typed=typed)
+        compiled = cache.compile_source(BPF_DIRECTORY / source, definitions(settings), needs, typed=typed)
         compiled = replace(compiled, vocabulary=vocabulary())
         kernel = compiled.kernel
-        bpf = BPFObject(compiled, _shared(compiled, before) if before else None)
+        bpf = BPFObject(compiled, _shared(compiled, before) if before else None, constants=constants(key))
         try:
             bpf.load(PROGRAM, ProgramKind(*TYPED, kernel.tracepoint or 0) if compiled.typed else RAW)
         except OSError as error:
@@ -246,15 +249,20 @@ def _shared(compiled: Compiled, before: Loaded) -> dict[str, Map]:
     return {name: replace(one, fd=os.dup(one.fd)) for name, one in same.items()}
 
 
-def definitions(settings: ProbeSettings, hash_key: bytes) -> dict[str, object]:
+def constants(hash_key: bytes) -> dict[int, int]:
+    """Return the constants that the key replaces in compiled programs, which so hold no secret."""
+    halves = hash_key[:8], hash_key[8:]
+    return {placeholder: int.from_bytes(half, "little") for placeholder, half in zip(HASH_KEY, halves, strict=True)}
+
+
+def definitions(settings: ProbeSettings) -> dict[str, object]:
     """Return the macros to compile a source with."""
     return {
         "EXECS_ENTRIES": settings.map_entries,
         "PROCESSES_ENTRIES": settings.process_entries,
         "RING_PAGES": settings.ring_buffer_pages,
         "CPUS": possible_cpus(),
-        "HASH_KEY_0": f"{int.from_bytes(hash_key[:8], 'little')}ULL",
-        "HASH_KEY_1": f"{int.from_bytes(hash_key[8:], 'little')}ULL",
+        **{f"HASH_KEY_{number}": placeholder for number, placeholder in enumerate(HASH_KEY)},
         "ARGV_BYTES": settings.argv_bytes,
         "ENV_BYTES": settings.env_bytes,
         **{f"COLLECT_{name.upper()}": int(name in settings.collect) for name in COLLECTED},

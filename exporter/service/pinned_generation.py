@@ -11,19 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from exporter import compiler
-from exporter.compiler.compile import Compiled, CompiledMap
-from exporter.compiler.kernel_facts import KernelFacts
+from exporter.compiler.description import compiled_from, describe
 from exporter.kernel import bpf_syscall
 from exporter.kernel.blob_map import BlobMap
 from exporter.kernel.bpf_map import ARRAY, Map
-from exporter.kernel.bpf_syscall import MapInfo
 from exporter.kernel.bpffs import MAKING, Pins
 from exporter.metrics.checkpoint import FORMAT
 from exporter.probe import features
 from exporter.probe.bpf_object import BPFObject
 from exporter.probe.exec_header import BPF_DIRECTORY
 from exporter.probe.features import FEATURES
-from exporter.probe.program import ATTACHED, PROGRAM, Loaded, ProbeSettings, definitions
+from exporter.probe.program import ATTACHED, PROGRAM, Loaded, ProbeSettings, constants, definitions
 
 CHECKPOINT, DESCRIPTION, INTAKE = "checkpoint", "description", "intake"  # pins; the last is the map of the queue
 GONE = "gone-"  # prefix of a directory that is being removed
@@ -43,7 +41,7 @@ def digest(source: str, settings: ProbeSettings) -> str:
     for path in sorted((*BPF_DIRECTORY.glob("*.[ch]"), *COMPILER.glob("*.py"), Path(features.__file__))):
         found.update(path.read_bytes())
     choices = sorted(settings.without), settings.typed_loads, sorted(settings.collect.intersection(ATTACHED))
-    found.update(repr((sorted(definitions(settings, b"").items()), choices)).encode())
+    found.update(repr((sorted(definitions(settings).items()), choices)).encode())
     return found.hexdigest()
 
 
@@ -77,7 +75,7 @@ class Generation:
         try:
             if described["format"] != FORMAT:
                 raise DamagedError(f"generation {self.number} is of format {described['format']}")
-            compiled = compiled_from(described)
+            compiled = compiled_from(described, FEATURES)
         except (ValueError, KeyError, TypeError) as error:
             raise DamagedError(f"the description of generation {self.number} cannot be read") from error
         maps = {name: Map.of(self._get(f"map_{name}")) for name in compiled.maps}
@@ -89,8 +87,8 @@ class Generation:
         if PROGRAM not in names:
             raise DamagedError(f"generation {self.number} has no program {PROGRAM}")
         programs = {name: self._get(f"program_{name}") for name in names}
-        bpf = BPFObject(compiled, maps, programs)
         hash_key = base64.b64decode(described["hash_key"])
+        bpf = BPFObject(compiled, maps, programs, constants=constants(hash_key))
         return Loaded(compiled, bpf, hash_key, described["digest"], frozenset(described["collect"]))
 
     def description(self) -> dict[str, Any]:
@@ -133,33 +131,10 @@ def description_map(described: dict[str, Any]) -> Map:
 
 
 def _describe(loaded: Loaded) -> dict[str, Any]:
-    compiled, kernel = loaded.compiled, loaded.compiled.kernel
     return {
         "format": FORMAT,
         "digest": loaded.digest,
         "collect": sorted(loaded.collect),
         "hash_key": base64.b64encode(loaded.hash_key).decode(),
-        "programs": {name: base64.b64encode(code).decode() for name, code in compiled.programs.items()},
-        "maps": {name: [one.info, one.key, one.value] for name, one in compiled.maps.items()},
-        "numbers": compiled.numbers,
-        "typed": compiled.typed,
-        "bcc_version": compiled.bcc_version,
-        "missing": [feature.name for feature in kernel.missing],
-        "functions": dict(kernel.functions),
-        "tracepoint": kernel.tracepoint,
-        "vocabulary": compiled.vocabulary,
+        **describe(loaded.compiled),
     }
-
-
-def compiled_from(described: dict[str, Any]) -> Compiled:
-    """Return the probe that a description is of. Raise ValueError, KeyError, TypeError."""
-    missing = tuple(feature for feature in FEATURES if feature.name in described["missing"])
-    return Compiled(
-        {name: base64.b64decode(code) for name, code in described["programs"].items()},
-        {name: CompiledMap(MapInfo(*info), key, value) for name, (info, key, value) in described["maps"].items()},
-        {int(number): name for number, name in described["numbers"].items()},
-        described["typed"],
-        described["bcc_version"],
-        KernelFacts(missing, described["functions"], described["tracepoint"]),
-        described["vocabulary"],
-    )

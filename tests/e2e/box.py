@@ -1,7 +1,7 @@
 """A systemd as process 1 of its own namespaces, with the exporter installed by `make install`.
 
-Its changes in /etc, /usr/local, /opt and /var/lib are discarded; it cannot change /proc/sys and the rest of /sys.
-Network, kernel and everything else are this machine's.
+Its changes in /etc, /usr/local, /opt, /var/cache and /var/lib are discarded; it cannot change /proc/sys and the rest of
+/sys. Network, kernel and everything else are this machine's.
 """
 
 import os
@@ -21,7 +21,7 @@ DEADLINE_SECONDS = 240
 START = """
 set -e
 mount -t tmpfs tmpfs "$BOX"
-for directory in etc usr/local opt var/lib; do
+for directory in etc usr/local opt var/cache var/lib; do
     mkdir -p "$BOX/upper/$directory" "$BOX/work/$directory"
     mount -t overlay overlay /$directory \
         -o "lowerdir=/$directory,upperdir=$BOX/upper/$directory,workdir=$BOX/work/$directory"

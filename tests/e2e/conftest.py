@@ -2,7 +2,10 @@ import os
 
 import pytest
 
+from tests import compiled
 from tests.alone import alone
+
+compiled.share()
 
 
 @pytest.fixture(scope="session")

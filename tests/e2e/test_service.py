@@ -121,7 +121,7 @@ def test_a_hangup_is_ignored(tmp_path):
 
 def test_a_stop_in_the_middle_of_a_start_ends_it_and_the_compiler():
     """The compiler is held up, for ever."""
-    with started("--web.listen-address=127.0.0.1:0") as (process, said):
+    with started("--web.listen-address=127.0.0.1:0", "--bpf.cache-path=") as (process, said):
         (compiler,) = until(lambda: psutil.Process(process.pid).children())
         until(lambda: "libbcc" in Path(f"/proc/{compiler.pid}/maps").read_text())
         compiler.suspend()

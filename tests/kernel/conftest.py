@@ -6,11 +6,20 @@ import pytest
 
 from exporter.collectors.flags import SeriesOptions
 from exporter.probe.program import ProbeSettings, load_tracer
+from tests import compiled as compiled_probes
 from tests.alone import alone
 from tests.kernel.running import running
 from tests.kernel.scale import EMULATED
 from tests.kernel.tracing import RECORDED, Trace
 from tests.repetition import EXHAUSTIVE
+
+compiled_probes.share()
+
+
+@pytest.fixture
+def cold(monkeypatch, tmp_path):
+    """Have exporters compile: no other start has left something."""
+    monkeypatch.setenv(compiled_probes.VARIABLE, str(tmp_path / "compiled"))
 
 
 def pytest_collection_modifyitems(config, items):
@@ -72,7 +81,8 @@ def exporter(compiled):
 
 @pytest.fixture(scope="session")
 def tracer(typed_loads):
-    settings = ProbeSettings(ring_buffer_pages=2048, argv_bytes=RECORDED, env_bytes=RECORDED, typed_loads=typed_loads)
+    sizes = {"ring_buffer_pages": 2048, "argv_bytes": RECORDED, "env_bytes": RECORDED}
+    settings = ProbeSettings(**sizes, typed_loads=typed_loads, cache_path=compiled_probes.DIRECTORY)
     with closing(load_tracer(settings)) as tracer:
         yield tracer
 

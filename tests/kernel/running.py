@@ -9,6 +9,7 @@ from exporter.collectors.pipeline import Pipeline
 from exporter.metrics.scrape import Scrape
 from exporter.probe.probe import Probe
 from exporter.probe.program import ProbeSettings
+from tests import compiled
 from tests.scraped import Scraped
 
 
@@ -41,7 +42,7 @@ DEFAULTS = SeriesOptions()
 
 @contextmanager
 def running(series=DEFAULTS, **settings):
-    probe = Probe(ProbeSettings(**settings))
+    probe = Probe(ProbeSettings(**{"cache_path": compiled.DIRECTORY, **settings}))
     try:
         probe.refresh_settings()
         probe.attach()

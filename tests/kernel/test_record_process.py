@@ -20,6 +20,7 @@ from exporter.events.decode import Decoder
 from exporter.events.event_fields import FIELDS, unavailable
 from exporter.events.event_json import as_json
 from exporter.probe.program import ProbeSettings, load_tracer
+from tests import compiled
 from tests.kernel.programs import dynamic_elf, static_elf
 from tests.kernel.test_executions import open_stdin
 from tests.kernel.tracing import NO_INTERPRETER, PLAIN, RECORDED, child, executed, execveat, facts_of, shows
@@ -209,7 +210,7 @@ def test_a_kernel_that_shows_everything_leaves_no_field_null(trace, tmp_path):
 @pytest.mark.native
 def test_without_a_feature_its_fields_are_null_and_say_why(tmp_path):
     program = static_elf(tmp_path / "static")
-    settings = ProbeSettings(without=frozenset({"stdin", "arguments", "ctime"}))
+    settings = ProbeSettings(cache_path=compiled.DIRECTORY, without=frozenset({"stdin", "arguments", "ctime"}))
     with closing(load_tracer(settings)) as tracer:
         tracer.attach()
         pid, _ = child(lambda _: os.execve(program, ["x"], {}))

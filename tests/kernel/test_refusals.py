@@ -13,9 +13,12 @@ from exporter.kernel.libbpf import libbpf
 from tests import readable
 from tests.kernel.command import COMMAND, KEEPING_NOTHING, refused
 
-pytestmark = pytest.mark.native
+pytestmark = [pytest.mark.native, pytest.mark.usefixtures("cold")]
 
 SECCOMP = [COMMAND[0].removesuffix("exec_exporter") + "python", str(Path(__file__).parent / "without_bpf_command.py")]
+
+
+WITHOUT_BCC = "mount -t tmpfs none /usr/lib/python3/dist-packages/bcc"
 
 
 def in_a_mount_namespace(preparation):
@@ -70,9 +73,7 @@ def test_without_libbpf(arguments):
 
 
 def test_without_bcc():
-    status, said = refused(
-        *KEEPING_NOTHING, command=in_a_mount_namespace("mount -t tmpfs none /usr/lib/python3/dist-packages/bcc")
-    )
+    status, said = refused(*KEEPING_NOTHING, command=in_a_mount_namespace(WITHOUT_BCC))
     assert status == 1
     assert "BCC for Python is not installed" in one_line(said)
     assert "python3-bpfcc" in said

@@ -16,7 +16,7 @@ from tests.kernel.command import DEADLINE_SECONDS
 from tests.repetition import EXHAUSTIVE
 from tests.waiting import until
 
-pytestmark = pytest.mark.native
+pytestmark = [pytest.mark.native, pytest.mark.usefixtures("cold")]
 
 PAUSED = [sys.executable, Path(__file__).parent / "paused_command.py"]
 # Errors by system call: exhausted resources, and missing permission.

@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 
 from exporter.compiler.ctypes_layout import layout
+from exporter.compiler.description import compiled_from
 from exporter.errors import USAGE, ExporterError
 from exporter.events.decode import Decoder
 from exporter.events.labels import Labels, labels_of
 from exporter.metrics import definitions
 from exporter.metrics.checkpoint import FORMAT, Checkpoint
+from exporter.probe.features import FEATURES
 from exporter.probe.program import layouts_of
 from exporter.service.pinned_format import _convert_checkpoint
-from exporter.service.pinned_generation import compiled_from
 from tests.unit.blobs import Blobs
 from tests.unit.maps import Maps, family, pipeline_of
 
@@ -81,7 +82,7 @@ def test_a_recorded_checkpoint_is_continued():
 
 def test_a_recorded_queue_is_decoded_by_its_description():
     saved = recorded(2)
-    decoder = Decoder(layouts_of(compiled_from(saved["description"])))
+    decoder = Decoder(layouts_of(compiled_from(saved["description"], FEATURES)))
     found = [decoder.introduction(base64.b64decode(record)) for record in saved["queue"].values()]
     assert [labels_of(decoder.key(each.key), each).path for each in found] == ["/usr/bin/tool", r"/opt/run\xff"]
     assert [(each.pid, each.uid, each.comm) for each in found] == [(42, 7, b"tool")] * 2
@@ -90,7 +91,7 @@ def test_a_recorded_queue_is_decoded_by_its_description():
 
 def test_the_recorded_description_is_whole():
     described = recorded(2)["description"]
-    compiled = compiled_from(described)
+    compiled = compiled_from(described, FEATURES)
     assert layout(compiled.maps["execs"].key)
     assert compiled.programs.keys() >= {"on_exec", "on_exit", "on_fork"}
     assert described["format"] == 2
