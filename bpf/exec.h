@@ -37,6 +37,7 @@ enum key_flag {
 	KEY_FRESH = 4096,		   /* changed less than FRESH_SECONDS before the exec, not after */
 	KEY_PRELOAD = 8192,		   /* LD_PRELOAD or LD_AUDIT is set */
 	KEY_CONNECTED_STDIN = 16384,	   /* descriptor 0 is a socket that not only its maker can write to */
+	KEY_COPIED_UP = 32768, /* KEY_UPPER_LAYER, with a file below of the same size: perhaps not written */
 };
 #define FRESH_SECONDS 60
 
@@ -167,7 +168,11 @@ struct file_facts {
 	u32 mode;
 	u32 links;
 	u32 generation;
-	u32 flags; /* KEY_UPPER_LAYER */
+	u32 flags;	  /* KEY_UPPER_LAYER, KEY_COPIED_UP */
+	u64 origin_inode; /* KEY_COPIED_UP: of the file in the layer below */
+	s64 origin_ctime;
+	u32 origin_dev;
+	u32 origin_generation;
 };
 
 /* The strings of a record, in the order of its text. */
@@ -177,13 +182,14 @@ enum text {
 	TEXT_CWD,		   /* the working directory: the same */
 	TEXT_STDIN_PATH,	   /* descriptor 0: the same */
 	TEXT_SCRIPT_PATH,	   /* the script: the same; absent if known as invoked only */
+	TEXT_ORIGIN_PATH,	   /* KEY_COPIED_UP: the file below, from the root of its filesystem: the same */
 	TEXT_CMDPATH,		   /* as passed by the caller, NUL-terminated */
 	TEXT_INTERP,		   /* bprm->interp: cmdpath, or the "#!" interpreter as written; NUL-terminated */
 	TEXT_ARGV,		   /* each argument NUL-terminated */
 	TEXT_ENV,		   /* the same */
 	TEXTS,
 };
-#define PATHS 5 /* the first five texts are paths */
+#define PATHS 5 /* the first five texts are paths with flags and a scope */
 
 /* Bits of introduction.path_flags, for each path. */
 enum path_flag {
@@ -198,7 +204,7 @@ enum path_flag {
  * that no read of a name has to be shortened to fit.
  */
 #define TEXT_MAX 4128
-#define TEXT_BYTES (7 * (TEXT_MAX + 256) + ARGV_BYTES + ENV_BYTES)
+#define TEXT_BYTES (8 * (TEXT_MAX + 256) + ARGV_BYTES + ENV_BYTES)
 
 /*
  * The record of one exec: the members before `text`, and `text_bytes` of it. It introduces a new key; `exec_exporter
@@ -211,7 +217,7 @@ struct introduction {
 	u32 unreadable; /* bit 1 << TEXT_x: that string could not be read */
 	u32 path_flags[PATHS];
 	u32 text_size[TEXTS]; /* bytes of each string, including NULs; 0: absent */
-	u32 reserved;
+	u64 scopes[PATHS];    /* which root directory a path starts from; 0: the host's, or unknown */
 	struct file_facts program;
 	struct file_facts interpreter;
 	struct file_facts script;

@@ -24,36 +24,67 @@
 #ifdef HAVE_PROGRAM_FILE
 
 #ifdef HAVE_OVERLAY_BACKING
-/*
- * The inode below an overlay's: in the upper layer, else in the topmost lower one. The overlay's own device number
- * changes with every mount. Adds KEY_UPPER_LAYER to the flags.
- */
-static __always_inline struct inode *backing_inode(struct inode *inode, u32 *flags)
+/* The inode in the upper layer of an overlay; NULL: there is none. */
+static __always_inline struct inode *upper_inode(struct inode *inode)
+{
+	struct dentry *dentry = READ(CONTAINER_OF(inode, struct ovl_inode, vfs_inode), __upperdentry);
+
+	return dentry ? READ(dentry, d_inode) : 0;
+}
+
+/* The dentry in the topmost lower layer, also of a file that was copied up; NULL: there is none, or it is not shown. */
+static __always_inline struct dentry *lower_dentry(struct inode *inode)
 {
 	struct ovl_inode *overlay = CONTAINER_OF(inode, struct ovl_inode, vfs_inode);
-	struct dentry *dentry = READ(overlay, __upperdentry);
-	struct inode *below = 0;
-
-	if (dentry)
-		below = READ(dentry, d_inode);
-	if (below) {
-		*flags |= KEY_UPPER_LAYER;
-		return below;
-	}
 #if defined(OVERLAY_ENTRY) /* 6.5: 0af950f57fef ("ovl: move ovl_entry into ovl_inode") */
 	struct ovl_entry *entry = READ(overlay, oe);
 
-	if (!entry || !READ(entry, __numlower))
-		return inode;
-	dentry = READ(entry, __lowerstack[0].dentry);
-	below = dentry ? READ(dentry, d_inode) : 0;
+	return entry && READ(entry, __numlower) ? READ(entry, __lowerstack[0].dentry) : 0;
 #elif defined(OVERLAY_LOWERPATH) /* 6.0: ffa5723c6d25 ("ovl: store lower path in ovl_inode") */
-	dentry = READ(overlay, lowerpath.dentry);
-	below = dentry ? READ(dentry, d_inode) : 0;
+	return READ(overlay, lowerpath.dentry);
 #else
-	below = READ(overlay, lower);
+	return 0;
 #endif
-	return below ? below : inode;
+}
+
+static __always_inline struct inode *lower_inode(struct inode *inode)
+{
+#if defined(OVERLAY_LOWER)
+	return READ(CONTAINER_OF(inode, struct ovl_inode, vfs_inode), lower);
+#else
+	struct dentry *dentry = lower_dentry(inode);
+
+	return dentry ? READ(dentry, d_inode) : 0;
+#endif
+}
+
+/* Whoever mounts an overlay in a user namespace of his own chooses what lies below it. */
+static __always_inline bool is_mounted_by_host(struct super_block *sb)
+{
+	struct user_namespace *owner = READ(sb, s_user_ns);
+
+	return READ(owner, level) == 0;
+}
+
+/*
+ * The inode below an overlay's: in the upper layer, else in the topmost lower one. The overlay's own device number
+ * changes with every mount. Adds KEY_UPPER_LAYER and KEY_COPIED_UP to the flags.
+ */
+static __always_inline struct inode *backing_inode(struct inode *inode, u32 *flags)
+{
+	struct inode *upper = upper_inode(inode), *lower;
+	struct dentry *origin;
+
+	if (!upper) {
+		lower = lower_inode(inode);
+		return lower ? lower : inode;
+	}
+	*flags |= KEY_UPPER_LAYER;
+	origin = lower_dentry(inode);
+	lower = origin ? READ(origin, d_inode) : 0;
+	if (lower && READ(lower, i_size) == READ(upper, i_size) && is_mounted_by_host(READ(inode, i_sb)))
+		*flags |= KEY_COPIED_UP;
+	return upper;
 }
 #endif
 
@@ -81,7 +112,7 @@ static __always_inline bool is_ahead(s64 ctime, s64 now)
 	return (s64)((u64)now - (u64)ctime) < -NS_PER_SECOND;
 }
 
-/* Fills in an identity but for its path_hash; adds KEY_UPPER_LAYER to the flags. */
+/* Fills in an identity but for its path_hash; adds KEY_UPPER_LAYER and KEY_COPIED_UP to the flags. */
 static __always_inline void identify(struct inode *inode, struct identity *id, u32 *flags)
 {
 	struct super_block *sb = READ(inode, i_sb);
@@ -113,10 +144,19 @@ static __always_inline void describe_file(struct inode *inode, struct file_facts
 #endif
 #ifdef HAVE_OVERLAY_BACKING
 	if (READ(sb, s_magic) == OVERLAYFS_SUPER_MAGIC) {
-		inode = backing_inode(inode, &facts->flags);
-		sb = READ(inode, i_sb);
-		facts->backing_inode = READ(inode, i_ino);
+		struct inode *below = backing_inode(inode, &facts->flags);
+
+		sb = READ(below, i_sb);
+		facts->backing_inode = READ(below, i_ino);
 		facts->backing_dev = READ(sb, s_dev);
+		if (facts->flags & KEY_COPIED_UP) {
+			below = lower_inode(inode);
+			sb = READ(below, i_sb);
+			facts->origin_inode = READ(below, i_ino);
+			facts->origin_dev = READ(sb, s_dev);
+			facts->origin_ctime = inode_ctime(below);
+			facts->origin_generation = READ(below, i_generation);
+		}
 	}
 #endif
 }

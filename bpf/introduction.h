@@ -24,27 +24,70 @@ static __always_inline void write_string(struct introduction *record, u32 text, 
 	record->text_bytes = used + size;
 }
 
-/* Writes the names of a path, leaf first. */
-static __always_inline void write_path(struct introduction *record, u32 text, const struct path *path,
-				       struct walk *walk)
+/* The mounts that the host's init sees; NULL: unknown. */
+static __always_inline struct mnt_namespace *host_mounts(struct task_struct *task)
+{
+#ifdef HAVE_MOUNT_NAMESPACE
+	struct pid *pid = READ(task, thread_pid);
+	struct pid_namespace *pids = READ(pid, numbers[0].ns);
+	struct task_struct *init = READ(pids, child_reaper);
+	struct nsproxy *namespaces = READ(init, nsproxy);
+
+	return READ(namespaces, mnt_ns);
+#else
+	return 0;
+#endif
+}
+
+/*
+ * A number for the root directory of a mount namespace: 0 for the host's. An overlay is known by its topmost lower
+ * layer, which containers of the same image share.
+ */
+static __always_inline u64 scope_of(struct mount *top, struct mnt_namespace *host)
+{
+	struct dentry *root = READ(top, mnt.mnt_root);
+	struct inode *inode = READ(root, d_inode);
+	struct super_block *sb = READ(inode, i_sb);
+	struct siphash hash;
+
+	if (!host || !top || READ(top, mnt_ns) == host)
+		return 0;
+#ifdef HAVE_OVERLAY_BACKING
+	if (READ(sb, s_magic) == OVERLAYFS_SUPER_MAGIC) {
+		struct inode *lower = lower_inode(inode);
+
+		if (lower) {
+			inode = lower;
+			sb = READ(inode, i_sb);
+		}
+	}
+#endif
+	siphash_start(&hash);
+	siphash_word(&hash, READ(inode, i_ino));
+	siphash_word(&hash, (u64)READ(sb, s_dev) << 32 | READ(inode, i_generation));
+	return siphash_end(&hash) >> 1 | 1;
+}
+
+/* Writes the names of a path, leaf first, from where the walk was started; returns the last of at most `steps`. */
+static __always_inline enum step write_names(struct introduction *record, u32 text, struct walk *walk, u64 steps)
 {
 	u32 start = record->text_bytes;
+	enum step step = STEP_NAME;
 
-	record->path_flags[text] = PATH_PRESENT;
 	record->truncated |= 1 << text; /* until the end is reached */
 	walk->names = 0;
-	walk_start(walk, path);
+	walk->top = 0;
 #pragma clang loop unroll(disable)
-	for (u64 i = 0; i < WRITE_STEPS; i++) {
-		enum step step = walk_step(walk);
-
+	for (u64 i = 0; i < steps; i++) {
+		step = walk_step(walk);
 		if (step == STEP_NAME || (step == STEP_ORPHAN && !READ_ONCE(walk->names))) {
 			u64 used = READ_ONCE(record->text_bytes);
 			s64 size;
 
 			if (used > TEXT_BYTES - NAME_BYTES || used - start > TEXT_MAX)
 				break;
-			if (step == STEP_NAME && !READ_ONCE(walk->names)++ && !NAME_MEMBER(walk, d_hash.pprev))
+			if (step == STEP_NAME && !READ_ONCE(walk->names)++ && !NAME_MEMBER(walk, d_hash.pprev) &&
+			    text < PATHS)
 				record->path_flags[text] |= PATH_DELETED;
 			size = READ_STRING(&record->text[used], NAME_BYTES, NAME_MEMBER(walk, d_name.name));
 			if (size <= 0) {
@@ -52,22 +95,50 @@ static __always_inline void write_path(struct introduction *record, u32 text, co
 				break;
 			}
 			record->text_bytes = used + size;
-			if (step == STEP_ORPHAN)
+			walk->top = READ_ONCE(walk->mount);
+			if (step == STEP_ORPHAN && text < PATHS)
 				record->path_flags[text] |= PATH_ORPHAN;
 		}
-		if (step == STEP_ORPHAN || step == STEP_DETACHED)
-			record->path_flags[text] |= PATH_DISCONNECTED;
 		if (step != STEP_NAME && step != STEP_MOUNT) {
 			record->truncated &= ~(1 << text);
 			break;
 		}
 	}
 	record->text_size[text] = READ_ONCE(record->text_bytes) - start;
+	return step;
+}
+
+static __always_inline void write_path(struct introduction *record, u32 text, const struct path *path,
+				       struct walk *walk)
+{
+	enum step step;
+
+	record->path_flags[text] = PATH_PRESENT;
+	walk_start(walk, path);
+	step = write_names(record, text, walk, WRITE_STEPS);
+	if (step == STEP_ORPHAN || step == STEP_DETACHED)
+		record->path_flags[text] |= PATH_DISCONNECTED;
+	else if (step == STEP_ROOT)
+		record->scopes[text] = (u64)READ_ONCE(walk->top); /* write_files() replaces it */
+}
+
+/* The path, below an overlay, of what was executed and copied up. */
+static __always_inline void write_origin(struct introduction *record, struct scratch *scratch)
+{
+#ifdef HAVE_OVERLAY_BACKING
+	struct dentry *dentry = READ_ONCE(scratch->subjects[0].path.dentry);
+
+	if (!(record->key.flags & KEY_COPIED_UP))
+		return;
+	walk_start_in_filesystem(&scratch->walk, lower_dentry(READ(dentry, d_inode)));
+	write_names(record, TEXT_ORIGIN_PATH, &scratch->walk, ORIGIN_STEPS);
+#endif
 }
 
 static __always_inline void write_files(struct task_struct *task, struct linux_binprm *bprm, struct scratch *scratch)
 {
 	struct introduction *record = &scratch->introduction;
+	struct mnt_namespace *host = host_mounts(task);
 	struct path *paths = scratch->paths;
 
 	__builtin_memset(paths, 0, sizeof(scratch->paths));
@@ -96,6 +167,10 @@ static __always_inline void write_files(struct task_struct *task, struct linux_b
 	for (int text = 0; text < PATHS; text++)
 		if (READ_ONCE(paths[text].dentry))
 			write_path(record, text, &paths[text], &scratch->walk);
+	write_origin(record, scratch);
+#pragma clang loop unroll(disable)
+	for (int text = 0; text < PATHS; text++)
+		record->scopes[text] = scope_of((struct mount *)READ_ONCE(record->scopes[text]), host);
 	write_string(record, TEXT_CMDPATH, READ(bprm, filename));
 	write_string(record, TEXT_INTERP, READ(bprm, interp));
 }

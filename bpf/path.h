@@ -12,6 +12,7 @@
 #define STRING_WORDS (TEXT_MAX / 8)
 #define HASH_ITERATIONS 384 /* PATH_MAX in pairs of words, and 128 names that do not fill their last pair */
 #define WRITE_STEPS 128	    /* names and mounts of a path that is written down: the verifier of 6.1 allows no more */
+#define ORIGIN_STEPS 40	    /* the same, of the path of a file below an overlay */
 
 #ifdef HAVE_PROGRAM_FILE
 
@@ -30,8 +31,9 @@ struct walk {
 	struct dentry *dentry;
 	struct dentry *mount_root;
 	struct mount *mount;
-	u64 next; /* the next word to hash: its address, without TYPED_LOADS its index in `string` */
-	s64 left; /* bytes not hashed yet; -1: no string or name is being hashed */
+	struct mount *top; /* the mount of the last name passed: at the end, that of the root directory */
+	u64 next;	   /* the next word to hash: its address, without TYPED_LOADS its index in `string` */
+	s64 left;	   /* bytes not hashed yet; -1: no string or name is being hashed */
 	u32 flags;
 	u32 names; /* number of names passed */
 };
@@ -51,6 +53,14 @@ static __always_inline void walk_start(struct walk *walk, const struct path *pat
 	walk->dentry = path->dentry;
 	walk->mount = CONTAINER_OF(path->mnt, struct mount, mnt);
 	walk->mount_root = READ(walk->mount, mnt.mnt_root);
+}
+
+/* Walks up to the root of the filesystem, wherever it is mounted. */
+static __always_inline void walk_start_in_filesystem(struct walk *walk, struct dentry *dentry)
+{
+	walk->dentry = dentry;
+	walk->mount = 0;
+	walk->mount_root = 0;
 }
 
 static __always_inline enum step walk_step(struct walk *walk)

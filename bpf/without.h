@@ -8,6 +8,7 @@
 #define identify_program(task, bprm, key, scratch) ((key)->flags |= KEY_UNREADABLE)
 #define trait_flags(task, bprm, scratch, now) 0
 #define write_files(task, bprm, scratch)
+#define write_origin(record, scratch)
 #endif
 #if !defined(HAVE_PROGRAM_FILE) || !defined(HAVE_SCRIPT_HOOK)
 #define take_script(bprm) 0

@@ -64,7 +64,8 @@ class Identity(NamedTuple):
 class KernelPath:
     """A path as the kernel sees it: absolute, or only its last components if it was `cut`.
 
-    An `orphan` is in no directory (memfd, pipe, socket): its name is not a path.
+    An `orphan` is in no directory (memfd, pipe, socket): its name is not a path. `scope` is a number for the root
+    directory of the mount namespace in which the path holds: 0 for the host's, or if that is unknown.
     """
 
     name: bytes
@@ -72,13 +73,15 @@ class KernelPath:
     deleted: bool = False
     orphan: bool = False
     disconnected: bool = False
+    scope: int = 0
 
 
 @dataclass(frozen=True)
 class File:
     """A file as in stat(2). `dev` is (major, minor), `ctime` in ns since the epoch, `size` in bytes.
 
-    `backing_dev` and `backing_inode` belong to the file below an overlay; None if there is no overlay.
+    `backing_dev` and `backing_inode` belong to the file below an overlay; None if there is no overlay. `origin` is the
+    file of the same size in the layer below, if this one was copied up from it: its path_hash is 0.
     """
 
     dev: tuple[int, int]
@@ -90,6 +93,7 @@ class File:
     generation: int
     backing_dev: tuple[int, int] | None
     backing_inode: int | None
+    origin: Identity | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,8 @@ class Introduction:
     """The record of one exec. Absent members are None; times are in ns since boot, sizes in bytes.
 
     `argv` and `env` are the raw bytes that were recorded; `argc`, `envc` and the sizes count all of them. `truncated`
-    and `unreadable` name texts, in lower case.
+    and `unreadable` name texts, in lower case. `origin_path` leads to the file below one that was copied up, from the
+    root of its filesystem.
     """
 
     key: bytes
@@ -128,6 +133,7 @@ class Introduction:
     start_time: int
     truncated: frozenset[str]
     unreadable: frozenset[str]
+    origin_path: bytes | None = None
 
 
 _NUMBERS = [member.name for member in fields(Introduction) if member.type == "int"]
@@ -171,7 +177,11 @@ class Decoder:
         flags = {
             name: _converted(bits, self._path_bits) for name, bits in zip(self._texts, header.path_flags, strict=False)
         }
-        paths: dict[str, Any] = {name: _path(texts.get(name), flags.get(name, 0), name in truncated) for name in _PATHS}
+        scopes = dict(zip(self._texts, getattr(header, "scopes", ()), strict=False))  # of an older probe: none
+        paths: dict[str, Any] = {
+            name: _path(texts.get(name), flags.get(name, 0), name in truncated, scopes.get(name, 0)) for name in _PATHS
+        }
+        origin = None if "origin_path" in truncated | unreadable else texts.get("origin_path")
         return Introduction(
             key=record[self._key],
             **paths,
@@ -183,8 +193,9 @@ class Decoder:
             interpreter=_file(header.interpreter),
             script=_file(header.script),
             comm=bytes(header.comm),
-            truncated=truncated,
-            unreadable=unreadable,
+            truncated=truncated - {"origin_path"},
+            unreadable=unreadable - {"origin_path"},
+            origin_path=_joined(origin) if origin else None,
             **{name: getattr(header, name) for name in _NUMBERS},
         )
 
@@ -227,19 +238,23 @@ def _string(text: bytes | None) -> bytes | None:
     return None if text is None else text.removesuffix(b"\0")
 
 
-def _path(names: bytes | None, flags: int, cut: bool) -> KernelPath | None:
-    """Join NUL-terminated names, leaf first, to a path. A root directory has no names."""
+def _joined(names: bytes | None) -> bytes:
+    """Join NUL-terminated names, leaf first, to a relative path. A root directory has no names."""
+    return b"/".join(reversed(names.removesuffix(b"\0").split(b"\0"))) if names else b""
+
+
+def _path(names: bytes | None, flags: int, cut: bool, scope: int) -> KernelPath | None:
     if not flags & _PATH_FLAGS["PATH_PRESENT"]:
         return None
-    parts = names.removesuffix(b"\0").split(b"\0") if names else []
     orphan = bool(flags & _PATH_FLAGS["PATH_ORPHAN"])
-    path = b"/".join(reversed(parts))
+    path = _joined(names)
     return KernelPath(
         name=path if cut or orphan else b"/" + path,
         cut=cut,
         deleted=bool(flags & _PATH_FLAGS["PATH_DELETED"]),
         orphan=orphan,
         disconnected=bool(flags & _PATH_FLAGS["PATH_DISCONNECTED"]),
+        scope=scope,
     )
 
 
@@ -255,6 +270,14 @@ def _identity(raw: Any) -> Identity:
 def _file(facts: Any) -> File | None:
     if not facts.inode:
         return None
-    backing = (_device(facts.backing_dev), facts.backing_inode) if facts.backing_inode else (None, None)
+    backing_dev, backing_inode = (
+        (_device(facts.backing_dev), facts.backing_inode) if facts.backing_inode else (None, None)
+    )
     numbers = facts.inode, facts.ctime, facts.mode, facts.size, facts.links, facts.generation
-    return File(_device(facts.dev), *numbers, *backing)
+    return File(_device(facts.dev), *numbers, backing_dev, backing_inode, _origin(facts))
+
+
+def _origin(facts: Any) -> Identity | None:
+    if not getattr(facts, "origin_inode", 0):  # nor has a record of an older probe
+        return None
+    return Identity(facts.origin_inode, _device(facts.origin_dev), facts.origin_generation, facts.origin_ctime, 0)

@@ -32,7 +32,10 @@ _RB_TREE = (
 _ARGUMENTS = "linux_binprm.{argc,envc} task_struct.mm mm_struct.{arg_start,arg_end,env_start,env_end}"
 _RELEASED = "task_struct.task_works callback_head.next file.{f_path,f_inode,f_flags} path.dentry dentry.d_inode"
 _PROCESSES = "task_struct.{pid,tgid,signal,group_leader,exit_code} signal_struct.{live,flags,group_exit_code}"
-_OVERLAY = "ovl_inode.{vfs_inode,__upperdentry} ovl_path.dentry"
+_MOUNT_NAMESPACE = (
+    "task_struct.{thread_pid,nsproxy} pid.numbers upid.ns pid_namespace.child_reaper nsproxy.mnt_ns mount.mnt_ns"
+)
+_OVERLAY = "ovl_inode.{vfs_inode,__upperdentry} ovl_path.dentry inode.i_size super_block.s_user_ns user_namespace.level"
 
 
 FEATURES = (
@@ -131,12 +134,17 @@ FEATURES = (
         (_layout("backing_file.{file,user_path}"),),
     ),
     Feature(
+        "mount_namespace",
+        "a container's program at a path of the host counts as a change of the host's",
+        (_layout(f"{_PROGRAM_FILE} {_MOUNT_NAMESPACE}"),),
+    ),
+    Feature(
         "overlay_backing",
         "programs look new at every start of their container",
         (
             _layout(f"{_OVERLAY} ovl_inode.oe ovl_entry.{{__numlower,__lowerstack}}", "OVERLAY_ENTRY"),
             _layout(f"{_OVERLAY} ovl_inode.lowerpath", "OVERLAY_LOWERPATH"),
-            _layout("ovl_inode.{vfs_inode,__upperdentry,lower}", "OVERLAY_LOWER"),
+            _layout(f"{_OVERLAY} ovl_inode.lower", "OVERLAY_LOWER"),
         ),
     ),
 )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.events.decode import DecodeError, Decoder, File, KernelPath
+from exporter.events.decode import DecodeError, Decoder, File, Identity, KernelPath
 from exporter.events.event_json import as_json
 from exporter.probe.exec_header import Layouts, enum, vocabulary
 from tests.unit.layouts import LAYOUTS, PRESENT, TEXTS, Introduction, key, record
@@ -107,7 +107,7 @@ def test_any_bytes_are_decoded_or_refused(data):
     assert total <= len(data)
 
 
-@given(st.lists(st.binary(max_size=40), min_size=9, max_size=9), st.data())
+@given(st.lists(st.binary(max_size=40), min_size=len(TEXTS), max_size=len(TEXTS)), st.data())
 def test_a_record_with_a_wrong_byte_is_decoded_or_refused(texts, data):
     good = bytearray(record(key(), **dict(zip(TEXTS, texts, strict=True))))
     at = data.draw(st.integers(0, Introduction.text.offset - 1))
@@ -132,7 +132,7 @@ OLDER = {
     "key_flag": renumbered("key_flag", "KEY_PRELOAD", "KEY_"),
     "path_flag": renumbered("path_flag", "PATH_ORPHAN", "PATH_"),
     "stdin_type": renumbered("stdin_type", "STDIN_CLOSED", "STDIN_"),
-    "text": {name: number for name, number in enum("text").items() if name != "TEXT_ENV"} | {"TEXTS": 8},
+    "text": {name: number for name, number in enum("text").items() if name != "TEXT_ENV"} | {"TEXTS": 9},
 }
 
 
@@ -162,7 +162,7 @@ def test_the_stdin_type_of_an_older_key_means_what_it_meant_there(name):
 
 def test_an_older_record_has_the_texts_and_paths_that_it_was_written_with():
     texts = {name: f"{name}\0".encode() for name in TEXTS if name != "env"}
-    header = OlderIntroduction(key=LAYOUTS.key.from_buffer_copy(key(file=7)), truncated=1 << 7)
+    header = OlderIntroduction(key=LAYOUTS.key.from_buffer_copy(key(file=7)), truncated=1 << TEXTS.index("argv"))
     header.text_size[:] = [len(text) for text in texts.values()]
     header.text_bytes = sum(header.text_size)
     header.path_flags[:] = [OLDER["path_flag"]["PATH_PRESENT"] | OLDER["path_flag"]["PATH_DELETED"]] * 5
@@ -176,13 +176,57 @@ def test_an_older_record_has_the_texts_and_paths_that_it_was_written_with():
 def test_a_record_with_texts_that_this_version_does_not_know_is_decoded():
     class NewerIntroduction(ctypes.Structure):
         _fields_ = [
-            (name, ctypes.c_uint32 * 10 if name == "text_size" else kind) for name, kind in Introduction._fields_
+            (name, ctypes.c_uint32 * 11 if name == "text_size" else kind) for name, kind in Introduction._fields_
         ]
 
-    newer = {**vocabulary(), "text": {**dict(list(enum("text").items())[:-1]), "TEXT_ANOTHER": 9, "TEXTS": 10}}
+    newer = {**vocabulary(), "text": {**dict(list(enum("text").items())[:-1]), "TEXT_ANOTHER": 10, "TEXTS": 11}}
     header = NewerIntroduction(key=LAYOUTS.key.from_buffer_copy(key()), text_bytes=4)
-    header.text_size[:] = [0] * 8 + [2, 2]
+    header.text_size[:] = [0] * 9 + [2, 2]
     found = Decoder(Layouts(LAYOUTS.key, NewerIntroduction, newer)).introduction(
         bytes(header)[: NewerIntroduction.text.offset] + b"e\0x\0"
     )
     assert (found.env, found.argv) == (b"e\0", None)
+
+
+ORIGIN = {"origin_inode": 7, "origin_ctime": -5, "origin_dev": 254 << 20 | 2, "origin_generation": 9}
+
+
+def test_a_file_that_was_copied_up_has_the_one_below():
+    program = LayoutFile(inode=3, **ORIGIN)
+    found = decoder.introduction(
+        record(key(), numbers={"program": program}, pathname=b"x\0", origin_path=b"x\0diff\0layers\0")
+    )
+    assert found.program.origin == Identity(7, (254, 2), 9, -5, 0)
+    assert found.origin_path == b"layers/diff/x"
+
+
+def test_the_path_of_the_file_below_is_unknown_if_it_was_cut():
+    cut = decoder.introduction(record(key(), truncated=1 << TEXTS.index("origin_path"), origin_path=b"x\0diff\0"))
+    assert (cut.origin_path, cut.truncated) == (None, frozenset())
+    assert decoder.introduction(record(key())).origin_path is None
+
+
+def test_paths_have_scopes():
+    found = decoder.introduction(record(key(), scopes={"pathname": 5}, pathname=b"x\0", cwd=b"y\0"))
+    assert found.pathname == KernelPath(b"/x", scope=5)
+    assert found.cwd == KernelPath(b"/y")
+
+
+def without(layout, replaced):
+    """A layout as it was before: without members, or with members of another type, by name."""
+    members = [(name, replaced.get(name, kind)) for name, kind in layout._fields_ if replaced.get(name, kind)]
+    return type(layout.__name__, (ctypes.Structure,), {"_fields_": members})
+
+
+def test_a_record_of_a_probe_that_knew_neither_scopes_nor_files_below():
+    file = without(LayoutFile, dict.fromkeys(ORIGIN))
+    replaced = {**dict.fromkeys(("program", "script", "interpreter"), file), "text_size": ctypes.c_uint32 * 9}
+    layout = without(Introduction, {**replaced, "scopes": None})
+    header = layout(program=file(inode=3), text_bytes=6)
+    header.text_size[0], header.text_size[8], header.path_flags[0] = 2, 4, PRESENT
+    raw = bytes(header)[: layout.text.offset] + b"x\0A=1\0"
+    texts = {name: number for name, number in enum("text").items() if name != "TEXT_ORIGIN_PATH"}
+    found = Decoder(Layouts(LAYOUTS.key, layout, {**vocabulary(), "text": texts})).introduction(raw)
+    assert found.pathname == KernelPath(b"/x")
+    assert found.env == b"A=1\0"
+    assert (found.program.inode, found.program.origin, found.origin_path) == (3, None, None)
