@@ -24,20 +24,21 @@ from exporter.host.packages import PackageVerdict
 FOUND, LEARNT, SEEDED, IMPORTED = "found", "learnt", "seeded", "imported"
 ACCEPTED_FILE = "accepted_file"  # name of the value with the path of the exporter's --findings.accepted-file
 MEMFD = "[memfd]"  # path of all files in memory
+HOST_SCOPE = 0  # of programs of the host itself, rather than of a container
 FINDINGS = 10_000  # at most, accepted and open
 LATEST = 64  # programs of a file that are compared: anybody can rewrite a file any number of times
 _SHARE = 32  # the part of the oldest rows that are forgotten at once if there are too many bytes
 # The oldest findings, accepted ones first, the oldest programs, found ones first, and keys without a program.
 _OLDEST = (
     "DELETE FROM findings WHERE id IN (SELECT id FROM findings AS finding ORDER BY EXISTS (SELECT 1 FROM programs"  # noqa: S608
-    " WHERE path = finding.path AND content = finding.content AND baseline) DESC, first_seen, id"
+    " WHERE path = iif(place = '', finding.path, place) AND content = finding.content AND baseline) DESC, rowid"
     f" LIMIT (SELECT (count(*) + {_SHARE - 1}) / {_SHARE} FROM findings))",
     "DELETE FROM programs WHERE id IN (SELECT id FROM programs ORDER BY baseline, seq"  # noqa: S608
     f" LIMIT (SELECT (count(*) + {_SHARE - 1}) / {_SHARE} FROM programs))",
     "DELETE FROM keys WHERE rowid IN (SELECT rowid FROM keys WHERE program IS NULL ORDER BY rowid"  # noqa: S608
     f" LIMIT (SELECT (count(*) + {_SHARE - 1}) / {_SHARE} FROM keys))",
 )
-_FINDING = "reason, path, interpreter, content, first_seen, last_seen, sightings, manager, package, digest"
+_FINDING = "reason, path, interpreter, content, first_seen, last_seen, sightings, manager, package, digest, place"
 
 
 class Catalogue:
@@ -97,8 +98,10 @@ class Catalogue:
         program: int | None = self._one(query, identity.file, identity.rest)
         return program
 
-    def known(self, path: str, content: bytes, size: int | None, identity: Identity) -> Known:
-        """Return the state of the catalogue regarding a path, a content key, a size in bytes and a file.
+    def known(
+        self, path: str, content: bytes, size: int | None, identity: Identity, scope: int | None = HOST_SCOPE
+    ) -> Known:
+        """Return the state of the catalogue regarding a path in a scope, a content key, a size in bytes and a file.
 
         A program whose content could not be read is known by its size.
         """
@@ -109,7 +112,7 @@ class Catalogue:
             program=program is not None,
             executed=program is not None
             and one("SELECT 1 FROM identities WHERE program = ? LIMIT 1", program) is not None,
-            path=one("SELECT 1 FROM programs WHERE path = ? LIMIT 1", path) is not None,
+            path=one("SELECT 1 FROM programs WHERE path = ? AND scope = ? LIMIT 1", path, scope) is not None,
             content=digest is not None and one("SELECT 1 FROM programs WHERE content = ? LIMIT 1", digest) is not None,
             same_file=identity.inode != 0
             and one(
@@ -150,8 +153,9 @@ class Catalogue:
         now: float,
         identity: Identity | None = None,
         size: int | None = None,
+        scope: int | None = HOST_SCOPE,
     ) -> int:
-        """Add or update a program, with the file in which it was executed; return its number.
+        """Add or update a program, with the file in which it was executed and its scope; return its number.
 
         A program of the baseline that was not read before has this content from now on. A file that was not read does
         not stand for a program that was: it is looked at again.
@@ -160,13 +164,16 @@ class Catalogue:
         program = self._same_program(path, content, size)
         if program is None:
             (program,) = self._db.execute(
-                "INSERT INTO programs (path, content, size, origin, baseline, first_seen, last_seen, seq)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-                (path, content, size, origin, origin != FOUND, now, now, self._seq),
+                "INSERT INTO programs (path, content, size, origin, baseline, first_seen, last_seen, seq, scope)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                (path, content, size, origin, origin != FOUND, now, now, self._seq, scope),
             ).fetchone()
         else:
-            query = "UPDATE programs SET last_seen = ?, seq = ?, size = coalesce(size, ?) WHERE id = ?"
-            self._db.execute(query, (now, self._seq, size, program))
+            self._db.execute(
+                "UPDATE programs SET last_seen = ?, seq = ?, size = coalesce(size, ?),"
+                " scope = iif(scope = ?, scope, coalesce(?, scope)) WHERE id = ?",
+                (now, self._seq, size, HOST_SCOPE, scope, program),
+            )
         if digest_of(content):
             query = "UPDATE programs SET content = ? WHERE id = ? AND length(content) < length(?) AND origin != ?"
             self._db.execute(query, (content, program, content, FOUND))
@@ -196,9 +203,15 @@ class Catalogue:
 
     # The keys of the probe's map
 
-    def name_key(self, key: bytes, labels: Labels, program: int | None, watched: bool) -> None:
-        """Store labels and program of a key. A `watched` key is that of a script not identified by its file."""
-        self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?)", (key, *labels, watched, program))
+    def name_key(
+        self, key: bytes, labels: Labels, program: int | None, *, watched: bool, written: bool | None = None
+    ) -> None:
+        """Store labels and program of a key. A `watched` key is that of a script not identified by its file.
+
+        `written` is the verdict on a file that was copied up.
+        """
+        row = (key, *labels, watched, program, written)
+        self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     def program_of_key(self, key: bytes) -> tuple[int | None, bool] | None:
         """Return the program of a key and whether it is watched; None for a key that is not stored."""
@@ -209,6 +222,11 @@ class Catalogue:
         """Return the labels of the newest keys."""
         query = "SELECT key, path, interpreter, stdin_type FROM keys ORDER BY rowid DESC LIMIT ?"
         return {key: Labels(*labels) for key, *labels in self._db.execute(query, (limit,))}
+
+    def written(self) -> dict[bytes, bool]:
+        """Return the verdicts on files that were copied up, by key."""
+        rows = self._db.execute("SELECT key, written FROM keys WHERE written IS NOT NULL ORDER BY rowid")
+        return {key: bool(written) for key, written in rows}
 
     def forget_keys(self) -> None:
         """Forget all keys."""
@@ -223,11 +241,12 @@ class Catalogue:
         if not again:
             package = finding.package
             self._db.execute(
-                f"INSERT INTO findings (id, {_FINDING}, record) VALUES ({', '.join('?' * 12)})",  # noqa: S608 - names of ours
+                f"INSERT INTO findings (id, {_FINDING}, record) VALUES ({', '.join('?' * 13)})",  # noqa: S608 - names of ours
                 (
                     *(finding.id, str(finding.reason), finding.path, finding.interpreter, finding.content),
                     *(finding.first_seen, finding.last_seen, finding.sightings),
                     *((package.manager, package.package, package.digest) if package else ("", "", "")),
+                    finding.place,
                     record,
                 ),
             )
@@ -235,12 +254,12 @@ class Catalogue:
 
     def findings(self, prefix: str = "") -> Iterator[Finding]:
         """Yield the findings whose id starts with a prefix, the newest first."""
-        query = f"SELECT {_FINDING} FROM findings WHERE id >= ? AND id < ? ORDER BY first_seen DESC, id"  # noqa: S608
-        for reason, path, interpreter, content, first, last, sightings, *package in self._db.execute(
+        query = f"SELECT {_FINDING} FROM findings WHERE id >= ? AND id < ? ORDER BY rowid DESC"  # noqa: S608
+        for reason, path, interpreter, content, first, last, sightings, *package, place in self._db.execute(
             query, (prefix, f"{prefix}g")
         ):
             verdict = PackageVerdict(*package) if package[1] else None
-            yield Finding(Reason(reason), path, interpreter, content, first, last, sightings, verdict)
+            yield Finding(Reason(reason), path, interpreter, content, first, last, sightings, verdict, place)
 
     def record(self, finding: Finding) -> str:
         """Return the record of the exec that led to a finding, as JSON."""
@@ -249,7 +268,7 @@ class Catalogue:
     def forget(self, finding: Finding) -> None:
         """Forget a finding and its program, which will be found again."""
         self.drop_finding(finding)
-        self._db.execute("DELETE FROM programs WHERE path = ? AND content = ?", (finding.path, finding.content))
+        self._db.execute("DELETE FROM programs WHERE path = ? AND content = ?", (finding.known_as, finding.content))
 
     def drop_finding(self, finding: Finding) -> None:
         """Forget a finding, but not its program."""
@@ -321,7 +340,7 @@ class Catalogue:
                 self._db.execute(query, (surplus + max_entries // 100,))
         surplus = self.count("findings") - min(FINDINGS, max_entries)
         if surplus > 0:
-            query = "DELETE FROM findings WHERE id IN (SELECT id FROM findings ORDER BY first_seen, id LIMIT ?)"
+            query = "DELETE FROM findings WHERE id IN (SELECT id FROM findings ORDER BY rowid LIMIT ?)"
             evicted += self._db.execute(query, (surplus,)).rowcount
         return evicted
 

@@ -34,7 +34,8 @@ def finding_id(path: str, content: bytes) -> str:
 class Finding:
     """A novel binary. Times are in seconds since the epoch; `path` and `interpreter` are label values.
 
-    `content` is a content key; `sightings` counts the files in which it was executed.
+    `content` is a content key; `sightings` counts the files in which it was executed. `place` is the path as rules fold
+    it, empty if they do not: one program in many such places is one finding.
     """
 
     reason: Reason
@@ -45,11 +46,17 @@ class Finding:
     last_seen: float
     sightings: int = 1
     package: PackageVerdict | None = None
+    place: str = ""
 
     @property
     def id(self) -> str:
-        """Id of the finding, the same on every host."""
-        return finding_id(self.path, self.content)
+        """Id of the finding, the same on every host with the same rules."""
+        return finding_id(self.known_as, self.content)
+
+    @property
+    def known_as(self) -> str:
+        """Path of the program in the catalogue."""
+        return self.place or self.path
 
     @property
     def hash(self) -> str:

@@ -111,4 +111,16 @@ def _add_sizes(connection: sqlite3.Connection) -> None:
         connection.execute("UPDATE programs SET size = ? WHERE id = ?", (int.from_bytes(content, "big"), rowid))
 
 
-STEPS: tuple[Step, ...] = (_sql(_FIRST), _shorten, _add_sizes)
+# A program has the `scope` in which it was executed last; once that was the host's (0), it stays. `place` is the path
+# under which a program that was found is known, if a rule folds it. `written` is set for files that an overlay copied
+# up: whether they were written to since.
+_SCOPES = """
+ALTER TABLE programs ADD COLUMN scope INTEGER;
+UPDATE programs SET scope = 0;
+CREATE INDEX programs_by_scope ON programs (path, scope);
+ALTER TABLE findings ADD COLUMN place TEXT NOT NULL DEFAULT '';
+ALTER TABLE keys ADD COLUMN written INTEGER;
+DROP INDEX findings_by_age
+"""
+
+STEPS: tuple[Step, ...] = (_sql(_FIRST), _shorten, _add_sizes, _sql(_SCOPES))

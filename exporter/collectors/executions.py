@@ -9,10 +9,11 @@ from typing import NamedTuple
 from exporter.collectors.traits import TraitTotals
 from exporter.compiler.ctypes_layout import u64_reader
 from exporter.escape import LABEL_BYTES, shortened
+from exporter.events.copied_up import CopiedUp
 from exporter.events.decode import DecodeError, Decoder
 from exporter.events.labels import Labels
 from exporter.events.names import Names
-from exporter.events.traits import traits_of
+from exporter.events.traits import UPPER_LAYER, traits_of
 from exporter.host.clocks import boot_ns
 from exporter.metrics import definitions
 from exporter.metrics.family import AnyFamily, RowFamily
@@ -23,6 +24,7 @@ from exporter.probe.probe import Probe
 NS_PER_SECOND = 1_000_000_000
 AT_REST_NS = NS_PER_SECOND // 4  # since its last execution, until a key may be removed: another one takes microseconds
 FILLING = 3 / 4  # of the map
+UNJUDGED_NS = 60 * NS_PER_SECOND  # a file that was copied up and not judged until then counts as written to
 
 
 class Clock(NamedTuple):
@@ -47,11 +49,12 @@ _NOTHING = _Entry(b"", 0, 0, 0, 0, 0)
 
 
 class _Meaning(NamedTuple):
-    """Labels of a key before and after the path rules, and its traits."""
+    """Labels of a key before and after the path rules, and its traits, with UPPER_LAYER only if that is certain."""
 
     real: Labels
     shown: Labels
     traits: tuple[str, ...]
+    copied_up: bool
 
 
 class Executions:
@@ -61,7 +64,9 @@ class Executions:
     they were added to; only later executions are added to new labels. So no series ever decreases, and all series and
     `totals.expired` together are the sum of the map and of the entries removed from it.
 
-    Labels have at most `label_bytes`. One thread at a time: callers hold the pipeline's lock.
+    Executions of files that were copied up count for the trait UPPER_LAYER once `copied_up` says that the file was
+    written to; without it at once. Labels have at most `label_bytes`. One thread at a time: callers hold the pipeline's
+    lock.
     """
 
     def __init__(
@@ -72,14 +77,16 @@ class Executions:
         limit: Limit,
         clock: Clock = Clock(),  # noqa: B008 - immutable
         label_bytes: int = LABEL_BYTES,
+        copied_up: CopiedUp | None = None,
     ) -> None:
         self._probe, self._names, self._decoder, self._clock = probe, names, decoder, clock
-        self._label_bytes = label_bytes
+        self._label_bytes, self._copied_up = label_bytes, copied_up
         self._numbers = u64_reader(probe.structs["execs"], "executions", "introduced", "last", "program", "began")
         self._entries: dict[bytes, _Entry] = {}
         self._meanings: dict[bytes, _Meaning] = {}
         self._keys: TrackedDict[int, bytes] = TrackedDict()  # by program
         self._paths: TrackedDict[int, str] = TrackedDict()
+        self._unjudged: TrackedDict[int, tuple[int, int, Labels]] = TrackedDict()  # executions, the last one, labels
         self._new: set[int] = set()  # programs that have come since the last save
         self._introduced = 0  # keys, when the map was last read
         self._added_ns = 0  # since boot: when entries were last added
@@ -98,6 +105,8 @@ class Executions:
         for key, value in sorted(entries, key=lambda entry: self._numbers(entry[1])[-1]):  # the oldest begins a series
             self._count(key, value)
         self._introduced, self._added_ns = self._names.introduced, self.now()
+        for program in list(self._unjudged):
+            self._judge(program, self._added_ns - UNJUDGED_NS)
 
     def _count(self, key: bytes, value: bytes) -> None:
         entry = _Entry(value, *self._numbers(value))
@@ -120,16 +129,31 @@ class Executions:
             since = entry.began if before is _NOTHING else max(entry.began, self._added_ns)
             self.totals.add(meaning.shown, (added,), now, self.unix(since))
             self.traits.add(meaning.traits, meaning.shown, added, self.unix(entry.last))
+            if meaning.copied_up:
+                executions, *_ = self._unjudged.get(entry.program, (0,))
+                self._unjudged[entry.program] = (executions + added, entry.last, meaning.shown)
+
+    def _judge(self, program: int, overdue: int) -> None:
+        """Count executions of a copied-up file for the trait, or forget them, once the file is judged or overdue."""
+        executions, last, labels = self._unjudged[program]
+        key = self._keys.get(program)
+        written = self._copied_up.written(key) if self._copied_up and key else True
+        if written is None and last > overdue:
+            return
+        if written is not False:
+            self.traits.add((UPPER_LAYER,), labels, executions, self.unix(last))
+        del self._unjudged[program]
 
     def _meaning(self, key: bytes) -> _Meaning:
         real = self._names.labels(key)
         meaning = self._meanings.get(key)
         if meaning is None or meaning.real != real:
             try:
-                traits = traits_of(self._decoder.key(key), real)
+                decoded = self._decoder.key(key)
+                traits, copied_up = traits_of(decoded, real), decoded.has("copied_up")
             except DecodeError:
-                traits = ()
-            meaning = self._meanings[key] = _Meaning(real, self._names.shown(key), traits)
+                traits, copied_up = (), False
+            meaning = self._meanings[key] = _Meaning(real, self._names.shown(key), traits, copied_up)
         return meaning
 
     def set_rules(self, rules: Callable[[Labels], Labels]) -> None:
@@ -160,6 +184,7 @@ class Executions:
             "counted": [(program, self._counted(key)) for program, key in changed],
             "names": [(program, self._name(self._keys.get(program))) for program in (self._keys if whole else renamed)],
             "paths": [*self._paths.changes(whole=whole)],
+            "unjudged": [*self._unjudged.changes(whole=whole)],
             **self.totals.changes(whole=whole),
             **self.traits.changes(whole=whole),
         }
@@ -177,6 +202,8 @@ class Executions:
         self.traits.restore(tables, most)
         for program, path in tables["paths"].items():
             self._paths[program] = shortened(path, most)
+        for program, (executions, last, labels) in tables.get("unjudged", {}).items():
+            self._unjudged[program] = (executions, last, Labels(*labels).shortened(most))
         if tables["map"]["execs"] != self._probe.map_id("execs"):
             return
         counted, names, known = tables["counted"], tables["names"], {}
@@ -233,7 +260,10 @@ class Executions:
             value = self._probe.take("execs", key)
             if value is not None and value != self._entries[key].value:
                 self._count(key, value)
-            del self._keys[self._entries[key].program]
+            entry = self._entries[key]
+            if entry.program in self._unjudged:
+                self._judge(entry.program, entry.last)
+            del self._keys[entry.program]
             del self._entries[key], self._meanings[key]
             self._names.forget(key)
 

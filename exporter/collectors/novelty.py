@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from exporter.catalogue.finding import Reason
-from exporter.escape import LABEL_BYTES, shortened
+from exporter.events.labels import Labels
+from exporter.events.names import unchanged
 from exporter.metrics import definitions
 from exporter.metrics.definitions import BASELINE_STATES
 from exporter.metrics.family import RowFamily
 from exporter.novelty.snapshot import NoveltySnapshot
 
 
-def novelty_families(snapshot: NoveltySnapshot, label_bytes: int = LABEL_BYTES) -> Iterator[RowFamily]:
-    """Yield the metrics of a snapshot, with every reason and state from the first scrape."""
-    shown = {
-        (*names, shortened(path, label_bytes), shortened(interpreter, label_bytes)): first_seen
-        for (*names, path, interpreter), first_seen in snapshot.open.items()
-    }
+def novelty_families(snapshot: NoveltySnapshot, rules: Callable[[Labels], Labels] = unchanged) -> Iterator[RowFamily]:
+    """Yield the metrics of a snapshot, with every reason and state from the first scrape.
+
+    `rules` return the labels that metrics have: a finding has those under which its executions are counted.
+    """
+    open_findings = {}
+    for (number, reason, path, interpreter), first_seen in snapshot.open.items():
+        shown = rules(Labels(path, interpreter, ""))
+        open_findings[number, reason, shown.path, shown.interpreter] = first_seen
     yield RowFamily(definitions.NOVEL, {(reason,): snapshot.totals.get(reason, 0) for reason in Reason})
-    yield RowFamily(definitions.NOVEL_FIRST_SEEN, shown)
+    yield RowFamily(definitions.NOVEL_FIRST_SEEN, open_findings)
     yield RowFamily(definitions.BASELINE_STATE, {(name,): int(name == snapshot.state) for name in BASELINE_STATES})
     yield RowFamily(definitions.LEARNING_END, {(): snapshot.learning_end})
     yield RowFamily(definitions.FINDINGS_OPEN, {(): snapshot.open_findings})

@@ -18,6 +18,7 @@ from exporter.collectors.novelty import novelty_off
 from exporter.collectors.probe import ProbeCollector
 from exporter.collectors.processes import Processes
 from exporter.collectors.processes_at_start import seed_processes
+from exporter.events.copied_up import CopiedUp
 from exporter.events.decode import Decoder
 from exporter.events.labels import Labels
 from exporter.events.names import Names
@@ -77,13 +78,15 @@ class Pipeline:
         self._received_bytes = self._named_bytes = 0  # of records; each is written with one of the locks
         self._unsaved = False  # the last save has failed
         self._named = self._accounted = self._saved = 0  # numbers of records: named; in the maps as read; saved
-        track_used = bool(queue and NOVELTY in queue.readers)
-        self._names = Names(self.decoder, options.shown, options.label_bytes, track_used=track_used)
+        judged = bool(queue and NOVELTY in queue.readers)
+        self.series = options  # immutable, and replaced by `reconfigure`
+        self._names = Names(self.decoder, options.shown, options.label_bytes, track_used=judged)
+        self.copied_up = CopiedUp(self.decoder) if judged else None  # for novelty to judge
         for number, record in queue.records() if queue else ():
             self._name_one(number, record)
         self._idle_ns = int(options.idle_seconds * NS_PER_SECOND)
-        limit, self._label_bytes = Limit(options.limit), options.label_bytes
-        self._executions = Executions(probe, self._names, self.decoder, limit, clock, options.label_bytes)
+        limit, most = Limit(options.limit), options.label_bytes
+        self._executions = Executions(probe, self._names, self.decoder, limit, clock, most, self.copied_up)
         self._processes: Processes | None = None
         if probe.collects("processes"):
             seeds = seed_processes(probe, options.shown) if seeds is None else seeds
@@ -150,7 +153,8 @@ class Pipeline:
         with self._lock:
             self._idle_ns = int(options.idle_seconds * NS_PER_SECOND)
             self._executions.limit.most = options.limit
-            self._executions.set_rules(replace(options, label_bytes=self._label_bytes).shown)
+            self.series = replace(options, label_bytes=self.series.label_bytes)
+            self._executions.set_rules(self.series.shown)
 
     # The maps
 

@@ -74,7 +74,7 @@ def baseline(catalogue: Catalogue, now: float) -> Iterator[tuple[str, bytes]]:
     """Yield path and content of the programs that were learnt or accepted and whose SHA-256 is known."""
     accepted = acceptances(catalogue)
     accepted_findings = {
-        (finding.path, finding.content)
+        (finding.known_as, finding.content)
         for finding in catalogue.findings()
         if accepted_by(accepted, finding.acceptance_subject, now) is not None
     }
@@ -92,7 +92,7 @@ def _import(options: argparse.Namespace) -> None:
     now = time.time()
     with opened(options.catalogue_path, create=True) as catalogue, catalogue.transaction():
         before = catalogue.count("programs")
-        findings = {(finding.path, finding.content): finding for finding in catalogue.findings()}
+        findings = {(finding.known_as, finding.content): finding for finding in catalogue.findings()}
         for path, content in imported.programs:
             catalogue.remember(path, content, IMPORTED, now)
             catalogue.adopt(path, content)

@@ -142,7 +142,7 @@ def _accept(catalogue: Catalogue, options: argparse.Namespace) -> None:
         closed = 0
         for finding in list(catalogue.findings()):
             if accepted_by(new, finding.acceptance_subject, now):
-                catalogue.adopt(finding.path, finding.content)
+                catalogue.adopt(finding.known_as, finding.content)
                 closed += not accepted_by(before, finding.acceptance_subject, now)
     for acceptance in new:
         print(f"accepted {plain(str(acceptance))}")

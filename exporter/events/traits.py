@@ -9,11 +9,12 @@ from exporter.events.decode import ExecKey
 from exporter.events.labels import Labels
 from exporter.probe.exec_header import enum
 
+UPPER_LAYER = "container_upper_layer"
 # The traits that the probe detects, each with its key bit.
 _FLAGS = {
     "memfd": "memfd",
     "deleted": "deleted",
-    "container_upper_layer": "upper_layer",
+    UPPER_LAYER: "upper_layer",
     "world_writable_directory": "world_writable",
     "world_writable_directory_as_root": "world_writable_as_root",
     "setuid": "setuid",
@@ -27,7 +28,7 @@ _ANY = sum(enum("key_flag")[f"KEY_{flag.upper()}"] for flag in _FLAGS.values())
 TRAITS: Mapping[str, str] = {
     "memfd": "the file is a memfd, which never had a name in a file system",
     "deleted": "the file was unlinked before it was executed",
-    "container_upper_layer": "the file is in the upper layer of an overlay file system: it is not part of the image",
+    UPPER_LAYER: "the file is in the upper layer of an overlay file system, with content that the image does not have",
     "world_writable_directory": "the directory of the file is world-writable",
     "world_writable_directory_as_root": "the directory of the file is world-writable, and root executed the file",
     "setuid": "the file is setuid, or setgid and group-executable",
@@ -46,8 +47,13 @@ _SHELL = re.compile(r"(ba|da|a|k|mk|pdk|z|c|tc|fi|ya|r|rba|lk)?sh(\.distrib|-sta
 
 
 def traits_of(key: ExecKey, labels: Labels) -> tuple[str, ...]:
-    """Return the traits of executions with this key. `labels` are those before path rules."""
+    """Return the traits of executions with this key. `labels` are those before path rules.
+
+    Whether a file that was copied up has the trait UPPER_LAYER depends on its content, so it is left out.
+    """
     traits = [trait for trait, flag in _FLAGS.items() if key.has(flag)] if key.flags & _ANY else []
+    if key.has("copied_up"):
+        traits = [trait for trait in traits if trait != UPPER_LAYER]
     if _is(labels.path, _LOADER):
         traits.append("loader_direct")
     if key.has("connected_stdin") and (_is(labels.path, _SHELL) or _is(labels.interpreter, _SHELL)):

@@ -97,12 +97,13 @@ class PathRules:
 
     def apply(self, labels: Labels) -> Labels:
         """Return the labels under which an execution is counted."""
-        path = self._rewrite(labels.path)
+        path = self.fold(labels.path)
         if path.startswith("/") and self._folds(path):
             return Labels(OTHER, OTHER, labels.stdin_type)
-        return Labels(path, self._rewrite(labels.interpreter), labels.stdin_type)
+        return Labels(path, self.fold(labels.interpreter), labels.stdin_type)
 
-    def _rewrite(self, label: str) -> str:
+    def fold(self, label: str) -> str:
+        """Return a path or interpreter as the rules rewrite it; `include` and `exclude` do not matter."""
         if not self._rules or not label.startswith("/") or is_shortened(label):
             return label
         name = unescape(label)

@@ -10,7 +10,7 @@ from exporter.catalogue.finding import content_key
 from exporter.catalogue.learning import Learning
 from exporter.novelty.executed_file import ExecutedFile
 from exporter.novelty.file_content import Content, Reader
-from exporter.novelty.judge import Policy, gives_rights_away
+from exporter.novelty.judge import Policy, gives_rights_away, place_of
 from exporter.novelty.programs_at_start import programs_at_start
 
 SEEDED_AT, PACKAGES = "seeded", "packages"
@@ -28,16 +28,17 @@ class Baseline:
         reader: Reader,
         *,
         trust_packages: bool,
+        fold: Callable[[str], str] = str,
         at_start: Callable[[], Iterable[ExecutedFile]] = programs_at_start,
     ) -> None:
-        self.learning, self._reader, self._trust_packages = learning, reader, trust_packages
+        self.learning, self._reader, self._trust_packages, self._fold = learning, reader, trust_packages, fold
         self._at_start = at_start
         self._packages: frozenset[str] | None = None
 
     @property
     def policy(self) -> Policy:
         """Settings for every judgement until the next `tick`."""
-        return Policy(self.learning.active, self._packages or frozenset(), self._reader.is_gone)
+        return Policy(self.learning.active, self._packages or frozenset(), self._reader.is_gone, self._fold)
 
     @staticmethod
     def is_seeded(catalogue: Catalogue) -> bool:
@@ -58,8 +59,9 @@ class Baseline:
     def _add(self, catalogue: Catalogue, content: Content, now: float) -> None:
         """Add a running program, unless its content should be known and is not, or it is setuid and replaceable."""
         if (content.digest is not None or not self._reader.reads) and not gives_rights_away(content):
-            key = content_key(content.digest, content.size)
-            catalogue.remember(content.executed.path, key, SEEDED, now, size=content.size)
+            executed, key = content.executed, content_key(content.digest, content.size)
+            path = place_of(content, self._fold)
+            catalogue.remember(path, key, SEEDED, now, size=content.size, scope=executed.scope)
 
     def tick(self, catalogue: Catalogue) -> None:
         """Advance learning, unless another process ended it; then trust the installed packages. Raise sqlite3.Error."""

@@ -11,12 +11,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from exporter.catalogue.accepted_file import AcceptedFile
 from exporter.catalogue.catalogue import ACCEPTED_FILE, Catalogue
 from exporter.catalogue.finding import Finding
+from exporter.events.copied_up import CopiedUp
 from exporter.events.decode import DecodeError, Decoder, ExecKey, Introduction
 from exporter.events.labels import Labels, labels_of
 from exporter.host.interruption import Interrupted
@@ -47,13 +48,15 @@ LOG_SECONDS, LOGGED = 10.0, 10  # findings that are logged one by one in this ti
 class Introductions:
     """Access to records and keys of the probe.
 
-    `labels` returns the labels of a key, `take_used` the keys that were executed again since its last call. `inherited`
-    has the records of older probes, each with its decoder; they are taken out of it, and looked at first.
+    `labels` returns the labels of a key, `take_used` the keys that were executed again since its last call. `copied_up`
+    gets the verdicts on files that an overlay copied up. `inherited` has the records of older probes, each with its
+    decoder; they are taken out of it, and looked at first.
     """
 
     decoder: Decoder
     labels: Callable[[bytes], Labels]
     take_used: Callable[[], set[bytes]]
+    copied_up: CopiedUp
     inherited: deque[tuple[Decoder, bytes]] = field(default_factory=deque)
 
 
@@ -202,10 +205,17 @@ class Detector:
             key, identities = decoder.key(raw), decoder.identities(raw)
             labels = labels_of(key, introduction) if introduction else self._introductions.labels(raw)
             record = json.dumps(self._as_json(key, introduction) if introduction else labels._asdict())
+            files = executed_files(key, introduction, identities, labels)
+            copied_up = key.has("copied_up")
+            written = self._introductions.copied_up.written(raw) if copied_up else None
+            if written is not None and files:
+                files = (replace(files[0], upper_layer=written, origin=None), *files[1:])
             contents = tuple(
                 self._reader.look(executed, lambda identity: catalogue.program_of(identity) is not None)
-                for executed in executed_files(key, introduction, identities, labels)
+                for executed in files
             )
+            if copied_up and introduction:
+                self._introductions.copied_up.judge(raw, written=not contents or contents[0].executed.upper_layer)
         except (sqlite3.Error, Interrupted):
             raise
         except Exception as error:  # noqa: BLE001 - the others must not wait for it
@@ -264,7 +274,8 @@ class Detector:
             elif catalogue.add_finding(finding, sighting.record) and not self._open.is_accepted(finding):
                 catalogue.add_to_total(finding.reason)
                 found.append(finding)
-        catalogue.name_key(sighting.key, sighting.labels, programs[0] if programs else None, sighting.watched)
+        program, written = programs[0] if programs else None, self._introductions.copied_up.written(sighting.key)
+        catalogue.name_key(sighting.key, sighting.labels, program, watched=sighting.watched, written=written)
         return found
 
     def _show(self, catalogue: Catalogue) -> None:

@@ -30,9 +30,11 @@ class ExecutedFile:
     """An executed file.
 
     `path` and `interpreter` are label values, which are shortened; `name` is the path in its mount namespace, None if
-    it has none. If it `runs`, it is /proc/<pid>/exe. A script is `invoked` by the name that its interpreter was given.
-    One without facts is known only as invoked: `interpreter_file`, name and facts of its interpreter, shows in which
-    root directory that was.
+    it has none. `scope` is a number for the root directory of that: 0 for the host's, None if unknown. If it `runs`, it
+    is /proc/<pid>/exe. A script is `invoked` by the name that its interpreter was given. One without facts is known
+    only as invoked: `interpreter_file`, name and facts of its interpreter, shows in which root directory that was.
+    `origin` is the file from which this one was copied up, with its path from the root of its filesystem: with the same
+    content, no layer above was written to.
     """
 
     path: str
@@ -48,6 +50,8 @@ class ExecutedFile:
     deleted: bool = False
     upper_layer: bool = False
     interpreter_file: tuple[bytes, FileFacts] | None = None
+    scope: int | None = 0
+    origin: tuple[bytes, FileFacts] | None = None
 
     def __post_init__(self) -> None:
         for name in ("path", "interpreter"):
@@ -74,7 +78,8 @@ def executed_files(
         return ()
     if not key.has("script"):
         program = _executed(labels.path, labels.interpreter, image, introduction.program, identities[0], process)
-        found = [replace(program, runs=True, upper_layer=key.has("upper_layer"))]
+        origin = _origin(introduction, introduction.program)
+        found = [replace(program, runs=True, upper_layer=key.has("upper_layer"), origin=origin)]
         if loader and introduction.interpreter:
             found.append(_executed(path_label(loader), "", loader, introduction.interpreter, identities[1], process))
         return tuple(found)
@@ -82,7 +87,9 @@ def executed_files(
         name = introduction.cmdpath if labels.path.startswith("[descriptor]") else _name_of(labels.path)
         interpreter_file = (image.name, _facts(introduction.program)) if introduction.program else None
         script = ExecutedFile(
-            labels.path, labels.interpreter, name, identities[0], None, process, interpreter_file=interpreter_file
+            *(labels.path, labels.interpreter, name, identities[0], None, process),
+            interpreter_file=interpreter_file,
+            scope=image.scope,
         )
     else:
         path = introduction.script_path or KernelPath(b"")
@@ -90,7 +97,7 @@ def executed_files(
     interpreter = path_label(loader) if loader else ""
     below = _executed(path_label(image), interpreter, image, introduction.program, identities[1], process)
     script = replace(script, script=True, invoked=introduction.cmdpath or b"", upper_layer=key.has("upper_layer"))
-    return script, replace(below, runs=True)
+    return replace(script, origin=_origin(introduction, introduction.script)), replace(below, runs=True)
 
 
 def _executed_files_of_key(
@@ -113,6 +120,7 @@ def _executed_files_of_key(
         deleted=key.has("deleted"),
         upper_layer=key.has("upper_layer"),
         interpreter_file=(interpreter, _facts_of_key(below)) if as_invoked and interpreter else None,
+        scope=None,
     )
     return (program,)
 
@@ -134,7 +142,15 @@ def _executed(
         process=process,
         memfd=label == MEMFD,
         deleted=path.deleted and not path.orphan,
+        scope=path.scope,
     )
+
+
+def _origin(introduction: Introduction, file: File | None) -> tuple[bytes, FileFacts] | None:
+    if file is None or file.origin is None or introduction.origin_path is None:
+        return None
+    below = file.origin
+    return introduction.origin_path, FileFacts(below.dev, below.inode, below.ctime, file.size, 0, below.generation)
 
 
 def _facts_of_key(identity: Identity) -> FileFacts:

@@ -10,12 +10,15 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
+from exporter.catalogue.catalogue import HOST_SCOPE
 from exporter.events.decode import Identity
 from exporter.host import procfs
 from exporter.host.clocks import boot_ns
 from exporter.host.interruption import Interruption
+from exporter.host.mounts import names_of
 from exporter.host.openat2 import look_up
 from exporter.host.packages import Packages, PackageVerdict
 from exporter.host.procfs import Process
@@ -25,6 +28,7 @@ from exporter.novelty.hashing import Digests, Hasher
 DESCRIPTOR = re.compile(rb"/dev/fd/([0-9]+)")
 WORLD_WRITABLE = 0o002
 PROCESS, PARENT, HOST = "process", "parent", "host"
+MOUNTS = 64  # of a filesystem in a namespace, in which a file is looked for
 DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 UP = "/.." * 64  # from a chroot to the root of its mount namespace, which ".." cannot leave
 
@@ -35,7 +39,7 @@ class Content:
 
     `executed` is the file as found: a script known only as invoked has its own path and identity here. `named_in` has
     the root directories in which its name led to it; only in the host's can packages own it. An `unlinked` file had no
-    name left.
+    name left. A file that was copied up is in the upper layer only if its content is not that of the layer below.
     """
 
     executed: ExecutedFile
@@ -70,12 +74,13 @@ class Reader:
         return self._hasher is not None
 
     def look(self, executed: ExecutedFile, is_known: Callable[[Identity], bool]) -> Content:
-        """Return the content of an executed file as far as it can be determined now. Known files are not read.
+        """Return the content of an executed file as far as it can be determined now.
 
-        Raise Interrupted.
+        Known files are not read, unless they were copied up: then the content shows whether they were written to. Raise
+        Interrupted.
         """
         self._interruption.check()
-        if executed.facts and is_known(executed.identity):
+        if executed.facts and not executed.origin and is_known(executed.identity):
             return Content(executed)
         with self.opened(executed) as found:
             if found is None:
@@ -83,15 +88,19 @@ class Reader:
                 owner = self._packages.owner(executed.name) if executed.name and self._is_of_host(executed) else None
                 return Content(executed, size=size, package=owner.explain(None, None) if owner else None)
             descriptor, status, executed, runs = found
-            if is_known(executed.identity):
+            if not executed.origin and is_known(executed.identity):
                 return Content(executed, named_in=frozenset({HOST}) & self._names(executed, status)[0])
             named_in, writable = self._names(executed, status)
+            if HOST in named_in:
+                executed = replace(executed, scope=HOST_SCOPE)
             owner = self._packages.owner(executed.name) if HOST in named_in and executed.name else None
             generation = executed.facts.generation if executed.facts else None
             md5 = bool(owner and owner.needs_md5)
             digests = Digests()
             if self._hasher:
                 digests = self._hasher.digests(descriptor, status, generation, runs=runs, md5=md5)
+            if digests.sha256 is not None and digests.sha256 == self._digest_below(executed):
+                executed = replace(executed, upper_layer=False)
             return Content(
                 executed=executed,
                 digest=digests.sha256,
@@ -109,6 +118,25 @@ class Reader:
             roots = self._roots(executed)
             return any(os.path.samestat(os.fstat(root), status) for place, root in roots if place != HOST)
         return False
+
+    def _digest_below(self, executed: ExecutedFile) -> bytes | None:
+        """Return the SHA-256 of the file from which this one was copied up; None if it cannot be found or read."""
+        if executed.origin is None or self._hasher is None:
+            return None
+        path, facts = executed.origin
+        for process in (Process(os.getpid()), executed.process, Process(executed.process.parent)):
+            with procfs.directory(process) as directory, suppress(OSError):
+                if directory is None:
+                    continue
+                with _closing(os.open("root", DIRECTORY, dir_fd=directory)) as root:
+                    for name in islice(names_of(directory, facts.dev, path), MOUNTS):
+                        with suppress(OSError), _closing(look_up(root, name)) as there:
+                            status = os.fstat(there)
+                            if stat.S_ISREG(status.st_mode) and is_same(facts, status):
+                                return self._hasher.digests(
+                                    there, status, facts.generation, runs=False, md5=False
+                                ).sha256
+        return None
 
     def is_gone(self, content: Content) -> bool:
         """Return true if the name of the file was removed since the execution."""

@@ -27,12 +27,14 @@ class Judgement:
 class Policy:
     """Settings that apply to every judgement.
 
-    `installed` are packages whose programs are known. `is_gone` is called only for files that would be findings.
+    `installed` are packages whose programs are known. `is_gone` is called only for files that would be findings. `fold`
+    returns the path label under which a program is known: one place for many directories with names of their own.
     """
 
     learning: bool
     installed: Collection[str]
     is_gone: Callable[[Content], bool]
+    fold: Callable[[str], str] = str
 
 
 def judge(catalogue: Catalogue, content: Content, now: float, policy: Policy) -> Judgement:
@@ -42,7 +44,7 @@ def judge(catalogue: Catalogue, content: Content, now: float, policy: Policy) ->
     if number is not None:
         return Judgement(number)
     contained = content_key(content.digest, content.size)
-    path, known = _known(catalogue, content, contained)
+    path, known = _known(catalogue, content, contained, policy.fold)
     seen = _seen(content, policy.installed)
     reason = classify(seen, known)
     quiet = reason is None or reason in QUIET
@@ -50,28 +52,38 @@ def judge(catalogue: Catalogue, content: Content, now: float, policy: Policy) ->
     if not quiet and not learnt and policy.is_gone(content):
         reason = classify(replace(seen, gone=True), known)
     origin = LEARNT if quiet or learnt else FOUND
-    number = catalogue.remember(path, contained, origin, now, _lasting(executed), content.size)
+    number = catalogue.remember(path, contained, origin, now, _lasting(executed), content.size, executed.scope)
     if quiet or learnt:
         return Judgement(number, None if learnt else reason)
     assert reason  # noqa: S101 - else it is quiet
-    return Judgement(
-        number,
-        reason,
-        Finding(reason, executed.path, executed.interpreter, contained, now, now, package=content.package),
-    )
+    place = path if path != executed.path else ""
+    finding = Finding(reason, executed.path, executed.interpreter, contained, now, now, 1, content.package, place)
+    return Judgement(number, reason, finding)
 
 
-def _known(catalogue: Catalogue, content: Content, contained: bytes) -> tuple[str, Known]:
+def _known(catalogue: Catalogue, content: Content, contained: bytes, fold: Callable[[str], str]) -> tuple[str, Known]:
     """Return the path under which the program is or would be known, and the state of the catalogue regarding it."""
     executed = content.executed
-    known = catalogue.known(executed.path, contained, content.size, executed.identity)
-    if executed.deleted and executed.name and not known.program:
-        # an updated program that executes its own old file
-        path = shortened(escape(executed.name))
-        before = catalogue.known(path, contained, content.size, executed.identity)
-        if before.program:
-            return path, before
-    return executed.path, known
+    paths = [executed.path]
+    if executed.deleted and executed.name:
+        paths.append(shortened(escape(executed.name)))  # an updated program that executes its own old file
+    places = [_place(path, content, fold) for path in paths]
+    place, names = places[0], dict.fromkeys((*places, *paths))  # programs may have been learnt before the rules
+    found = {name: catalogue.known(name, contained, content.size, executed.identity, executed.scope) for name in names}
+    for name, known in found.items():
+        if known.program:
+            return name, known
+    # the files of many directories are in a place that folds them: another one is no change
+    return place, found[place] if place == executed.path else replace(found[place], path=False)
+
+
+def place_of(content: Content, fold: Callable[[str], str]) -> str:
+    """Return the path under which a program is known: as rules fold it, if the content tells programs there apart."""
+    return _place(content.executed.path, content, fold)
+
+
+def _place(path: str, content: Content, fold: Callable[[str], str]) -> str:
+    return path if content.digest is None else shortened(fold(path))
 
 
 def _seen(content: Content, installed: Collection[str]) -> Seen:

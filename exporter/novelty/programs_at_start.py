@@ -30,7 +30,7 @@ def programs_at_start(proc: Path = Path("/proc")) -> Iterator[ExecutedFile]:
             seen.add(file)
             device = os.major(status.st_dev), os.minor(status.st_dev)
             facts = FileFacts(device, status.st_ino, status.st_ctime_ns, status.st_size, status.st_mode)
-            yield ExecutedFile(escape(name), "", name, NOWHERE, facts, Process(pid), runs=runs)
+            yield ExecutedFile(escape(name), "", name, NOWHERE, facts, Process(pid), runs=runs, scope=None)
 
 
 def _files(process: Path) -> Iterator[tuple[bytes, os.stat_result, bool]]:

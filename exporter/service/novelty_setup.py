@@ -9,6 +9,7 @@ from typing import Any
 from exporter.catalogue.accepted_file import AcceptedFile
 from exporter.catalogue.learning import Learning
 from exporter.catalogue.recovery import RecoveringCatalogue
+from exporter.collectors.flags import SeriesOptions
 from exporter.collectors.novelty import novelty_families, novelty_off
 from exporter.compiler.kernel_types import Feature
 from exporter.events.decode import ExecKey, Introduction
@@ -40,7 +41,8 @@ class NoveltySetup:
 
     def __init__(self, options: Options) -> None:
         self._options, self._record = options.novelty, options.record
-        self._map_entries, self._label_bytes = options.probe.map_entries, options.series.label_bytes
+        self._series: Callable[[], SeriesOptions] = SeriesOptions
+        self._map_entries = options.probe.map_entries
         self.accepted_file = AcceptedFile(options.novelty.accepted_file)
         path = options.novelty.catalogue_path
         self.enabled = bool(path) and "novelty" in options.collectors and not options.output.once
@@ -63,8 +65,23 @@ class NoveltySetup:
         catalogue = self._recovering and self._recovering.catalogue
         return catalogue.labels(self._map_entries) if catalogue else {}
 
-    def start(self, queue: RecordQueue, introductions: Introductions, missing: Iterable[Feature]) -> None:
-        """Start to detect, if enabled. `missing` are the features that this kernel lacks."""
+    def written(self) -> Mapping[bytes, bool]:
+        """Return the verdicts in the catalogue on files that were copied up, by key."""
+        catalogue = self._recovering and self._recovering.catalogue
+        return catalogue.written() if catalogue else {}
+
+    def start(
+        self,
+        queue: RecordQueue,
+        introductions: Introductions,
+        missing: Iterable[Feature],
+        series: Callable[[], SeriesOptions] = SeriesOptions,
+    ) -> None:
+        """Start to detect, if enabled.
+
+        `missing` are the features that this kernel lacks, `series` returns the options that are in force.
+        """
+        self._series = series
         if self._recovering:
             interruption = Interruption()
             options, reader = self._options, self._reader(interruption)
@@ -72,7 +89,12 @@ class NoveltySetup:
                 introductions,
                 self._as_json(missing),
                 reader,
-                Baseline(Learning(options.learning_seconds), reader, trust_packages=options.learning_packages),
+                Baseline(
+                    Learning(options.learning_seconds),
+                    reader,
+                    trust_packages=options.learning_packages,
+                    fold=lambda path: self._series().path_rules.fold(path),
+                ),
                 self.accepted_file,
                 Bounds(options.catalogue_entries, options.catalogue_bytes, options.findings_series),
             )
@@ -99,7 +121,7 @@ class NoveltySetup:
 
     def collect(self) -> Iterable[AnyFamily]:
         """Return the metrics of novel binaries."""
-        return novelty_families(self._worker.snapshot, self._label_bytes) if self._worker else novelty_off()
+        return novelty_families(self._worker.snapshot, self._series().shown) if self._worker else novelty_off()
 
     def close(self) -> None:
         """Judge the records in the queue and close the catalogue."""

@@ -55,10 +55,13 @@ def serve(options: Options) -> None:
             kept = capabilities.drop(pipeline.try_out, keep=novelty.capabilities)
         libc.trim_heap()
         stop.running()
-        if pipeline.queue and novelty.enabled:
+        if pipeline.queue and pipeline.copied_up:
             pipeline.preload(novelty.labels())
-            introductions = Introductions(pipeline.decoder, pipeline.labels, pipeline.take_used, active.inherited)
-            novelty.start(pipeline.queue, introductions, probe.missing)
+            pipeline.copied_up.preload(novelty.written())
+            introductions = Introductions(
+                pipeline.decoder, pipeline.labels, pipeline.take_used, pipeline.copied_up, active.inherited
+            )
+            novelty.start(pipeline.queue, introductions, probe.missing, lambda: pipeline.series)
         stack.callback(novelty.close)  # before the queue is closed
         stack.callback(pipeline.drain)  # for novelty, the last records
         stack.enter_context(in_background(Housekeeping(probe, pipeline), probe))

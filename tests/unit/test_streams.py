@@ -121,7 +121,8 @@ def test_a_non_blocking_pipe_gets_everything(arguments, tmp_path):
     with sqlite3.connect(tmp_path / "catalogue.db") as catalogue:
         for number in range(2000):
             row = f"{number:016x}", "new_path", f"/{number:0100}"
-            catalogue.execute("INSERT INTO findings VALUES (?, ?, ?, '', zeroblob(32), 1, 1, 1, '', '', '', '{}')", row)
+            values = "?, ?, ?, '', zeroblob(32), 1, 1, 1, '', '', '', '{}', ''"
+            catalogue.execute(f"INSERT INTO findings VALUES ({values})", row)
     catalogue.close()
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 from exporter.collectors.flags import SeriesOptions
 from exporter.events.labels import Labels
 from exporter.metrics import definitions
+from exporter.metrics.checkpoint import Checkpoint
 from exporter.metrics.series import OTHER
-from exporter.probe.record_queue import RecordQueue
+from exporter.probe.exec_header import enum
+from exporter.probe.record_queue import NOVELTY, RecordQueue
 from tests.repetition import repetitions
 from tests.unit.blobs import Blobs
 from tests.unit.layouts import key
@@ -236,3 +238,78 @@ def test_very_many_programs_stay_within_the_limit_and_the_sum_is_exact():
     assert 0 < max(remembered) <= 8192
     assert sum(rows.values()) + expired(pipeline) + maps.lost == maps.runs == programs
     assert rows[Labels(OTHER, OTHER, "unknown")] == family(pipeline, definitions.FOLDED)[()] > 0.9 * programs
+
+
+UPPER = enum("key_flag")["KEY_UPPER_LAYER"]
+COPIED = UPPER | enum("key_flag")["KEY_COPIED_UP"]
+
+
+def in_upper_layer(pipeline):
+    return family(pipeline, definitions.TRAITS_SEEN)[("container_upper_layer",)]
+
+
+def judging(maps, **options):
+    """A pipeline to whose records novelty listens."""
+    return pipeline_of(maps, queue=RecordQueue(Blobs(), (NOVELTY,)), **options)
+
+
+def test_what_was_written_into_a_container_counts_at_once():
+    maps = Maps()
+    pipeline = judging(maps)
+    maps.execute(1, 5, flags=UPPER)
+    assert in_upper_layer(pipeline) == 5
+
+
+def test_a_file_that_was_copied_up_counts_once_it_is_judged_to_be_written_to():
+    maps = Maps()
+    pipeline = judging(maps)
+    maps.execute(1, 5, flags=COPIED)
+    maps.execute(2, 7, flags=COPIED)
+    assert in_upper_layer(pipeline) == 0
+    pipeline.copied_up.judge(key(file=1, flags=COPIED), written=True)
+    pipeline.copied_up.judge(key(file=2, flags=COPIED), written=False)
+    assert in_upper_layer(pipeline) == 5
+    maps.execute(1, 2, flags=COPIED)
+    maps.execute(2, 3, flags=COPIED)
+    assert in_upper_layer(pipeline) == 7
+    assert [labels[1] for labels in family(pipeline, definitions.TRAIT_LAST_SEEN)] == ["/program-1"]
+
+
+def test_a_file_that_was_copied_up_and_is_not_judged_in_time_counts():
+    maps = Maps()
+    pipeline = judging(maps)
+    maps.execute(1, 5, flags=COPIED)
+    assert in_upper_layer(pipeline) == 0
+    maps.now = 61 * SECOND
+    assert in_upper_layer(pipeline) == 5
+
+
+def test_a_file_that_was_copied_up_counts_if_nobody_judges():
+    maps = Maps()
+    pipeline = pipeline_of(maps)
+    maps.execute(1, 5, flags=COPIED)
+    assert in_upper_layer(pipeline) == 5
+
+
+def test_a_file_that_was_copied_up_counts_before_its_key_is_evicted():
+    maps = Maps()
+    pipeline = judging(maps, idle_seconds=10)
+    maps.execute(1, 5, flags=COPIED)
+    pipeline.evict()
+    maps.now = 11 * SECOND
+    pipeline.evict()
+    assert maps.maps["execs"] == {}
+    assert in_upper_layer(pipeline) == 5
+
+
+def test_a_file_that_was_copied_up_is_judged_after_a_restart():
+    maps, blobs = Maps(), Blobs()
+    checkpoint = Checkpoint(blobs)
+    pipeline = judging(maps, checkpoint=checkpoint)
+    maps.execute(1, 5, flags=COPIED)
+    maps.execute(2, 7, flags=COPIED)
+    pipeline.flush()
+    restarted = judging(maps, checkpoint=Checkpoint(blobs))
+    restarted.copied_up.preload({key(file=1, flags=COPIED): True, key(file=2, flags=COPIED): False})
+    restarted.update()
+    assert in_upper_layer(restarted) == 5

@@ -18,7 +18,7 @@ def command(tmp_path, capsys):
     path = tmp_path / "catalogue.db"
     catalogue = Catalogue(path, create=True)
     with catalogue.transaction():
-        for finding in (OPEN, SCRIPT):
+        for finding in (SCRIPT, OPEN):
             catalogue.remember(finding.path, finding.content, FOUND, 1.0)
             catalogue.add_finding(finding, '{"pid": 7, "argv": null, "unavailable": {"argv": "not asked for"}}')
     catalogue.close()

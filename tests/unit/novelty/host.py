@@ -11,6 +11,7 @@ from contextlib import closing
 from exporter.catalogue.accepted_file import AcceptedFile
 from exporter.catalogue.catalogue import Catalogue
 from exporter.catalogue.learning import Learning
+from exporter.events.copied_up import CopiedUp
 from exporter.events.decode import Decoder
 from exporter.events.event_json import as_json
 from exporter.events.labels import Labels
@@ -92,7 +93,7 @@ class Host:
             Learning(learning, *clock), self.reader, trust_packages=trust_packages, at_start=lambda: at_start
         )
         self.detector = Detector(
-            Introductions(DECODER, self._labels, self._take_used, deque(inherited)),
+            Introductions(DECODER, self._labels, self._take_used, CopiedUp(DECODER), deque(inherited)),
             records,
             self.reader,
             self.baseline,

@@ -1,5 +1,6 @@
 """From a file's content to a judgement, with a real catalogue."""
 
+import re
 import stat
 from dataclasses import replace
 
@@ -32,9 +33,9 @@ def content(path="/opt/x", digest=A, inode=1, mode=0o755, package=None, writable
     return Content(replace(made, **executed), digest, 5, package, writable_directory=writable)
 
 
-def judged(catalogue, one, learning=False, installed=(), gone=False):
+def judged(catalogue, one, learning=False, installed=(), gone=False, fold=str):
     with catalogue.transaction():
-        return judge(catalogue, one, 7.0, Policy(learning, installed, lambda _: gone))
+        return judge(catalogue, one, 7.0, Policy(learning, installed, lambda _: gone, fold))
 
 
 def reason(catalogue, one, **policy):
@@ -131,3 +132,60 @@ def test_packages(catalogue):
     assert reason(catalogue, new, installed={"tool"}) is None
     other = content(path="/usr/bin/other", digest=b"e" * 32, inode=5, package=VOUCHED)
     assert reason(catalogue, other, installed={"another"}) == Reason.NEW_PATH
+
+
+HOST, IMAGE, OTHER_IMAGE = 0, 5, 6
+
+
+@pytest.mark.parametrize(
+    ("known", "seen", "expected"),
+    [
+        ((HOST,), HOST, Reason.CONTENT_CHANGED),
+        ((HOST,), IMAGE, Reason.NEW_PATH),
+        ((HOST,), None, Reason.NEW_PATH),
+        ((IMAGE,), HOST, Reason.NEW_PATH),
+        ((IMAGE,), IMAGE, Reason.CONTENT_CHANGED),
+        ((IMAGE,), OTHER_IMAGE, Reason.NEW_PATH),
+        ((IMAGE, HOST), HOST, Reason.CONTENT_CHANGED),
+        ((HOST, IMAGE), HOST, Reason.CONTENT_CHANGED),
+        ((IMAGE, None), IMAGE, Reason.CONTENT_CHANGED),
+        ((None,), None, Reason.NEW_PATH),
+    ],
+)
+def test_content_changes_within_a_scope(catalogue, known, seen, expected):
+    for inode, scope in enumerate(known):
+        judged(catalogue, content(inode=inode + 1, scope=scope), learning=True)
+    assert reason(catalogue, content(digest=B, inode=9, scope=seen)) == expected
+
+
+def test_a_known_program_is_known_in_every_scope(catalogue):
+    judged(catalogue, content(scope=IMAGE), learning=True)
+    assert reason(catalogue, content(inode=2, scope=OTHER_IMAGE)) == Reason.REINSTALLED
+    assert reason(catalogue, content(inode=3, scope=HOST)) == Reason.REINSTALLED
+
+
+def fold(path):
+    return re.sub("/tmp/[0-9]+", "/tmp/*", path)
+
+
+def test_one_program_in_many_directories_that_a_rule_folds_is_one_finding(catalogue):
+    first = judged(catalogue, content(path="/tmp/1/x"), fold=fold).finding
+    assert (first.reason, first.path, first.known_as) == (Reason.NEW_PATH, "/tmp/1/x", "/tmp/*/x")
+    assert reason(catalogue, content(path="/tmp/2/x", inode=2), fold=fold) == Reason.REINSTALLED
+    assert [path for path, *_ in catalogue.programs()] == ["/tmp/*/x"]
+    with catalogue.transaction():
+        catalogue.add_finding(first, "{}")
+        assert list(catalogue.findings()) == [first]
+        catalogue.forget(first)
+    again = judged(catalogue, content(path="/tmp/3/x", inode=3), fold=fold).finding
+    assert (again.id, again.path) == (first.id, "/tmp/3/x")
+
+
+def test_another_program_in_a_place_that_is_folded_is_no_change_of_the_first(catalogue):
+    judged(catalogue, content(path="/tmp/1/x"), fold=fold)
+    assert reason(catalogue, content(path="/tmp/2/x", digest=B, inode=2), fold=fold) == Reason.NEW_PATH
+
+
+def test_what_was_learnt_before_there_was_a_rule_stays_known(catalogue):
+    judged(catalogue, content(path="/tmp/1/x"), learning=True)
+    assert reason(catalogue, content(path="/tmp/1/x", inode=2), fold=fold) == Reason.REINSTALLED

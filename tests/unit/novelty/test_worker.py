@@ -11,6 +11,7 @@ from exporter.catalogue import sqlite_file
 from exporter.catalogue.accepted_file import AcceptedFile
 from exporter.catalogue.learning import Learning
 from exporter.catalogue.recovery import RecoveringCatalogue
+from exporter.events.copied_up import CopiedUp
 from exporter.events.labels import Labels
 from exporter.host.interruption import Interruption
 from exporter.host.packages import Packages
@@ -44,7 +45,8 @@ class Service:
         throttle = Throttle(bytes_per_second, sleep=interruption.sleep)
         reader = Reader("/", Hasher(throttle=throttle), Packages(), interruption)
         baseline = Baseline(Learning(learning_seconds), reader, trust_packages=False, at_start=at_start)
-        introductions = Introductions(DECODER, lambda _: Labels("unknown", "unknown", "unknown"), set)
+        unknown = Labels("unknown", "unknown", "unknown")
+        introductions = Introductions(DECODER, lambda _: unknown, set, CopiedUp(DECODER))
         detector = Detector(introductions, records, reader, baseline, AcceptedFile(None), Bounds())
         self.worker = Worker(detector, self.recovering, self.queue, interruption)
 

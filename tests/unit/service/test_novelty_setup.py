@@ -2,6 +2,7 @@
 
 import pytest
 
+from exporter.events.copied_up import CopiedUp
 from exporter.host.capabilities import CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE
 from exporter.novelty import worker
 from exporter.novelty.detector import Introductions
@@ -48,7 +49,7 @@ def test_the_next_process_knows_learnt_programs(tmp_path, monkeypatch):
         queue = RecordQueue(blobs, (NOVELTY,))
         keys.append(novelty.hash_key)
         known = novelty.labels()
-        novelty.start(queue, Introductions(DECODER, known.__getitem__, set), ())
+        novelty.start(queue, Introductions(DECODER, known.__getitem__, set, CopiedUp(DECODER)), ())
         queue.add(record_of(program))
         novelty.close()
         assert shown(novelty)["exec_exporter_baseline_state", "learning"] == 1
