@@ -102,6 +102,7 @@ def _answer(work: Callable[[], object], writing: int) -> None:
         result, failure = None, None
         try:
             libc.call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            _enter_a_directory()
             result = work()
         except ExporterError as error:
             failure = error.what, error.remedy
@@ -115,6 +116,14 @@ def _answer(work: Callable[[], object], writing: int) -> None:
         log.debug("the compiler failed", exc_info=True)
     finally:
         os._exit(status)
+
+
+def _enter_a_directory() -> None:
+    """Leave a working directory that was removed: clang, and so BCC, needs one."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        os.chdir("/")
 
 
 def _compile(source: Path, definitions: Mapping[str, object], needs: KernelNeeds, typed: bool) -> Compiled:

@@ -16,7 +16,7 @@ def parse_address(text: str, origin: str = "--web.listen-address") -> tuple[str,
     """Parse ':10042', 'host:10042' or '[::1]:10042' to host and port; no host: every address. Raise ExporterError."""
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
-    if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not bracketed):
+    if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535 or (":" in host and not bracketed):
         raise ExporterError(f"{origin}={text} is not an address", "give HOST:PORT, [IPV6]:PORT or :PORT", status=USAGE)
     return host.strip("[]"), int(port)
 
@@ -40,7 +40,8 @@ def _listen(address: str, addresses: tuple[str, ...]) -> socket.socket:
         unspecified = "::" if both else None
         found = socket.getaddrinfo(host or unspecified, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)  # prefer IPv4, like Go
-        dual = both and where[0] == "::" and f"0.0.0.0:{port}" not in addresses
+        mapped = str(where[0]).startswith("::ffff:")
+        dual = both and (mapped or (where[0] == "::" and f"0.0.0.0:{port}" not in addresses))
         # bound to `where`, which has the scope of an IPv6 address
         return socket.create_server(where, family=family, backlog=BACKLOG, dualstack_ipv6=dual)
     except (OSError, UnicodeError) as error:  # UnicodeError: not a host name

@@ -18,6 +18,13 @@ def test_a_result_may_be_larger_than_a_pipe():
     assert in_child(lambda: bytes(1 << 20)) == bytes(1 << 20)
 
 
+def test_it_works_where_the_working_directory_was_removed(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert in_child(os.getcwd) == "/"
+
+
 def test_its_error_is_raised_here():
     def work():
         raise ExporterError("no", "try again")

@@ -21,6 +21,7 @@ def test_the_defaults_are_those_of_the_design():
         (["--web.listen-address=10042"], "not an address"),
         (["--web.listen-address=::1:10042"], "not an address"),
         (["--web.listen-address=:70000"], "not an address"),
+        (["--web.listen-address=:\u0663"], "not an address"),
         (["--web.telemetry-path=metrics"], "not a path"),
         (["--web.telemetry-path=/-/ready"], "not a path"),
         (["--web.telemetry-path=//a"], "not a path"),
