@@ -7,6 +7,7 @@ raise sqlite3.Error.
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -27,6 +28,7 @@ MEMFD = "[memfd]"  # path of all files in memory
 HOST_SCOPE = 0  # of programs of the host itself, rather than of a container
 FINDINGS = 10_000  # at most, accepted and open
 LATEST = 64  # programs of a file that are compared: anybody can rewrite a file any number of times
+_REVISION = re.compile(r"/x?[0-9]+(?=/)")  # a directory for each revision, as of snaps
 _SHARE = 32  # the part of the oldest rows that are forgotten at once if there are too many bytes
 # The oldest findings, accepted ones first, the oldest programs, found ones first, and keys without a program.
 _OLDEST = (
@@ -114,6 +116,7 @@ class Catalogue:
             and one("SELECT 1 FROM identities WHERE program = ? LIMIT 1", program) is not None,
             path=one("SELECT 1 FROM programs WHERE path = ? AND scope = ? LIMIT 1", path, scope) is not None,
             content=digest is not None and one("SELECT 1 FROM programs WHERE content = ? LIMIT 1", digest) is not None,
+            revision=digest is not None and self._is_of_another_revision(path, digest),
             same_file=identity.inode != 0
             and one(
                 "SELECT 1 FROM (SELECT program FROM identities WHERE file = ? ORDER BY rest DESC LIMIT ?)"
@@ -123,6 +126,15 @@ class Catalogue:
                 content,
             )
             is not None,
+        )
+
+    def _is_of_another_revision(self, path: str, digest: bytes) -> bool:
+        """Return true if a program of the baseline with this content has a path with other numbers of directories."""
+        query = "SELECT path FROM (SELECT path, baseline FROM programs WHERE content = ? LIMIT ?) WHERE baseline"
+        wanted = _REVISION.sub("/*", path)
+        return any(
+            known != path and _REVISION.sub("/*", known) == wanted
+            for (known,) in self._db.execute(query, (digest, LATEST))
         )
 
     def _same_program(self, path: str, content: bytes, size: int | None) -> int | None:
@@ -181,6 +193,10 @@ class Catalogue:
             row = identity.file, identity.rest, program
             self._db.execute("INSERT OR REPLACE INTO identities VALUES (?, ?, ?)", row)
         return program
+
+    def is_learnt(self, path: str) -> bool:
+        """Return true if a program of the baseline has this path."""
+        return self._one("SELECT 1 FROM programs WHERE path = ? AND baseline LIMIT 1", path) is not None
 
     def touch(self, programs: Iterable[int], now: float) -> None:
         """Mark programs, by number, as executed last: they are the last to be forgotten."""
@@ -362,7 +378,8 @@ class Known:
     """State of the catalogue regarding a new file's path and content.
 
     `program`: it has that content at that path; `executed`: from a file, rather than imported or seeded; `same_file`:
-    that content was executed from this very file, under whatever name.
+    that content was executed from this very file, under whatever name; `revision`: it was learnt in a directory that
+    differs from this one in numbers alone.
     """
 
     program: bool = False
@@ -370,3 +387,4 @@ class Known:
     path: bool = False
     content: bool = False
     same_file: bool = False
+    revision: bool = False

@@ -96,7 +96,8 @@ class Reason(enum.StrEnum):
     DELETED = "deleted"  # its name was removed before it was executed, or just after
     UPPER_LAYER = "upper_layer"  # new, and written into a container after its start
     SCRIPT = "script"  # new, and a script
+    TEMPORARY = "temporary"  # removed after its execution, as its user's programs at this place were while learning
 
 
-QUIET = frozenset({Reason.REINSTALLED, Reason.METADATA_ONLY})  # counted, but no finding
+QUIET = frozenset({Reason.REINSTALLED, Reason.METADATA_ONLY, Reason.TEMPORARY})  # counted, but no finding
 NEVER_LEARNT = frozenset({Reason.MEMFD, Reason.DELETED})

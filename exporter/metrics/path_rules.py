@@ -10,11 +10,13 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from string import Template
 from typing import Any, NamedTuple
 
 from exporter.escape import escape, is_shortened, unescape
 from exporter.events.labels import Labels
+from exporter.metrics.path_presets import PRESETS
 from exporter.metrics.series import OTHER
 
 MAX_BYTES = 4096  # PATH_MAX
@@ -118,6 +120,19 @@ class PathRules:
         if self._include and not self._include.match(name):
             return True
         return bool(self._exclude and self._exclude.match(name))
+
+
+@cache
+def _builds() -> PathRules:
+    try:
+        return PathRules([rule(*texts) for texts in PRESETS["build"]])
+    except ValueError:  # no RE2
+        return PathRules()
+
+
+def fold_builds(label: str) -> str:
+    """Return a path with a star for each name that a build or test made up, as the preset `build` rewrites it."""
+    return _builds().fold(label)
 
 
 def _any(globs: Sequence[str]) -> re.Pattern[str] | None:

@@ -29,16 +29,24 @@ class Baseline:
         *,
         trust_packages: bool,
         fold: Callable[[str], str] = str,
+        fold_builds: Callable[[str], str] = str,
         at_start: Callable[[], Iterable[ExecutedFile]] = programs_at_start,
     ) -> None:
         self.learning, self._reader, self._trust_packages, self._fold = learning, reader, trust_packages, fold
-        self._at_start = at_start
+        self._fold_builds, self._at_start = fold_builds, at_start
         self._packages: frozenset[str] | None = None
 
     @property
     def policy(self) -> Policy:
         """Settings for every judgement until the next `tick`."""
-        return Policy(self.learning.active, self._packages or frozenset(), self._reader.is_gone, self._fold)
+        return Policy(
+            learning=self.learning.active,
+            installed=self._packages or frozenset(),
+            is_gone=self._reader.is_gone,
+            fold=self._fold,
+            is_replaced=self._reader.is_replaced,
+            fold_builds=self._fold_builds,
+        )
 
     @staticmethod
     def is_seeded(catalogue: Catalogue) -> bool:

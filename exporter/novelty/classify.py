@@ -53,6 +53,8 @@ def _another_file(seen: Seen, known: Known) -> Reason | None:
 def _new(seen: Seen, known: Known) -> Reason:
     if known.path:
         return Reason.CONTENT_CHANGED
+    if known.revision and not seen.upper_layer:
+        return Reason.REINSTALLED
     if known.content:
         return Reason.RELOCATED
     if seen.upper_layer:

@@ -36,6 +36,7 @@ BATCH = 256
 DELAYED, DELAYED_BYTES = 8192, 32 << 20  # most keys on the delay line, and bytes of their records
 AGAIN = 8192  # keys to look at again, until no further ones are asked for
 SETTLE_SECONDS = 0.5  # a program that deletes itself does so soon
+TEMPORARY_SECONDS, TEMPORARY = 60.0, 256  # until a program in place of a temporary one is found; most that wait
 COMMIT_SECONDS = 0.25  # files that are due within this time are committed together
 TICK_SECONDS = 1.0
 RECHECK_SECONDS = 5.0
@@ -81,8 +82,10 @@ class Sighting:
     """A key and the files that it means, on the delay line until `due` on the monotonic clock.
 
     `seen` is in seconds since the epoch; `number` is that of the record, 0 without one. A `watched` key is that of a
-    script that the kernel does not identify by its file: it is looked at after each execution. `record` is the
-    execution as JSON.
+    script that the kernel does not identify by its file, or not all of whose interpreters it shows: it is looked at
+    after each execution. `record` is the
+    execution as JSON. If it was `learning`, its programs are learnt, even if they are judged after that. While its
+    programs may be temporary it `waits`, not longer than `until`.
     """
 
     key: bytes
@@ -93,6 +96,9 @@ class Sighting:
     seen: float
     due: float
     number: int
+    learning: bool
+    until: float
+    waits: bool = False
 
 
 class Detector:
@@ -117,7 +123,7 @@ class Detector:
         self._accepted, self._bounds, self._clock = accepted, bounds, clock
         self._inherited = introductions.inherited
         self._delayed: deque[Sighting] = deque()
-        self._delayed_bytes = 0
+        self._delayed_bytes = self._waiting = 0
         self._again: set[bytes] = set()
         self._executed: set[int] = set()  # programs that were executed again
         self._open = OpenFindings(bounds.series, clock.wall)
@@ -210,9 +216,10 @@ class Detector:
             written = self._introductions.copied_up.written(raw) if copied_up else None
             if written is not None and files:
                 files = (replace(files[0], upper_layer=written, origin=None), *files[1:])
+            between = tuple(self._reader.interpreters(files[0])) if key.has("script") and files else ()
             contents = tuple(
                 self._reader.look(executed, lambda identity: catalogue.program_of(identity) is not None)
-                for executed in files
+                for executed in (*files, *between)
             )
             if copied_up and introduction:
                 self._introductions.copied_up.judge(raw, written=not contents or contents[0].executed.upper_layer)
@@ -223,12 +230,22 @@ class Detector:
             return False
         if contents or introduction:
             watched = key.has("as_invoked") and bool(contents) and HOST in contents[0].named_in
-            due = self._clock.monotonic() + (0.0 if self._baseline.learning.active else SETTLE_SECONDS)
-            due = math.ceil(due / COMMIT_SECONDS) * COMMIT_SECONDS
-            now, labels = self._clock.wall(), labels.shortened()
-            self._delayed.append(Sighting(raw, labels, contents, record, watched, now, due, number))
-            self._delayed_bytes += len(record)
+            watched = watched or bool(between)
+            seen, learning = self._clock.wall(), self._baseline.learning.active
+            due = self._due()
+            until = due + TEMPORARY_SECONDS
+            self._delay(
+                Sighting(raw, labels.shortened(), contents, record, watched, seen, due, number, learning, until)
+            )
         return True
+
+    def _due(self) -> float:
+        return math.ceil((self._clock.monotonic() + SETTLE_SECONDS) / COMMIT_SECONDS) * COMMIT_SECONDS
+
+    def _delay(self, sighting: Sighting) -> None:
+        self._delayed.append(sighting)
+        self._delayed_bytes += len(sighting.record)
+        self._waiting += sighting.waits
 
     # Judge them
 
@@ -240,18 +257,28 @@ class Detector:
         if not batch:
             return 0
         found: list[Finding] = []
+        waiting: list[Sighting] = []
         policy = self._baseline.policy
         with catalogue.transaction():
             for sighting in batch:
+                may_wait = sighting.waits or self._waiting + len(waiting) < TEMPORARY
+                waits = may_wait and now < sighting.until and not everything
+                policy = replace(policy, learning=sighting.learning, waits=waits)
                 try:
-                    found += self._judge_one(catalogue, sighting, policy)
+                    found_here, pending = self._judge_one(catalogue, sighting, policy)
+                    found += found_here
+                    waiting += [sighting] if pending else []
                 except (sqlite3.Error, MemoryError):
                     raise
                 except Exception as error:  # noqa: BLE001 - the others must not wait for it
                     self._failures.log("the files of a key cannot be judged", error)
             evicted = catalogue.trim(self._bounds.programs, self._bounds.bytes)
-        for _ in batch:  # committed
-            self._delayed_bytes -= len(self._delayed.popleft().record)
+        for sighting in batch:  # committed
+            self._delayed.popleft()
+            self._delayed_bytes -= len(sighting.record)
+            self._waiting -= sighting.waits
+        for sighting in waiting:
+            self._delay(replace(sighting, due=self._due(), number=0, waits=True))
         self._evictions += evicted
         self._open.add(found)
         self._evicted = self._evicted or evicted > 0
@@ -259,24 +286,26 @@ class Detector:
         self._show(catalogue)
         return len(batch)
 
-    def _judge_one(self, catalogue: Catalogue, sighting: Sighting, policy: Policy) -> list[Finding]:
-        """Judge the files of a key; return the new findings that are not accepted."""
-        programs, found = [], []
+    def _judge_one(self, catalogue: Catalogue, sighting: Sighting, policy: Policy) -> tuple[list[Finding], bool]:
+        """Judge the files of a key; return the new findings that are not accepted, and whether some are pending."""
+        programs, found, pending = [], [], False
         for content in sighting.contents:
             verdict = judge(catalogue, content, sighting.seen, policy)
             programs.append(verdict.program)
+            pending = pending or verdict.pending
             finding = verdict.finding
             if finding is None:
                 if verdict.reason:
                     catalogue.add_to_total(verdict.reason)
-                else:
+                elif verdict.program is not None:
                     self._executed.add(verdict.program)
             elif catalogue.add_finding(finding, sighting.record) and not self._open.is_accepted(finding):
                 catalogue.add_to_total(finding.reason)
                 found.append(finding)
-        program, written = programs[0] if programs else None, self._introductions.copied_up.written(sighting.key)
-        catalogue.name_key(sighting.key, sighting.labels, program, watched=sighting.watched, written=written)
-        return found
+        if None not in programs:
+            program, written = programs[0] if programs else None, self._introductions.copied_up.written(sighting.key)
+            catalogue.name_key(sighting.key, sighting.labels, program, watched=sighting.watched, written=written)
+        return found, pending
 
     def _show(self, catalogue: Catalogue) -> None:
         self.snapshot = NoveltySnapshot(

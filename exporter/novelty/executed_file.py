@@ -11,6 +11,7 @@ from exporter.events.labels import Labels, path_label
 from exporter.host.procfs import NOBODY, Process
 
 MEMFD, DELETED = "[memfd]", "[deleted]"
+NOWHERE = Identity(0, (0, 0), 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class ExecutedFile:
 
     `path` and `interpreter` are label values, which are shortened; `name` is the path in its mount namespace, None if
     it has none. `scope` is a number for the root directory of that: 0 for the host's, None if unknown. If it `runs`, it
-    is /proc/<pid>/exe. A script is `invoked` by the name that its interpreter was given. One without facts is known
-    only as invoked: `interpreter_file`, name and facts of its interpreter, shows in which root directory that was.
+    is /proc/<pid>/exe. A script is `invoked` by the name that its interpreter was given. `interpreter_file` is name and
+    facts of a script's interpreter: a script without facts, known only as invoked, was where this interpreter is.
     `origin` is the file from which this one was copied up, with its path from the root of its filesystem: with the same
-    content, no layer above was written to.
+    content, no layer above was written to. `user` is the uid of the process that executed a program or script.
     """
 
     path: str
@@ -52,6 +53,7 @@ class ExecutedFile:
     interpreter_file: tuple[bytes, FileFacts] | None = None
     scope: int | None = 0
     origin: tuple[bytes, FileFacts] | None = None
+    user: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("path", "interpreter"):
@@ -79,25 +81,24 @@ def executed_files(
     if not key.has("script"):
         program = _executed(labels.path, labels.interpreter, image, introduction.program, identities[0], process)
         origin = _origin(introduction, introduction.program)
-        found = [replace(program, runs=True, upper_layer=key.has("upper_layer"), origin=origin)]
+        program = replace(program, user=introduction.uid, upper_layer=key.has("upper_layer"), origin=origin)
+        found = [replace(program, runs=True)]
         if loader and introduction.interpreter:
             found.append(_executed(path_label(loader), "", loader, introduction.interpreter, identities[1], process))
         return tuple(found)
     if key.has("as_invoked"):
         name = introduction.cmdpath if labels.path.startswith("[descriptor]") else _name_of(labels.path)
-        interpreter_file = (image.name, _facts(introduction.program)) if introduction.program else None
-        script = ExecutedFile(
-            *(labels.path, labels.interpreter, name, identities[0], None, process),
-            interpreter_file=interpreter_file,
-            scope=image.scope,
-        )
+        script = ExecutedFile(*(labels.path, labels.interpreter, name, identities[0], None, process), scope=image.scope)
     else:
         path = introduction.script_path or KernelPath(b"")
         script = _executed(labels.path, labels.interpreter, path, introduction.script, identities[0], process)
     interpreter = path_label(loader) if loader else ""
     below = _executed(path_label(image), interpreter, image, introduction.program, identities[1], process)
     script = replace(script, script=True, invoked=introduction.cmdpath or b"", upper_layer=key.has("upper_layer"))
-    return replace(script, origin=_origin(introduction, introduction.script)), replace(below, runs=True)
+    interpreter_file = (image.name, _facts(introduction.program)) if introduction.program else None
+    script = replace(script, user=introduction.uid, interpreter_file=interpreter_file)
+    script = replace(script, origin=_origin(introduction, introduction.script))
+    return script, replace(below, runs=True)
 
 
 def _executed_files_of_key(
@@ -119,7 +120,7 @@ def _executed_files_of_key(
         memfd=key.has("memfd"),
         deleted=key.has("deleted"),
         upper_layer=key.has("upper_layer"),
-        interpreter_file=(interpreter, _facts_of_key(below)) if as_invoked and interpreter else None,
+        interpreter_file=(interpreter, _facts_of_key(below)) if key.has("script") and interpreter else None,
         scope=None,
     )
     return (program,)
@@ -167,3 +168,19 @@ def renamed(executed: ExecutedFile, name: bytes, identity: Identity, size: int, 
     facts = FileFacts(identity.dev, identity.inode, identity.ctime, size, mode)
     path = MEMFD if orphan else escape(name)
     return replace(executed, path=path, name=name, identity=identity, facts=facts, memfd=orphan)
+
+
+def nested(script: ExecutedFile, name: bytes) -> ExecutedFile:
+    """Return the interpreter of a script that is a script itself, known only by its name there."""
+    return replace(
+        script,
+        path=escape(name),
+        name=name,
+        identity=NOWHERE,
+        facts=None,
+        invoked=b"",
+        memfd=False,
+        deleted=False,
+        upper_layer=False,
+        origin=None,
+    )

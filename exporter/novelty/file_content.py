@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from exporter.catalogue.catalogue import HOST_SCOPE
+from exporter.escape import escape
 from exporter.events.decode import Identity
 from exporter.host import procfs
 from exporter.host.clocks import boot_ns
@@ -22,12 +23,15 @@ from exporter.host.mounts import names_of
 from exporter.host.openat2 import look_up
 from exporter.host.packages import Packages, PackageVerdict
 from exporter.host.procfs import Process
-from exporter.novelty.executed_file import ExecutedFile, FileFacts, renamed
+from exporter.novelty.executed_file import ExecutedFile, FileFacts, nested, renamed
 from exporter.novelty.hashing import Digests, Hasher
 
 DESCRIPTOR = re.compile(rb"/dev/fd/([0-9]+)")
 WORLD_WRITABLE = 0o002
 PROCESS, PARENT, HOST = "process", "parent", "host"
+INTERPRETER = re.compile(rb"#![ \t]*(/[^ \t\n\0]+)")
+LINE_BYTES = 256  # BINPRM_BUF_SIZE
+NESTED = 6  # a script, and as many scripts as the kernel follows to its interpreter
 MOUNTS = 64  # of a filesystem in a namespace, in which a file is looked for
 DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 UP = "/.." * 64  # from a chroot to the root of its mount namespace, which ".." cannot leave
@@ -38,7 +42,8 @@ class Content:
     """Content of an executed file. `digest` is its SHA-256, None if unknown; `size` is in bytes.
 
     `executed` is the file as found: a script known only as invoked has its own path and identity here. `named_in` has
-    the root directories in which its name led to it; only in the host's can packages own it. An `unlinked` file had no
+    the root directories in which its name led to it, or must have if it was not found; only in the host's can packages
+    own it. An `unlinked` file had no
     name left. A file that was copied up is in the upper layer only if its content is not that of the layer below.
     """
 
@@ -86,7 +91,9 @@ class Reader:
             if found is None:
                 size = executed.facts.size if executed.facts else None
                 owner = self._packages.owner(executed.name) if executed.name and self._is_of_host(executed) else None
-                return Content(executed, size=size, package=owner.explain(None, None) if owner else None)
+                package = owner.explain(None, None) if owner else None
+                led = frozenset({HOST}) if _has_path_of_host(executed) else frozenset[str]()
+                return Content(executed, size=size, package=package, named_in=led)
             descriptor, status, executed, runs = found
             if not executed.origin and is_known(executed.identity):
                 return Content(executed, named_in=frozenset({HOST}) & self._names(executed, status)[0])
@@ -111,8 +118,22 @@ class Reader:
                 unlinked=not status.st_nlink,
             )
 
+    def interpreters(self, script: ExecutedFile) -> Iterator[ExecutedFile]:
+        """Yield the interpreter of a script if it is a script itself, then that one's, as far as they are found."""
+        for depth in range(NESTED if self.reads else 0):
+            name = None
+            with suppress(OSError), self.opened(script) as found:
+                name = _interpreter_in(found[0]) if found else None
+                if found and name and depth:
+                    yield found[2]
+            if name is None or escape(name) == script.interpreter:
+                return
+            script = nested(script, name)
+
     def _is_of_host(self, executed: ExecutedFile) -> bool:
-        """Return true if the process, or its parent, has the host's root directory: names mean the same there."""
+        """Return true if the kernel's path is one of the host, or the process or its parent has the host's root."""
+        if _has_path_of_host(executed):
+            return True
         with suppress(OSError), _closing(os.open(self._rootfs, DIRECTORY)) as host:
             status = os.fstat(host)
             roots = self._roots(executed)
@@ -142,16 +163,30 @@ class Reader:
         """Return true if the name of the file was removed since the execution."""
         if content.unlinked:
             return True
-        name = content.executed.name
-        if name is None:
-            return False
-        for place, root in self._roots(content.executed):
-            if place in content.named_in:
-                try:
-                    os.close(look_up(root, name))
-                except OSError as error:
-                    return error.errno in (errno.ENOENT, errno.ENOTDIR)
+        try:
+            self._status_now(content)
+        except OSError as error:
+            return error.errno in (errno.ENOENT, errno.ENOTDIR)
         return False
+
+    def is_replaced(self, content: Content) -> bool:
+        """Return true if another file, or one of another size, has the name of the file since the execution."""
+        facts = content.executed.facts
+        try:
+            status = self._status_now(content)
+        except OSError:
+            return False
+        return bool(facts and status and not is_same(facts, status, runs=True))
+
+    def _status_now(self, content: Content) -> os.stat_result | None:
+        """Return the status of the file that has the name now; None if it is not known where. Raise OSError."""
+        name = content.executed.name
+        if name is not None:
+            for place, root in self._roots(content.executed):
+                if place in content.named_in:
+                    with _closing(look_up(root, name)) as there:
+                        return os.fstat(there)
+        return None
 
     @contextmanager
     def opened(self, executed: ExecutedFile) -> Iterator[tuple[int, os.stat_result, ExecutedFile, bool] | None]:
@@ -211,6 +246,21 @@ class Reader:
                 with _closing(look_up(root, executed.name.rpartition(b"/")[0] or b"/")) as parent:
                     writable = writable or bool(os.fstat(parent).st_mode & WORLD_WRITABLE)
         return frozenset(places), writable
+
+
+def _has_path_of_host(executed: ExecutedFile) -> bool:
+    """Return true if the kernel has shown that the path starts from the host's root directory."""
+    return bool(executed.facts and executed.scope == HOST_SCOPE)
+
+
+def _interpreter_in(descriptor: int) -> bytes | None:
+    """Return the interpreter that a script names, by the O_PATH descriptor of the script; None if it is none.
+
+    Raise OSError.
+    """
+    with _closing(os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)) as file:
+        found = INTERPRETER.match(os.pread(file, LINE_BYTES, 0))
+    return found and found[1]
 
 
 @contextmanager

@@ -11,12 +11,10 @@ from pathlib import Path
 import psutil
 
 from exporter.escape import escape
-from exporter.events.decode import Identity
 from exporter.host.procfs import Process
-from exporter.novelty.executed_file import ExecutedFile, FileFacts
+from exporter.novelty.executed_file import NOWHERE, ExecutedFile, FileFacts
 
 AT_BASE = 7  # linux/auxvec.h: where the ELF interpreter was mapped
-NOWHERE = Identity(0, (0, 0), 0, 0, 0)
 
 
 def programs_at_start(proc: Path = Path("/proc")) -> Iterator[ExecutedFile]:

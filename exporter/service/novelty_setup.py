@@ -23,6 +23,7 @@ from exporter.host.interruption import Interruption
 from exporter.host.packages import Packages
 from exporter.host.rpm import Rpm
 from exporter.metrics.family import AnyFamily
+from exporter.metrics.path_rules import fold_builds
 from exporter.novelty.baseline import Baseline
 from exporter.novelty.detector import Bounds, Detector, Introductions
 from exporter.novelty.file_content import Reader
@@ -94,6 +95,7 @@ class NoveltySetup:
                     reader,
                     trust_packages=options.learning_packages,
                     fold=lambda path: self._series().path_rules.fold(path),
+                    fold_builds=fold_builds,
                 ),
                 self.accepted_file,
                 Bounds(options.catalogue_entries, options.catalogue_bytes, options.findings_series),

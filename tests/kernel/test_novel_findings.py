@@ -267,6 +267,23 @@ def test_a_new_interpreter_of_a_script(host, tmp_path):
     assert found == {str(path): "script", str(interpreter): "new_path"}
 
 
+def test_interpreters_that_are_scripts(host, tmp_path):
+    inner = script(tmp_path / "inner")
+    middle = script(tmp_path / "middle", interpreter=str(inner))
+    outer = script(tmp_path / "outer", interpreter=str(middle), argument="x")
+    expected = {str(path): "script" for path in (inner, middle, outer)}
+    assert host.found(tmp_path, lambda: execute(outer)) == expected
+    assert {row[2] for row in host.rows(inner)} == {sha256(inner)}
+    assert host.found(tmp_path, lambda: execute(outer, stdin=None)) == {}
+    another = script(tmp_path / "another", interpreter=str(inner), argument="y")
+    assert host.found(tmp_path, lambda: execute(another)) == {str(another): "script"}
+    inner.write_text("#!/bin/sh\n: changed\n")
+    execute(outer)  # nothing that the kernel identifies it by has changed
+    host.scrape()
+    until(lambda: ("content_changed", sha256(inner)) in {row[1:3] for row in host.rows(inner)})
+    assert {row[1] for row in host.rows(outer)} == {"script"}
+
+
 def test_a_script_that_changes(host, tmp_path):
     path = script(tmp_path / "script")
     path.write_text(f"#!/bin/sh\n# {tmp_path}\n")

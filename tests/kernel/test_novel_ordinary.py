@@ -7,16 +7,21 @@ import shutil
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
+from random import choice
+from string import ascii_letters
+from time import time_ns
+from uuid import uuid4
 
 import pytest
 
 from tests.kernel.novel import new_elf, unmount, watching
-from tests.kernel.programs import execute
+from tests.kernel.programs import execute, script
 from tests.kernel.tracing import child, mount, own_mounts
 from tests.waiting import until
 
 RESTARTS = 50
 LINKS = 1000
+IMAGES, STARTS = 10, 100
 REPETITIONS = 20
 PACKAGE = "exec-exporter-test"
 REINSTALLED = ("mawk", "sensible-utils")
@@ -28,10 +33,14 @@ def place(tmp_path_factory):
     """Make the programs that exist during learning: a tool of a package, a script, a container's image, a disk."""
     directory = tmp_path_factory.mktemp("ordinary")
     directory.chmod(0o755)
-    for name in ("lower", "empty", "merged", "disk", "links", "opt"):
+    for name in ("lower", "empty", "merged", "disk", "links", "opt", "built", "snap", "snap/7"):
         (directory / name).mkdir()
     new_elf(directory / "lower/program")
+    for number in range(IMAGES):
+        (directory / f"image-{number}").mkdir()
+        new_elf(directory / f"image-{number}/program")
     new_elf(directory / "opt/program")
+    new_elf(directory / "snap/7/program")
     (directory / "opt/job").write_text(f"#!/bin/sh\n# {directory}\ntrue\n")
     (directory / "opt/job").chmod(0o755)
     with (directory / "image").open("wb") as file:
@@ -45,10 +54,16 @@ def host(place):
     """Yield a service that has learnt a day in which everything happened once."""
     with watching(place, learning="1h", state="learning") as host, installed(place, "1"):
         container(place)
+        for number in range(IMAGES):
+            container(place, image=f"image-{number}")
+        for path in temporary(place):
+            execute(path)
+            path.unlink()
         with disk(place, loop=0):
             execute(new_elf(place / "disk/program"))
             until(lambda: str(place / "disk/program") in host.programs())
         execute(place / "opt/program")
+        execute(place / "snap/7/program")
         execute(place / "opt/job")
         execute(f"/opt/{PACKAGE}/tool")
         apt_reinstall("hostname")
@@ -56,6 +71,7 @@ def host(place):
         # learning creates no findings to wait for, but its programs are in the catalogue
         until(lambda: str(place / "opt/job") in host.programs())
         until(lambda: f"/opt/{PACKAGE}/tool" in host.programs())
+        until(lambda: sum(path.startswith("[removed by 0]/") and "/built/" in path for path in host.programs()) == 4)
     with watching(place, learning="1ms") as host:
         yield host
     subprocess.run(["dpkg", "--purge", PACKAGE], check=True, capture_output=True)
@@ -140,7 +156,27 @@ def installed(directory, version):
     yield
 
 
-def container(place, held=0, program="program"):
+def temporary(place):
+    """Make programs as builds execute and remove: of configure, CMake, `go run` and a step of a CI runner."""
+    names = ("conftest", f"TryCompile-{_letters(6)}/cmTC_{uuid4().hex[:5]}", f"go-build{time_ns()}/b001/exe/x")
+    paths = [place / "built" / name for name in names]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True, parents=True)
+        new_elf(path)
+    return [*paths, script(place / f"built/{uuid4()}.sh")]
+
+
+def execute_as(user, program):
+    descriptor = os.open(program, os.O_PATH)
+    os.setresuid(user, user, user)
+    os.execve(descriptor, ["x"], {})
+
+
+def _letters(count):
+    return "".join(choice(ascii_letters) for _ in range(count))
+
+
+def container(place, held=0, program="program", image="lower"):
     """Start the equivalent of a container from the same image; its overlay has another device number each time."""
 
     def action(tell):
@@ -148,7 +184,7 @@ def container(place, held=0, program="program"):
         for number in range(held):  # free device numbers would be reused
             (place / f"held-{number}").mkdir(exist_ok=True)
             mount("none", place / f"held-{number}", "tmpfs")
-        mount("none", place / "merged", "overlay", data=f"lowerdir={place}/lower:{place}/empty")
+        mount("none", place / "merged", "overlay", data=f"lowerdir={place}/{image}:{place}/empty")
         tell({"dev": (place / "merged").stat().st_dev})
         os.execve(place / "merged" / program, ["x"], {})
 
@@ -258,6 +294,52 @@ def test_a_container_is_restarted(host, place):
 
     assert findings_of(host, day) == []
     assert len(devices) > 1
+
+
+def test_containers_of_ten_images_with_equal_paths(host, place):
+    def day():
+        for number in range(STARTS):
+            container(place, image=f"image-{number % IMAGES}")
+
+    assert findings_of(host, day) == []
+
+
+def test_programs_that_builds_execute_and_remove(host, place):
+    before = host.value("exec_novel_binaries_total", reason="temporary")
+
+    def day():
+        for path in temporary(place):
+            execute(path)
+            path.unlink()
+        (slow,) = (path for path in temporary(place) if path.suffix == ".sh")
+        slow.write_text("#!/bin/sh\nread line\n")
+        with subprocess.Popen([slow], stdin=subprocess.PIPE) as process:
+            host.catch_up()
+            process.communicate(b"\n")
+        slow.unlink()
+
+    assert findings_of(host, day) == []
+    # conftest may be known by now: learnt by its size, it was read later
+    until(lambda: host.value("exec_novel_binaries_total", reason="temporary") >= before + 4)
+
+
+def test_the_same_by_another_user_or_elsewhere_is_found(host, place):
+    program = temporary(place)[2]
+    other = new_elf(place / "built/other")
+
+    def day():
+        child(lambda _: execute_as(65534, program))
+        execute(other)
+        program.unlink()
+        other.unlink()
+
+    assert findings_of(host, day) == [(str(path), "deleted", None) for path in (program, other)]
+
+
+def test_a_program_in_the_directory_of_another_revision(host, place):
+    (place / "snap/8").mkdir()
+    shutil.copy(place / "snap/7/program", place / "snap/8/program")
+    assert findings_of(host, lambda: execute(place / "snap/8/program")) == []
 
 
 def test_a_reboot_changes_device_numbers(host, place):

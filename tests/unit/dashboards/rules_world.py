@@ -24,7 +24,7 @@ EVENT = 6 * 60 + 40
 END = EVENT + 100
 REASONS = (
     *("new_path", "content_changed", "reinstalled", "relocated", "metadata_only"),
-    *("memfd", "deleted", "upper_layer", "script"),
+    *("memfd", "deleted", "upper_layer", "script", "temporary"),
 )
 TRAITS = (
     *(

@@ -145,7 +145,7 @@ def test_an_upgrade_of_packages(silent):
 
 def test_findings_of_reinstalled_files(silent):
     instance = ordinary("b:10042")
-    for reason in ("reinstalled", "metadata_only"):
+    for reason in ("reinstalled", "metadata_only", "temporary"):
         labels = {"id": "0a1b2c", "reason": reason, "path": "/usr/bin/grep", "interpreter": LOADER}
         instance.set("exec_novel_binary_first_seen_timestamp_seconds", level(60 * EVENT, EVENT), **labels)
     silent(instance)

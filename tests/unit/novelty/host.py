@@ -16,6 +16,7 @@ from exporter.events.decode import Decoder
 from exporter.events.event_json import as_json
 from exporter.events.labels import Labels
 from exporter.host.packages import Owner, Packages
+from exporter.metrics.path_rules import fold_builds
 from exporter.novelty.baseline import Baseline
 from exporter.novelty.detector import Bounds, Clock, Detector, Introductions
 from exporter.novelty.file_content import Reader
@@ -90,7 +91,11 @@ class Host:
         self.reader = Reader("/", Hasher(), Packages([PackageDatabase(self.installed)]))
         clock = Clock(lambda: self.now, lambda: self.now)
         self.baseline = Baseline(
-            Learning(learning, *clock), self.reader, trust_packages=trust_packages, at_start=lambda: at_start
+            Learning(learning, *clock),
+            self.reader,
+            trust_packages=trust_packages,
+            fold_builds=fold_builds,
+            at_start=lambda: at_start,
         )
         self.detector = Detector(
             Introductions(DECODER, self._labels, self._take_used, CopiedUp(DECODER), deque(inherited)),
@@ -114,6 +119,14 @@ class Host:
         self._files += 1
         path = self.directory / f"program-{self._files}"
         path.write_bytes(content or b"content %d" % self._files)
+        return path
+
+    def build(self):
+        """Make a new file in a directory that is named as builds name them."""
+        self._files += 1
+        path = self.directory / f"go-build{self._files}/program"
+        path.parent.mkdir()
+        path.write_bytes(b"content %d" % self._files)
         return path
 
     def execute(self, path, raw=None):

@@ -7,8 +7,7 @@ import stat
 from exporter.catalogue.catalogue import Catalogue
 from exporter.host.procfs import NOBODY
 from exporter.novelty.detector import SETTLE_SECONDS, TICK_SECONDS
-from exporter.novelty.executed_file import ExecutedFile, FileFacts
-from exporter.novelty.programs_at_start import NOWHERE
+from exporter.novelty.executed_file import NOWHERE, ExecutedFile, FileFacts
 from tests.unit.novelty.host import Host
 
 

@@ -41,6 +41,10 @@ NOTHING = Known()
         (Seen(vouched=True, installed=True, memfd=True), NOTHING, Reason.MEMFD),
         (Seen(maintainer_script=True, script=True), NOTHING, Reason.REINSTALLED),
         (Seen(gone=True), NOTHING, Reason.DELETED),
+        (Seen(gone=True), Known(content=True, revision=True), Reason.DELETED),
+        (Seen(), Known(content=True, revision=True), Reason.REINSTALLED),
+        (Seen(), Known(content=True, revision=True, path=True), Reason.CONTENT_CHANGED),
+        (Seen(upper_layer=True), Known(content=True, revision=True), Reason.RELOCATED),
         (Seen(memfd=True), NOTHING, Reason.MEMFD),
         (Seen(memfd=True, deleted=True), NOTHING, Reason.MEMFD),
         (Seen(memfd=True), Known(program=True, executed=True), None),
@@ -83,4 +87,5 @@ def test_changed_content_at_a_known_path_is_never_quiet_unless_a_package_vouches
 def test_quiet_reasons_need_known_facts(what, before):
     """Records of a package count only for known paths, or for its own scripts."""
     if classify(what, before) in QUIET:
-        assert before.program or before.same_file or what.maintainer_script or (what.vouched and before.path)
+        known = before.program or before.same_file or before.revision
+        assert known or what.maintainer_script or (what.vouched and before.path)

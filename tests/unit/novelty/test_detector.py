@@ -21,6 +21,7 @@ from exporter.novelty.detector import (
     LOGGED,
     RECHECK_SECONDS,
     SETTLE_SECONDS,
+    TEMPORARY_SECONDS,
     TICK_SECONDS,
     TOUCH_SECONDS,
 )
@@ -41,21 +42,87 @@ def test_programs_are_learnt_until_learning_ends(tmp_path):
     host = Host(tmp_path, learning=60.0)
     learnt, new = host.program(), host.program()
     host.execute(learnt)
-    assert host.step() == 1, "at once: what is learnt need not settle"
+    assert host.step() == 0, "it may still be removed"
+    assert host.step(SETTLE_SECONDS) == 1
     assert host.detector.snapshot.state == "learning"
     assert host.detector.snapshot.learning_end == 1060.0
-    host.step(59.0)
+    host.step(59.0 - SETTLE_SECONDS)
     assert host.detector.snapshot.state == "learning"
+    late = host.program()
+    host.execute(late)
+    host.step()
     host.step(1.0)
     assert host.detector.snapshot.state == "watching"
     host.execute(learnt)
+    host.execute(late)
     host.execute(new)
     host.step()
     host.step(SETTLE_SECONDS)
     assert host.found() == {str(new): "new_path"}
     assert host.detector.snapshot.totals == {"new_path": 1}
     assert {row[2] for row in host.detector.snapshot.open} == {str(new)}
-    assert host.detector.snapshot.programs == 2
+    assert host.detector.snapshot.programs == 3
+
+
+def learnt_builds(directory):
+    """Return a host that has learnt that a user removes `program` in directories with names of their own."""
+    host = Host(directory, learning=60.0)
+    built = host.build()
+    host.execute(built)
+    host.step()
+    host.step(SETTLE_SECONDS)
+    built.unlink()
+    host.step(SETTLE_SECONDS)
+    host.step(60.0)
+    assert host.detector.snapshot.state == "watching"
+    return host
+
+
+def test_a_program_that_is_removed_later_is_temporary(tmp_path):
+    host = learnt_builds(tmp_path)
+    built = host.build()
+    host.execute(built)
+    host.step()
+    for _ in range(20):
+        assert host.step(SETTLE_SECONDS) == 1
+    assert host.detector.committed == 2, "its record need not stay"
+    built.unlink()
+    host.step(SETTLE_SECONDS)
+    assert host.step(SETTLE_SECONDS) == 0
+    assert host.detector.snapshot.totals == {"temporary": 1}
+    assert host.found() == {}
+
+
+def test_a_program_in_place_of_a_temporary_one_is_found_if_it_stays(tmp_path):
+    host = learnt_builds(tmp_path)
+    built = host.build()
+    host.execute(built)
+    host.step()
+    for _ in range(int(TEMPORARY_SECONDS / SETTLE_SECONDS)):
+        host.step(SETTLE_SECONDS)
+    assert host.found() == {}
+    host.step(SETTLE_SECONDS)
+    assert host.found() == {str(built): "new_path"}
+
+
+def test_a_stop_does_not_wait_for_temporary_programs(tmp_path):
+    host = learnt_builds(tmp_path)
+    built = host.build()
+    host.execute(built)
+    host.step()
+    host.detector.judge(host.catalogue, everything=True)
+    assert host.found() == {str(built): "new_path"}
+
+
+def test_few_temporary_programs_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(detector_module, "TEMPORARY", 2)
+    host = learnt_builds(tmp_path)
+    built = [host.build() for _ in range(3)]
+    for program in built:
+        host.execute(program)
+    host.step()
+    host.step(SETTLE_SECONDS)
+    assert host.found() == {str(built[2]): "new_path"}
 
 
 def test_a_new_program_settles_before_it_is_judged(host):

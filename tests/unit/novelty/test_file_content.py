@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.catalogue.catalogue import HOST_SCOPE
 from exporter.escape import escape
 from exporter.events.decode import Identity
 from exporter.host.packages import Owner, Packages
@@ -197,13 +198,69 @@ def test_a_package_is_asked_about_files_of_the_host(file, content, said):
 
 def test_a_package_is_asked_about_a_file_that_is_gone_if_its_process_was_of_the_host(tmp_path, file):
     """So its maintainer scripts are known, however soon they are removed."""
-    packages, executed = Packages([Database(b"")]), executed_of(file, process=Process(NEVER.pid, parent=os.getpid()))
-    orphan = executed_of(file)
+    packages, process = Packages([Database(b"")]), Process(NEVER.pid, parent=os.getpid())
+    executed, orphan = executed_of(file, process=process, scope=None), executed_of(file, scope=None)
     file.unlink()
     found = look(Reader("/", Hasher(), packages), executed)
     assert (found.digest, found.package.package, found.package.digest) == (None, "tool", "unknown")
     assert look(Reader("/", Hasher(), packages), orphan).package is None
+    assert look(Reader("/", Hasher(), packages), replace(orphan, scope=HOST_SCOPE)).package, "as the kernel shows"
+    assert look(Reader("/", Hasher(), packages), replace(orphan, scope=1)).package is None
     assert look(Reader(str(tmp_path), Hasher(), packages), executed).package is None
+
+
+def test_a_file_of_the_host_that_was_removed_before_it_was_looked_at_is_gone(reader, file):
+    executed = executed_of(file)
+    file.unlink()
+    found = look(reader, executed)
+    assert (found.digest, found.size) == (None, 7)
+    assert reader.is_gone(found)
+    assert not reader.is_replaced(found)
+    assert not reader.is_gone(look(reader, replace(executed, scope=1)))
+
+
+def test_a_file_in_its_place(reader, file):
+    found = look(reader, executed_of(file))
+    assert not reader.is_replaced(found)
+    file.chmod(0o755)
+    assert not reader.is_replaced(found), "the same file"
+    other = file.with_name("other")
+    other.write_bytes(b"another")
+    other.rename(file)
+    assert reader.is_replaced(found)
+    assert not reader.is_gone(found)
+    file.unlink()
+    assert not reader.is_replaced(found)
+
+
+@pytest.mark.parametrize("line", [b"#!%s", b"#! %s x\n", b"#!\t%s\tx", b"#!%s\0"])
+def test_interpreters_that_are_scripts(reader, tmp_path, line):
+    names = [tmp_path / name for name in ("outer", "middle", "inner")]
+    for name, below in zip(names, (*names[1:], "/bin/sh"), strict=True):
+        name.write_bytes(line % os.fsencode(below))
+    outer = executed_of(names[0], script=True, interpreter_file=(b"/bin/sh", facts_of(Path("/bin/sh"))))
+    found = list(reader.interpreters(outer))
+    assert [each.path for each in found] == [str(name) for name in names[1:]]
+    assert [each.facts.inode for each in found] == [name.stat().st_ino for name in names[1:]]
+    assert [look(reader, each).digest for each in found] == [
+        hashlib.sha256(name.read_bytes()).digest() for name in names[1:]
+    ]
+    assert list(Reader("/", None, Packages()).interpreters(outer)) == []
+
+
+def test_interpreters_that_name_each_other(reader, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"#!%s" % os.fsencode(second))
+    second.write_bytes(b"#!%s" % os.fsencode(first))
+    script = executed_of(first, script=True, interpreter_file=(b"/bin/sh", facts_of(Path("/bin/sh"))))
+    assert len(list(reader.interpreters(script))) == 5, "the kernel refuses more"
+
+
+@pytest.mark.parametrize("content", [b"", b"#!", b"#!relative", b"#! \n/x", b"\x7fELF", b"#!/nonexistent"])
+def test_no_interpreter_that_is_a_script(reader, file, content):
+    file.write_bytes(content)
+    script = executed_of(file, script=True, interpreter_file=(b"/bin/sh", facts_of(Path("/bin/sh"))))
+    assert list(reader.interpreters(script)) == []
 
 
 def test_another_root_directory(tmp_path, file):

@@ -33,9 +33,9 @@ def content(path="/opt/x", digest=A, inode=1, mode=0o755, package=None, writable
     return Content(replace(made, **executed), digest, 5, package, writable_directory=writable)
 
 
-def judged(catalogue, one, learning=False, installed=(), gone=False, fold=str):
+def judged(catalogue, one, learning=False, installed=(), gone=False, fold=str, **policy):
     with catalogue.transaction():
-        return judge(catalogue, one, 7.0, Policy(learning, installed, lambda _: gone, fold))
+        return judge(catalogue, one, 7.0, Policy(learning, installed, lambda _: gone, fold, **policy))
 
 
 def reason(catalogue, one, **policy):
@@ -112,6 +112,67 @@ def test_a_program_that_executes_itself_after_its_update_is_known(catalogue):
 def test_gone_a_moment_later(catalogue):
     assert reason(catalogue, content(), gone=True) == Reason.DELETED
     assert reason(catalogue, content(path="/opt/y", digest=B, inode=2), gone=True, learning=True) is None
+
+
+def test_a_known_program_in_the_directory_of_another_revision(catalogue):
+    judged(catalogue, content(path="/snap/tool/7/bin/x"), learning=True)
+    assert reason(catalogue, content(path="/snap/tool/8/bin/x", inode=2)) == Reason.REINSTALLED
+    assert reason(catalogue, content(path="/snap/tool/x9/bin/x", inode=3)) == Reason.REINSTALLED
+    assert reason(catalogue, content(path="/snap/tool/9/bin/x", digest=B, inode=4)) == Reason.NEW_PATH
+    assert reason(catalogue, content(path="/snap/tool/10/bin/x", digest=B, inode=5)) == Reason.RELOCATED, "not learnt"
+    for number, path in enumerate(("/snap/tool/8/bin/y", "/snap/other/8/bin/x", "/snap/tool/a/bin/x", "/snap/8")):
+        assert reason(catalogue, content(path=path, inode=6 + number)) == Reason.RELOCATED
+
+
+BUILT = {"fold_builds": lambda path: re.sub("[0-9]+", "*", path)}
+USER = 1000
+
+
+def product(number, **executed):
+    """Return what a build makes in a directory with a name of its own."""
+    return content(path=f"/tmp/{number}/x", digest=bytes([number]) * 32, inode=number, **{"user": USER, **executed})
+
+
+def test_what_a_user_removed_while_learning_is_temporary(catalogue):
+    judged(catalogue, product(1), learning=True, gone=True, **BUILT)
+    assert reason(catalogue, product(2), gone=True, **BUILT) == Reason.TEMPORARY
+    assert reason(catalogue, product(3), is_replaced=lambda _: True, **BUILT) == Reason.TEMPORARY
+    assert reason(catalogue, product(4), **BUILT) == Reason.NEW_PATH, "it stays"
+    assert {path for path, _, baseline in catalogue.programs() if "tmp" in path and baseline} == {
+        "/tmp/1/x",
+        "[removed by 1000]/tmp/*/x",
+    }
+
+
+def test_nothing_else_is_temporary(catalogue):
+    judged(catalogue, product(1), learning=True, gone=True, **BUILT)
+    others = [
+        product(2, user=1001),
+        product(3, user=None),
+        product(4, scope=1),
+        product(5, upper_layer=True),
+        replace(product(6), package=PackageVerdict("dpkg", "tool", "differs")),
+        content(path="/tmp/7/y", digest=B, inode=7, user=USER),
+        content(path="/opt/x", digest=bytes(32), inode=8, user=USER),
+        content(path="/tmp/9/x", digest=b"9" * 32, inode=9, user=USER, mode=0o4755),
+    ]
+    assert {reason(catalogue, one, gone=True, **BUILT) for one in others} == {Reason.DELETED}
+    unlinked = content(path="[deleted]", name=b"/tmp/10/x", inode=10, deleted=True, user=USER)
+    assert reason(catalogue, unlinked, gone=True, **BUILT) == Reason.DELETED
+
+
+def test_what_stayed_while_learning_is_not_temporary(catalogue):
+    judged(catalogue, product(1), learning=True, **BUILT)
+    assert reason(catalogue, product(2), gone=True, **BUILT) == Reason.DELETED
+
+
+def test_what_may_be_removed_soon_is_pending(catalogue):
+    assert judged(catalogue, product(1), learning=True, waits=True, **BUILT).pending
+    judged(catalogue, product(1), learning=True, gone=True, waits=True, **BUILT)
+    assert not judged(catalogue, content(user=USER), learning=True, waits=True, **BUILT).pending, "a name of its own"
+    verdict = judged(catalogue, product(2), waits=True, **BUILT)
+    assert (verdict.program, verdict.finding, verdict.pending) == (None, None, True)
+    assert reason(catalogue, product(2), **BUILT) == Reason.NEW_PATH
 
 
 def test_quiet_reasons_are_reported_and_of_the_baseline(catalogue):
