@@ -302,6 +302,18 @@ def test_a_file_that_was_copied_up_counts_before_its_key_is_evicted():
     assert in_upper_layer(pipeline) == 5
 
 
+def test_eviction_of_a_key_does_not_judge_other_files():
+    maps = Maps()
+    pipeline = judging(maps)
+    maps.execute(1, 5, flags=COPIED)
+    maps.execute(2, 7, flags=COPIED)
+    pipeline.update()
+    pipeline._executions.evict([key(file=1, flags=COPIED)])
+    assert in_upper_layer(pipeline) == 5
+    pipeline.copied_up.judge(key(file=2, flags=COPIED), written=False)
+    assert in_upper_layer(pipeline) == 5
+
+
 def test_a_file_that_was_copied_up_is_judged_after_a_restart():
     maps, blobs = Maps(), Blobs()
     checkpoint = Checkpoint(blobs)
