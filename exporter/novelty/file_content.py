@@ -42,7 +42,7 @@ class Content:
     """Content of an executed file. `digest` is its SHA-256, None if unknown; `size` is in bytes.
 
     `executed` is the file as found: a script known only as invoked has its own path and identity here. `named_in` has
-    the root directories in which its name led to it, or must have if it was not found; only in the host's can packages
+    the root directories in which its name led to it, or must have if it no longer does; only in the host's can packages
     own it. An `unlinked` file had no
     name left. A file that was copied up is in the upper layer only if its content is not that of the layer below.
     """
@@ -87,12 +87,12 @@ class Reader:
         self._interruption.check()
         if executed.facts and not executed.origin and is_known(executed.identity):
             return Content(executed)
+        led = frozenset({HOST}) if _has_path_of_host(executed) else frozenset[str]()
         with self.opened(executed) as found:
             if found is None:
                 size = executed.facts.size if executed.facts else None
                 owner = self._packages.owner(executed.name) if executed.name and self._is_of_host(executed) else None
                 package = owner.explain(None, None) if owner else None
-                led = frozenset({HOST}) if _has_path_of_host(executed) else frozenset[str]()
                 return Content(executed, size=size, package=package, named_in=led)
             descriptor, status, executed, runs = found
             if not executed.origin and is_known(executed.identity):
@@ -113,7 +113,7 @@ class Reader:
                 digest=digests.sha256,
                 size=status.st_size,
                 package=owner.explain(*digests) if owner else None,
-                named_in=named_in,
+                named_in=named_in or led,
                 writable_directory=writable,
                 unlinked=not status.st_nlink,
             )

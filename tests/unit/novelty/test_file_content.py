@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -217,6 +218,19 @@ def test_a_file_of_the_host_that_was_removed_before_it_was_looked_at_is_gone(rea
     assert reader.is_gone(found)
     assert not reader.is_replaced(found)
     assert not reader.is_gone(look(reader, replace(executed, scope=1)))
+
+
+def test_a_running_program_that_has_another_name_left(reader, tmp_path):
+    program = tmp_path / "sleep"
+    shutil.copy(shutil.which("sleep"), program)
+    (tmp_path / "link").hardlink_to(program)
+    executed = executed_of(program)
+    with subprocess.Popen([program, "60"]) as process:
+        program.unlink()
+        found = look(reader, replace(executed, process=Process(process.pid), runs=True))
+        process.kill()
+    assert found.digest == hashlib.sha256((tmp_path / "link").read_bytes()).digest()
+    assert reader.is_gone(found)
 
 
 def test_a_file_in_its_place(reader, file):
