@@ -140,8 +140,6 @@ class App:
         if page is None:
             return self._no_page(request)
         methods = ("POST", "PUT") if request.path == RELOAD else READING
-        if request.method == "OPTIONS":
-            return Response(HTTPStatus.OK, b"", {"Allow": ", ".join(methods)})
         if request.method not in methods:
             only = f"Only {' or '.join(methods)} requests allowed."
             return _text(HTTPStatus.METHOD_NOT_ALLOWED, only, {"Allow": ", ".join(methods)})

@@ -96,7 +96,7 @@ def test_repeated_slashes_are_redirected_below_the_prefix_of_a_reverse_proxy(ser
         ("GET", "metrics", 400),
         ("GET", "*", 400),
         ("OPTIONS", "*", 200),
-        ("OPTIONS", "/metrics", 200),
+        ("OPTIONS", "/metrics", 405),
         ("POST", "/metrics", 405),
         ("get", "/metrics", 405),
         ("CONNECT", "127.0.0.1:10042", 400),
