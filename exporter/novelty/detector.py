@@ -83,9 +83,8 @@ class Sighting:
 
     `seen` is in seconds since the epoch; `number` is that of the record, 0 without one. A `watched` key is that of a
     script that the kernel does not identify by its file, or not all of whose interpreters it shows: it is looked at
-    after each execution. `record` is the
-    execution as JSON. If it was `learning`, its programs are learnt, even if they are judged after that. While its
-    programs may be temporary it `waits`, not longer than `until`.
+    after each execution. `record` is the execution as JSON. If it was `learning`, its programs are learnt, even if they
+    are judged after that. While its programs may be temporary it `waits`, not longer than `until`.
     """
 
     key: bytes

@@ -43,8 +43,8 @@ class Content:
 
     `executed` is the file as found: a script known only as invoked has its own path and identity here. `named_in` has
     the root directories in which its name led to it, or must have if it no longer does; only in the host's can packages
-    own it. An `unlinked` file had no
-    name left. A file that was copied up is in the upper layer only if its content is not that of the layer below.
+    own it. An `unlinked` file had no name left. A file that was copied up is in the upper layer only if its content is
+    not that of the layer below.
     """
 
     executed: ExecutedFile
