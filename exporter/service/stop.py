@@ -6,7 +6,9 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from exporter.errors import FAILED
@@ -14,6 +16,7 @@ from exporter.errors import FAILED
 log = logging.getLogger(__name__)
 
 EXIT_SECONDS = 4.5  # after the signal, if anything hangs; everything that is pinned or in the catalogue survives that
+STARVED_SECONDS = 20.0  # at most added, for the time in which the main thread could run but got no CPU
 
 
 class Stop:
@@ -60,6 +63,16 @@ def _exit_in_time(signals: int) -> None:
     """Wait for a signal to stop, whose number is read, and end the process if it does not end by itself."""
     while os.read(signals, 1)[0] not in Stop.SIGNALS:
         pass
-    threading.Event().wait(EXIT_SECONDS)
-    log.error("still not stopped %g s after the signal: exiting without waiting any longer", EXIT_SECONDS)
+    began, starved = time.monotonic(), _starved_seconds()
+    while (left := EXIT_SECONDS + min(_starved_seconds() - starved, STARVED_SECONDS) - (time.monotonic() - began)) > 0:
+        time.sleep(left)
+    log.error("still not stopped %.1f s after the signal: exiting without waiting any longer", time.monotonic() - began)
     os._exit(FAILED)
+
+
+def _starved_seconds() -> float:
+    """Return for how long the main thread has waited for a CPU since its start; 0 where the kernel does not say."""
+    try:
+        return int(Path(f"/proc/self/task/{os.getpid()}/schedstat").read_bytes().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0

@@ -42,7 +42,7 @@ def served(*arguments, command=COMMAND, status=0):
     try:
         yield Served(process, *_port(process))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(DEADLINE_SECONDS) == status
+        assert process.wait(DEADLINE_SECONDS) == status, process.stderr.read()
     finally:
         if process.poll() is None:
             process.kill()

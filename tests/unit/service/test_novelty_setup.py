@@ -40,7 +40,7 @@ def test_without_hashes_no_capability_is_needed(tmp_path):
 
 
 def test_the_next_process_knows_learnt_programs(tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, "FINISH_SECONDS", 60.0)
+    monkeypatch.setattr(worker, "FINISH_SECONDS", 600.0)
     program = tmp_path / "program"
     program.write_bytes(b"content")
     blobs, keys = Blobs(), []
