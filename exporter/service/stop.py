@@ -16,7 +16,7 @@ from exporter.errors import FAILED
 log = logging.getLogger(__name__)
 
 EXIT_SECONDS = 4.5  # after the signal, if anything hangs; everything that is pinned or in the catalogue survives that
-STARVED_SECONDS = 20.0  # at most added, for the time in which the main thread could run but got no CPU
+STARVED_SECONDS = 10.0  # at most added, for the time in which the main thread could run but got no CPU
 
 
 class Stop:
