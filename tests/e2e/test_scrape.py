@@ -55,13 +55,17 @@ def jobs(exporter, authority, **options):
 
 
 def scraped(server):
-    """Return health and last error by job, when all have been scraped."""
+    """Return health and last error by job, when all have been scraped.
+
+    Prometheus shows the health of a target before it has stored the samples.
+    """
 
     def all_scraped():
         targets = server.targets()
         return targets if targets and all(target["health"] != "unknown" for target in targets) else None
 
     targets = server.wait_until(all_scraped)
+    server.wait_until(lambda: len(server.query("up")) == len(targets))
     return {target["labels"]["job"]: (target["health"], target["lastError"]) for target in targets}
 
 
