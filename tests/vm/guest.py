@@ -49,7 +49,7 @@ class Machine:
 class Deadlines:
     """Bounds of a guest: it is ended after `seconds`, or after `silent_seconds` without output."""
 
-    seconds: float = 1800
+    seconds: float = 3600
     silent_seconds: float = 420
 
 
