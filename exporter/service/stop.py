@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -16,7 +17,8 @@ from exporter.errors import FAILED
 log = logging.getLogger(__name__)
 
 EXIT_SECONDS = 4.5  # after the signal, if anything hangs; everything that is pinned or in the catalogue survives that
-STARVED_SECONDS = 10.0  # at most added, for the time in which the main thread could run but got no CPU
+STARVED_SECONDS = 10.0  # at most added, for the time in which threads could run but got no CPU
+LOOK_SECONDS = 0.1  # between two looks at that time
 
 
 class Stop:
@@ -63,16 +65,19 @@ def _exit_in_time(signals: int) -> None:
     """Wait for a signal to stop, whose number is read, and end the process if it does not end by itself."""
     while os.read(signals, 1)[0] not in Stop.SIGNALS:
         pass
-    began, starved = time.monotonic(), _starved_seconds()
-    while (left := EXIT_SECONDS + min(_starved_seconds() - starved, STARVED_SECONDS) - (time.monotonic() - began)) > 0:
-        time.sleep(left)
+    began, waited, starved = time.monotonic(), _waited_seconds(), 0.0
+    while time.monotonic() - began < EXIT_SECONDS + min(starved, STARVED_SECONDS):
+        time.sleep(LOOK_SECONDS)
+        before, waited = waited, _waited_seconds()
+        starved += sum(seconds - before.get(thread, 0.0) for thread, seconds in waited.items())
     log.error("still not stopped %.1f s after the signal: exiting without waiting any longer", time.monotonic() - began)
     os._exit(FAILED)
 
 
-def _starved_seconds() -> float:
-    """Return for how long the main thread has waited for a CPU since its start; 0 where the kernel does not say."""
-    try:
-        return int(Path(f"/proc/self/task/{os.getpid()}/schedstat").read_bytes().split()[1]) / 1e9
-    except (OSError, IndexError):
-        return 0.0
+def _waited_seconds() -> dict[str, float]:
+    """Return for how long each thread has waited for a CPU since its start; nothing where the kernel does not say."""
+    found = {}
+    for thread in Path("/proc/self/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError, IndexError):
+            found[thread.parent.name] = int(thread.read_bytes().split()[1]) / 1e9
+    return found

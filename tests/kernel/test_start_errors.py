@@ -80,8 +80,7 @@ def chosen():
 def test_a_system_call_that_fails_is_named_with_its_remedy(tmp_path, call, error, when):
     status, said = start(tmp_path, f"{call}:error={error}:when={when}")
     assert not [text for text in FORBIDDEN if text in said], said
-    if status == 0:
-        assert "serving http" in said
+    if "serving http" in said:  # how it stops is not tested here
         return
     assert status in (1, 2), said
     line = said.splitlines()[-1]
