@@ -26,7 +26,7 @@ run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
 ##@ Test
-## lint, unit tests, and the tests that need root, on this kernel and on others; 20 minutes
+## lint, unit tests, and the tests that need root, on this kernel and on others; 22 minutes
 test: $(VENV)/test-ready
 	@+$(MAKE) --no-print-directory --jobs=2 lint test-tools
 	$(SUDO) env EXHAUSTIVE=$(EXHAUSTIVE) $(VENV)/bin/python -m tests.run $(ARGS)
@@ -45,7 +45,7 @@ test-guests: lint
 	$(TOOLS) vm
 	$(PYTEST) tests/vm -v $(ARGS)
 
-## every kernel of docs/kernels.md, whose table it writes; 40 minutes
+## every kernel of docs/kernels.md, whose table it writes; 90 minutes
 test-kernels: lint
 	$(TOOLS) vm ports
 	$(SUDO) env KERNELS=all $(VENV)/bin/python -m pytest tests/vm -v $(ARGS)
