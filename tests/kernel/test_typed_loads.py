@@ -60,7 +60,7 @@ def test_it_is_the_kernel_that_decides():
         assert exporter.probe.program_type == expected
 
 
-@pytest.mark.every_kernel
+@pytest.mark.compiles
 def test_without_typed_loads_it_is_verified_too(compiled, typed_loads):
     """Where the kernel has no typed loads, this is the shared probe."""
     if not typed_loads:

@@ -10,6 +10,7 @@ import pytest
 from exporter.compiler.typed_loads import TYPED_TRACEPOINT
 from exporter.events.event_fields import FIELDS, unavailable
 from exporter.probe.script_hook import KINDS
+from tests.repetition import one_of_each
 
 MARK = "facts: "
 SHARED, EVERY = {"compiled", "tracer"}, "every_kernel"
@@ -40,15 +41,19 @@ def pytest_fixture_setup(fixturedef, request):
 
 
 def pytest_addoption(parser):
-    parser.addoption("--sharing", action="store_true", help="only tests that share a probe, and those for every kernel")
+    parser.addoption(
+        "--sharing",
+        action="store_true",
+        help="only tests that share a probe, and those for every kernel; one of each with several parameters",
+    )
     parser.addoption("--facts", help="a file that takes them too")
 
 
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--sharing"):
-        others = [item for item in items if not _is_cheap(item)]
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if item not in others]
+        chosen = one_of_each([item for item in items if _is_cheap(item)], _kind)
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
 
 
 def _is_cheap(item):
@@ -56,6 +61,12 @@ def _is_cheap(item):
     return (
         not item.get_closest_marker("compiles") and SHARED.intersection(item.fixturenames)
     ) or item.get_closest_marker(EVERY)
+
+
+def _kind(item):
+    """Return what all items of a test have in common but for its parameters; each hook for scripts is a kind."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return item.module, item.originalname, parameters.get("hooked")
 
 
 def pytest_terminal_summary(terminalreporter, config):
