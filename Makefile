@@ -26,7 +26,7 @@ run: $(VENV)/run-ready
 	exec $(SUDO) $(VENV)/bin/exec_exporter $(ARGS)
 
 ##@ Test
-## lint, unit tests, and the tests that need root, on this kernel and on others; 22 minutes
+## lint, unit tests, and the tests that need root, on this kernel and on others; 14 minutes
 test: $(VENV)/test-ready
 	@+$(MAKE) --no-print-directory --jobs=2 lint test-tools
 	$(SUDO) env EXHAUSTIVE=$(EXHAUSTIVE) $(VENV)/bin/python -m tests.run $(ARGS)
