@@ -36,16 +36,6 @@ static __always_inline struct sizes sizes_of(struct task_struct *task, struct li
 	return sizes;
 }
 
-/* Copies the name of a script's interpreter to where a lookup can use it as a key. */
-static __always_inline struct misc_interpreter *interpreter_name(struct linux_binprm *bprm, struct scratch *scratch)
-{
-	struct misc_interpreter *interpreter = (struct misc_interpreter *)scratch->walk.string;
-
-	__builtin_memset(interpreter, 0, sizeof(*interpreter));
-	READ_STRING(interpreter, sizeof(*interpreter), READ(bprm, interp));
-	return interpreter;
-}
-
 /* The format of a program that is not a script. */
 static __always_inline enum format elf_format(struct scratch *scratch)
 {

@@ -12,6 +12,7 @@
 #include "arguments.h"
 #include "identity.h"
 #include "introduction.h"
+#include "misc.h"
 #include "registers.h"
 #include "script.h"
 #include "task.h"
@@ -83,11 +84,16 @@ static __always_inline struct file *take_script(struct linux_binprm *bprm)
 
 #if defined(HAVE_PROGRAM_FILE) && defined(HAVE_ARGUMENTS)
 
-static __always_inline u32 format_of(struct linux_binprm *bprm, struct scratch *scratch,
+static __always_inline u32 format_of(struct task_struct *task, struct linux_binprm *bprm, struct scratch *scratch,
 				     const struct settings *settings)
 {
+	struct binfmt_misc *own;
+
 	if (!is_script(bprm))
 		return elf_format(scratch);
+	own = own_formats(task);
+	if (own)
+		return is_registered(own, bprm, scratch) ? FORMAT_MISC : FORMAT_SCRIPT;
 	if (settings->misc_interpreters && misc_interpreters.lookup(interpreter_name(bprm, scratch)))
 		return FORMAT_MISC;
 	return FORMAT_SCRIPT;
@@ -110,7 +116,7 @@ static __always_inline void observe(struct histograms *percpu, enum histogram_na
 static __always_inline void observe_arguments(struct task_struct *task, struct linux_binprm *bprm,
 					      struct scratch *scratch, const struct settings *settings, s64 now)
 {
-	u32 format = format_of(bprm, scratch, settings);
+	u32 format = format_of(task, bprm, scratch, settings);
 	struct histograms *percpu = histograms.lookup(&format);
 	struct sizes sizes = sizes_of(task, bprm, scratch, now);
 

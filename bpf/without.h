@@ -26,6 +26,10 @@
 #if !defined(HAVE_PROGRAM_FILE) || !defined(HAVE_ARGUMENTS)
 #define observe_arguments(task, bprm, scratch, settings, now)
 #endif
+#ifndef HAVE_MISC_NAMESPACES
+#define own_formats(task) 0
+#define is_registered(formats, bprm, scratch) false
+#endif
 #ifndef HAVE_STDIN
 #define stdin_file(task) 0
 #define stdin_type(file) STDIN_UNKNOWN

@@ -35,6 +35,10 @@ _PROCESSES = "task_struct.{pid,tgid,signal,group_leader,exit_code} signal_struct
 _MOUNT_NAMESPACE = (
     "task_struct.{thread_pid,nsproxy} pid.numbers upid.ns pid_namespace.child_reaper nsproxy.mnt_ns mount.mnt_ns"
 )
+_MISC_NAMESPACES = (
+    "task_struct.cred cred.user_ns user_namespace.{level,parent,binfmt_misc}"
+    " binfmt_misc.{entries,enabled} list_head.next"
+)
 _OVERLAY = "ovl_inode.{vfs_inode,__upperdentry} ovl_path.dentry inode.i_size super_block.s_user_ns user_namespace.level"
 
 
@@ -137,6 +141,12 @@ FEATURES = (
         "mount_namespace",
         "a container's program at a path of the host counts as a change of the host's",
         (_layout(f"{_PROGRAM_FILE} {_MOUNT_NAMESPACE}"),),
+    ),
+    Feature(
+        "misc_namespaces",
+        "since Linux 6.7 programs of formats that a container has registered itself count as scripts;"
+        " before, nothing changes",
+        (_layout(_MISC_NAMESPACES),),
     ),
     Feature(
         "overlay_backing",

@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.kernel.programs import dynamic_elf, execute, failing_in_32_bit, scrip
 from tests.kernel.quiet import DEADLINE_SECONDS, grown, while_nobody_else_executes, while_nobody_else_forks
 from tests.kernel.running import running
 from tests.kernel.test_record import binfmt_misc
+from tests.kernel.tracing import child, mount, own_users
 
 PRIME = 13
 THREADS = 13
@@ -223,3 +225,48 @@ def test_run_times_of_each_program_while_the_kernel_counts_them(exporter, tmp_pa
     then = exporter.scrape()
     for program in ("exec", "exit", "fork"):
         assert 0 < grown(first, then, "exec_exporter_probe_run_seconds_total", program=program) < 1
+
+
+@pytest.fixture
+def short_path():
+    """Return a directory whose programs have names that the probe compares whole."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["its own", "of the namespace around it"])
+def test_formats_that_a_container_registered_are_those_of_its_processes(exporter, short_path, nested):
+    if "misc_namespaces" in {feature.name for feature in exporter.probe.missing}:
+        pytest.skip("this kernel has no binfmt_misc of user namespaces")
+    names = ("off", "inside", *(f"other-{number}" for number in range(5)), "outside")
+    interpreters = {name: static_elf(short_path / name) for name in names}
+    scripts = {name: script(short_path / f"script-{name}", str(path)) for name, path in interpreters.items()}
+    program, formats = short_path / "program", short_path / "formats"
+    program.write_bytes(b"EXECTEST and more")
+    program.chmod(0o755)
+    formats.mkdir()
+
+    def inside(_):
+        own_users()
+        mount("none", formats, "binfmt_misc")
+        for name in names[:-1]:
+            magic = "EXECTEST" if name == "inside" else f"NOTHING {name}"
+            (formats / "register").write_text(f":{name}:M::{magic}::{interpreters[name]}:")
+        (formats / "off").write_text("0")
+        if nested:
+            own_users()
+        execute(program, PRIME)
+        execute(scripts["outside"], 2)  # registered with the host only
+        execute(scripts["off"], 3)
+        os._exit(0)
+
+    def work():
+        child(inside)
+        execute(scripts["inside"], 5)  # not registered with the host
+
+    with binfmt_misc("exec_exporter_test", str(interpreters["outside"]), "OUTSIDE"):
+        exporter.probe.refresh_settings()
+        before, after = while_nobody_else_executes(exporter, work, PRIME + 2 + 3 + 5)
+    exporter.probe.refresh_settings()
+    assert grown(before, after, "exec_arguments_count", format="misc") == PRIME
+    assert grown(before, after, "exec_arguments_count", format="script") == 2 + 3 + 5

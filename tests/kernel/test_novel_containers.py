@@ -10,10 +10,9 @@ import pytest
 
 from tests.kernel.novel import new_elf, watching
 from tests.kernel.programs import execute, script
-from tests.kernel.tracing import CLONE_NEWNS, MNT_DETACH, MS_BIND, checked, libc, mount, own_mounts
+from tests.kernel.tracing import MNT_DETACH, MS_BIND, checked, libc, mount, own_mounts, own_users
 from tests.waiting import until
 
-CLONE_NEWUSER = 0x10000000
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}[os.uname().machine]
 NO_OVERLAY = 3
 METADATA_ALONE = ",metacopy=on,redirect_dir=on"
@@ -147,9 +146,7 @@ def test_an_overlay_of_a_user_namespace_is_not_trusted(host, tmp_path):
     merged, data = tmp_path / "merged", layers(tmp_path, ["chmod"])
 
     def action():
-        checked(libc.unshare(CLONE_NEWUSER | CLONE_NEWNS))
-        for name, text in (("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")):
-            Path("/proc/self", name).write_text(text)
+        own_users()
         try:
             mount("none", merged, "overlay", data=data)
         except OSError:

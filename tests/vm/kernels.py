@@ -52,8 +52,10 @@ class Kernel:
         return (self.directory / "release").read_text("ascii").strip()
 
 
+# 6.7: 21ca59b365c0 ("binfmt_misc: enable sandboxed mounts")
+BEFORE_6_7 = frozenset({"misc_namespaces"})
 # 6.5: 62d53c4a1dfe ("fs: use backing_file container for internal files with "fake" f_path")
-BEFORE_6_5 = frozenset({"backing_file"})
+BEFORE_6_5 = BEFORE_6_7 | {"backing_file"}
 # 5.11: 36e68442d1af ("bpf: Load and verify kernel module BTFs"): before that, types of overlay are not exposed
 BEFORE_5_11 = BEFORE_6_5 | {"overlay_backing"}
 
