@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from exporter.config import duration as durations
@@ -77,3 +78,13 @@ def absolute_file(text: str) -> str:
     if text.endswith("/"):
         raise argparse.ArgumentTypeError(f"{text!r} is a directory: give a file in it")
     return absolute(text)
+
+
+def root_directory(text: str) -> str:
+    """Parse the absolute path of a directory that serves as root; empty stands for /."""
+    return absolute(text) or "/"
+
+
+def optional_file(text: str) -> Path | None:
+    """Parse the path of a file; empty stands for none."""
+    return Path(text) if text else None

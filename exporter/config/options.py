@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import field, fields
-from pathlib import Path
 from typing import Any, TypeVar
+
+from exporter.config.argument_types import optional_file
 
 T = TypeVar("T")
 
@@ -18,7 +19,7 @@ def flag(name: str, text: str, default: Any = None, **how: Any) -> Any:
     if isinstance(default, bool):
         how["action"] = argparse.BooleanOptionalAction if default else "store_true"
     elif "type" in how:
-        how.setdefault("metavar", "FILE" if how["type"] is Path else "N")
+        how.setdefault("metavar", "FILE" if how["type"] is optional_file else "N")
     if default and "(default" not in text:
         text += " (default on)" if default is True else " (default %(default)s)"
     return field(default=default, metadata={"flag": name, "help": text, "default": default, **how})

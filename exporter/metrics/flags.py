@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.config.argument_types import number
+from exporter.config.argument_types import number, optional_file
 from exporter.config.options import flag
 from exporter.metrics.textfile import check_path
 
@@ -20,7 +20,7 @@ class OutputOptions:
         "--textfile",
         "file for node_exporter's textfile collector, ending in .prom; replaced atomically every --textfile.interval"
         " and removed at the stop",
-        type=Path,
+        type=optional_file,
     )
     interval_seconds: int = flag(
         "--textfile.interval", "seconds between two writes of --textfile", 15, type=number(1, 86_400), metavar="SECONDS"

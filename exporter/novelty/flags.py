@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.config.argument_types import absolute, absolute_file, duration, number
+from exporter.config.argument_types import absolute_file, duration, number, optional_file, root_directory
 from exporter.config.options import flag
 
 CATALOGUE_BYTES = 128 << 20
@@ -70,7 +70,7 @@ class NoveltyOptions:
     accepted_file: Path | None = flag(
         "--findings.accepted-file",
         "YAML file of accepted findings, the same on all hosts; reloaded when it changes",
-        type=Path,
+        type=optional_file,
     )
     findings_series: int = flag(
         "--findings.series", "maximum open findings to expose as metrics, newest first", 100, type=number(0, 10_000)
@@ -79,6 +79,6 @@ class NoveltyOptions:
         "--path.rootfs",
         "directory where the host's root is mounted, to read its programs and package database",
         "/",
-        type=absolute,
+        type=root_directory,
         metavar="DIRECTORY",
     )

@@ -96,7 +96,8 @@ def _value(action: argparse.Action, name: str, node: yaml.Node, directory: Path)
 
     def one(item: yaml.Node, name: str) -> object:
         text = _text(item, name)
-        return directory / text if action.type is Path else _checked(partial(value_of, action, text), name, item)
+        value = _checked(partial(value_of, action, text), name, item)
+        return directory / value if isinstance(value, Path) else value
 
     return [one(item, of) for of, item in _items(node, name)] if repeatable(action) else one(node, name)
 

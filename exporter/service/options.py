@@ -11,7 +11,7 @@ from pathlib import Path
 
 from exporter import __version__
 from exporter.collectors.flags import SeriesOptions, add_collector_flags, enabled_collectors
-from exporter.config.argument_types import Parser
+from exporter.config.argument_types import Parser, optional_file
 from exporter.config.options import add_flags, flag, options_of
 from exporter.config.resolve import Formatter, Setting, Settings, resolve
 from exporter.events.flags import RecordOptions, add_record_flags
@@ -53,7 +53,7 @@ class ServiceOptions:
     config_file: Path | None = flag(
         "--config.file",
         "YAML file of flags and path rules, read at the start and on SIGHUP; see docs/configuration.md",
-        type=Path,
+        type=optional_file,
     )
     config_check: bool = flag(
         "--config.check",

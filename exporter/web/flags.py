@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.config.argument_types import number
+from exporter.config.argument_types import number, optional_file
 from exporter.config.options import flag
 from exporter.errors import USAGE, ExporterError
 from exporter.web.sockets import parse_address
@@ -36,7 +36,7 @@ class WebOptions:
         "--web.config.file",
         "YAML file in the format of Prometheus' exporter-toolkit: TLS, client certificates, passwords, response"
         " headers, rate limit; reloaded when it or a file that it names changes",
-        type=Path,
+        type=optional_file,
     )
     telemetry_path: str = flag("--web.telemetry-path", "path of the metrics", "/metrics", metavar="PATH")
     max_requests: int = flag(

@@ -1,8 +1,19 @@
 import argparse
+from pathlib import Path
 
 import pytest
 
-from exporter.config.argument_types import Parser, absolute, absolute_file, boolean, duration, number, power_of_two
+from exporter.config.argument_types import (
+    Parser,
+    absolute,
+    absolute_file,
+    boolean,
+    duration,
+    number,
+    optional_file,
+    power_of_two,
+    root_directory,
+)
 from exporter.errors import ExporterError
 
 
@@ -15,8 +26,10 @@ from exporter.errors import ExporterError
         (boolean, {"true": True, "FALSE": False, "1": True, "0": False}, {"yes": "neither true nor false"}),
         (absolute, {"": "", "/x/": "/x/"}, {"x": "start it with /"}),
         (absolute_file, {"": "", "/x": "/x"}, {"/x/": "is a directory", "x": "start it with /"}),
+        (root_directory, {"": "/", "/host": "/host"}, {"host": "start it with /"}),
+        (optional_file, {"": None, "x": Path("x")}, {}),
     ],
-    ids=["number", "power of two", "duration", "boolean", "absolute", "absolute file"],
+    ids=["number", "power of two", "duration", "boolean", "absolute", "absolute file", "root", "file"],
 )
 def test_types_accept_and_refuse(parse, good, bad):
     assert {text: parse(text) for text in good} == good

@@ -162,6 +162,7 @@ def test_file_names_are_relative_to_the_configuration_file(tmp_path):
     options = read(tmp_path, "web: {config: {file: web.yml}}\ntextfile: exec.prom\ntextfile.interval: 20\n")
     assert (options.web.config_file, options.output.textfile) == (tmp_path / "web.yml", tmp_path / "exec.prom")
     assert options.output.interval_seconds == 20
+    assert read(tmp_path, "web.config.file: ''").web.config_file is None
     assert read(tmp_path, "textfile: /tmp/exec.prom").output.textfile.parts == ("/", "tmp", "exec.prom")
 
 
