@@ -17,7 +17,7 @@ from typing import Any
 
 from exporter.catalogue import sqlite_file
 from exporter.catalogue.acceptance import Acceptance
-from exporter.catalogue.finding import Finding, Reason, content_key, digest_of
+from exporter.catalogue.finding import SHA256_BYTES, Finding, Reason, content_key, digest_of
 from exporter.events.decode import Identity
 from exporter.events.labels import Labels
 from exporter.host.packages import PackageVerdict
@@ -26,8 +26,11 @@ FOUND, LEARNT, SEEDED, IMPORTED = "found", "learnt", "seeded", "imported"
 ACCEPTED_FILE = "accepted_file"  # name of the value with the path of the exporter's --findings.accepted-file
 MEMFD = "[memfd]"  # path of all files in memory
 HOST_SCOPE = 0  # of programs of the host itself, rather than of a container
+SEVERAL_SCOPES = -1  # of a program that was not read, and stands for those of its path and size in any scope
 FINDINGS = 10_000  # at most, accepted and open
 LATEST = 64  # programs of a file that are compared: anybody can rewrite a file any number of times
+# A program that was not read, while this content was, in one of the scopes.
+_STANDS_FOR_SEVERAL = "SELECT 1 FROM programs WHERE id = ? AND content != ? AND scope = ?"
 _REVISION = re.compile(r"/x?[0-9]+(?=/)")  # a directory for each revision, as of snaps
 _SHARE = 32  # the part of the oldest rows that are forgotten at once if there are too many bytes
 # The oldest findings, accepted ones first, the oldest programs, found ones first, and keys without a program.
@@ -101,15 +104,22 @@ class Catalogue:
         return program
 
     def known(
-        self, path: str, content: bytes, size: int | None, identity: Identity, scope: int | None = HOST_SCOPE
+        self,
+        path: str,
+        content: bytes,
+        size: int | None,
+        identity: Identity,
+        scope: int | None = HOST_SCOPE,
+        *,
+        learning: bool = False,
     ) -> Known:
         """Return the state of the catalogue regarding a path in a scope, a content key, a size in bytes and a file.
 
-        A program whose content could not be read is known by its size.
+        A program whose content could not be read is known by its size; while `learning`, in its own scope alone.
         """
         one = self._one
         digest = digest_of(content)
-        program = self._same_program(path, content, size)
+        program = self._same_program(path, content, size, scope, learning=learning)
         return Known(
             program=program is not None,
             executed=program is not None
@@ -137,24 +147,35 @@ class Catalogue:
             for (known,) in self._db.execute(query, (digest, LATEST))
         )
 
-    def _same_program(self, path: str, content: bytes, size: int | None) -> int | None:
+    def _same_program(
+        self, path: str, content: bytes, size: int | None, scope: int | None, *, learning: bool
+    ) -> int | None:
         """Return the program at a path with this content, or, if one of both was not read, with this size.
 
         An unknown size differs from none, except where the path is not that of one file. A found program that was not
         read is another once it is read: who is quick enough to avoid that could choose the content. Files in memory
-        share a path.
+        share a path. Programs of two images may have the same size: what was not read stands for a content in its own
+        scope alone, and so does a size while all are learnt.
         """
-        one, named = self._one, path.startswith("/")
-        program: int | None = one("SELECT id FROM programs WHERE path = ? AND content = ?", path, content)
+        named = path.startswith("/")
+
+        def one(condition: str, *values: Any, scope: int | None) -> int | None:
+            within = "(scope IS NULL OR ?1 IS NULL OR scope IN (?1, ?2))"
+            query = f"SELECT id FROM programs WHERE path = ?3 AND {condition} AND {within} LIMIT 1"  # noqa: S608
+            found: int | None = self._one(query, scope, SEVERAL_SCOPES, path, *values)
+            return found
+
+        program = one("content = ?", content, scope=None)
         if program is None and digest_of(content):
-            query = "SELECT id FROM programs WHERE path = ? AND content IN (?, ?) AND (baseline OR path = ?) LIMIT 1"
-            program = one(query, path, content_key(None, size), b"" if named else content, MEMFD)
-        elif program is None and size is None and named:
-            program = one("SELECT id FROM programs WHERE path = ? LIMIT 1", path)
+            unread = content_key(None, size), b"" if named else content
+            return one("content IN (?, ?) AND (baseline OR path = ?)", *unread, MEMFD, scope=scope)
+        scope = scope if learning else None
+        if program is None and size is None and named:
+            program = one("true", scope=scope)
         elif program is None:
-            program = one("SELECT id FROM programs WHERE path = ? AND size = ? LIMIT 1", path, size)
+            program = one("size = ?", size, scope=scope)
             if program is None and named:
-                program = one("SELECT id FROM programs WHERE path = ? AND size IS NULL LIMIT 1", path)
+                program = one("size IS NULL", scope=scope)
         return program
 
     def remember(
@@ -166,15 +187,18 @@ class Catalogue:
         identity: Identity | None = None,
         size: int | None = None,
         scope: int | None = HOST_SCOPE,
+        *,
+        learning: bool = False,
     ) -> int:
         """Add or update a program, with the file in which it was executed and its scope; return its number.
 
-        A program of the baseline that was not read before has this content from now on. A file that was not read does
-        not stand for a program that was: it is looked at again.
+        A program of the baseline that was not read before has this content from now on, unless it stands for those of
+        several scopes. A file that was not read does not stand for a program that was: it is looked at again.
         """
         self._seq += 1
-        program = self._same_program(path, content, size)
-        if program is None:
+        program = self._same_program(path, content, size, scope, learning=learning)
+        read = digest_of(content) is not None
+        if program is None or (read and self._one(_STANDS_FOR_SEVERAL, program, content, SEVERAL_SCOPES)):
             (program,) = self._db.execute(
                 "INSERT INTO programs (path, content, size, origin, baseline, first_seen, last_seen, seq, scope)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
@@ -182,17 +206,26 @@ class Catalogue:
             ).fetchone()
         else:
             self._db.execute(
-                "UPDATE programs SET last_seen = ?, seq = ?, size = coalesce(size, ?),"
-                " scope = iif(scope = ?, scope, coalesce(?, scope)) WHERE id = ?",
-                (now, self._seq, size, HOST_SCOPE, scope, program),
+                "UPDATE programs SET last_seen = ?, seq = ?, size = coalesce(size, ?) WHERE id = ?",
+                (now, self._seq, size, program),
             )
-        if digest_of(content):
+            self._add_scope(program, scope, read=read, learning=learning)
+        if read:
             query = "UPDATE programs SET content = ? WHERE id = ? AND length(content) < length(?) AND origin != ?"
             self._db.execute(query, (content, program, content, FOUND))
         if identity and self._one("SELECT 1 FROM programs WHERE id = ? AND content = ?", program, content):
             row = identity.file, identity.rest, program
             self._db.execute("INSERT OR REPLACE INTO identities VALUES (?, ?, ?)", row)
         return program
+
+    def _add_scope(self, program: int, scope: int | None, *, read: bool, learning: bool) -> None:
+        """Note that a program was executed in this scope: it has the last one, but the host's stays."""
+        if read:
+            query = "UPDATE programs SET scope = coalesce(?, scope) WHERE id = ? AND scope IS NOT ?"
+            self._db.execute(query, (scope, program, HOST_SCOPE))
+        elif learning:
+            query = "UPDATE programs SET scope = ? WHERE id = ? AND scope != ? AND length(content) < ?"
+            self._db.execute(query, (SEVERAL_SCOPES, program, scope, SHA256_BYTES))
 
     def is_learnt(self, path: str) -> bool:
         """Return true if a program of the baseline has this path."""

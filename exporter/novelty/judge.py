@@ -65,7 +65,7 @@ def _judge(catalogue: Catalogue, content: Content, now: float, policy: Policy) -
     if number is not None:
         return Judgement(number)
     contained = content_key(content.digest, content.size)
-    path, known = _known(catalogue, content, contained, policy.fold)
+    path, known = _known(catalogue, content, contained, policy)
     seen = _seen(content, policy.installed)
     reason = classify(seen, known)
     quiet = reason is None or reason in QUIET
@@ -80,7 +80,8 @@ def _judge(catalogue: Catalogue, content: Content, now: float, policy: Policy) -
     if not quiet and not learnt and policy.is_gone(content):
         reason = classify(replace(seen, gone=True), known)
     origin = LEARNT if quiet or learnt else FOUND
-    number = catalogue.remember(path, contained, origin, now, _lasting(executed), content.size, executed.scope)
+    file, size, scope = _lasting(executed), content.size, executed.scope
+    number = catalogue.remember(path, contained, origin, now, file, size, scope, learning=policy.learning)
     if quiet or learnt:
         return Judgement(number, None if learnt else reason)
     assert reason  # noqa: S101 - else it is quiet
@@ -105,15 +106,16 @@ def _is_removed(content: Content, policy: Policy) -> bool:
     return policy.is_gone(content) or policy.is_replaced(content)
 
 
-def _known(catalogue: Catalogue, content: Content, contained: bytes, fold: Callable[[str], str]) -> tuple[str, Known]:
+def _known(catalogue: Catalogue, content: Content, contained: bytes, policy: Policy) -> tuple[str, Known]:
     """Return the path under which the program is or would be known, and the state of the catalogue regarding it."""
     executed = content.executed
     paths = [executed.path]
     if executed.deleted and executed.name:
         paths.append(shortened(escape(executed.name)))  # an updated program that executes its own old file
-    places = [_place(path, content, fold) for path in paths]
+    places = [_place(path, content, policy.fold) for path in paths]
     place, names = places[0], dict.fromkeys((*places, *paths))  # programs may have been learnt before the rules
-    found = {name: catalogue.known(name, contained, content.size, executed.identity, executed.scope) for name in names}
+    of = contained, content.size, executed.identity, executed.scope
+    found = {name: catalogue.known(name, *of, learning=policy.learning) for name in names}
     for name, known in found.items():
         if known.program:
             return name, known

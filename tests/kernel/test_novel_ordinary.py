@@ -38,8 +38,7 @@ def place(tmp_path_factory):
     new_elf(directory / "lower/program")
     for number in range(IMAGES):
         (directory / f"image-{number}").mkdir()
-        with new_elf(directory / f"image-{number}/program").open("ab") as program:
-            program.write(bytes(number))  # of another size: some end before they are read
+        new_elf(directory / f"image-{number}/program")  # of the same size: some end before they are read
     new_elf(directory / "opt/program")
     new_elf(directory / "snap/7/program")
     (directory / "opt/job").write_text(f"#!/bin/sh\n# {directory}\ntrue\n")

@@ -14,7 +14,7 @@ from exporter.events.decode import Identity
 from exporter.events.labels import Labels
 from exporter.host.packages import PackageVerdict
 
-A, B = b"a" * 32, b"b" * 32
+A, B, C = b"a" * 32, b"b" * 32, b"c" * 32
 BYTES = 1 << 40
 FILE = Identity(inode=10, dev=(8, 1), generation=3, ctime=1000, path_hash=7)
 
@@ -119,6 +119,36 @@ def test_a_learnt_program_has_the_content_that_is_read_first(catalogue, unread):
         assert catalogue.remember("/a", A, LEARNT, 2.0, FILE._replace(ctime=2), 5) == program
     assert list(catalogue.programs()) == [("/a", A, True)]
     assert catalogue.known("/a", B, 5, FILE._replace(ctime=3)) == Known(path=True)
+
+
+def test_programs_of_one_path_and_size_in_two_images_are_told_apart_once_they_are_read(catalogue):
+    unread, other = content_key(None, 5), FILE._replace(inode=1)
+    with catalogue.transaction():
+        first, second = (
+            catalogue.remember("/app", unread, LEARNT, 1.0, size=5, scope=scope, learning=True) for scope in (3, 5)
+        )
+        assert first == second
+        for scope, content in ((3, A), (5, B)):
+            assert catalogue.known("/app", content, 5, other, scope).program
+            catalogue.remember("/app", content, LEARNT, 2.0, other._replace(inode=scope), 5, scope)
+    assert [content for _, content, learnt in catalogue.programs() if learnt] == [unread, A, B]
+    assert not catalogue.known("/app", C, 6, other, 3).program
+
+
+def test_what_was_not_read_stands_for_contents_of_its_own_scope_alone(catalogue):
+    unread, other = content_key(None, 5), FILE._replace(inode=1)
+    with catalogue.transaction():
+        catalogue.remember("/app", A, LEARNT, 1.0, FILE, 5, 3, learning=True)
+        assert not catalogue.known("/app", unread, 5, other, 5, learning=True).program
+        catalogue.remember("/app", unread, LEARNT, 1.0, other, 5, 5, learning=True)
+        assert not catalogue.known("/app", B, 5, other, 3).program
+        assert catalogue.known("/app", unread, 5, other, 7).program, "by its size, once learning is over"
+        catalogue.remember("/app", unread, LEARNT, 2.0, other, 5, 7)
+        assert not catalogue.known("/app", B, 5, other, 7).program, "who is quick enough could choose the content"
+        assert catalogue.known("/app", B, 5, other, 5).program
+        catalogue.remember("/app", B, LEARNT, 2.0, other, 5, 5)
+    assert [content for _, content, _ in catalogue.programs()] == [A, B]
+    assert catalogue.known("/app", C, 5, other, 3) == Known(path=True)
 
 
 def test_a_transaction_is_all_or_nothing(catalogue):
