@@ -19,38 +19,42 @@ from tests.vm.kernels import MATRIX, NATIVE
 PYTEST = [sys.executable, "-m", "pytest", "--durations=15"]
 NO_TESTS = 5  # the exit status of pytest
 COUNTED = re.compile(r"(\d+) (passed|failed|skipped|error)")
+FAILURE = ("FAILED ", "ERROR ", "E   ")  # how a line of pytest begins that names a test or tells what was wrong
+FAILURE_LINES = 40
 
 
 @dataclass
 class Tier:
-    """A command; once it has run, its seconds, its exit status and how many tests passed, failed or were skipped."""
+    """A command; once it has run, its seconds, exit status, failures, and how many tests had which result."""
 
     name: str
     command: list[str]
     seconds: float = 0.0
     status: int = 0
     counted: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
 
     def run(self):
         """Run the command; each line that it prints begins with the tier's name."""
-        self._say("begins")
+        self.say("begins")
         started = time.monotonic()
         process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         last, skipped = "", []
         for line in process.stdout:
-            self._say(line.rstrip("\n"))
+            self.say(line.rstrip("\n"))
             last = line if line.strip() else last
             skipped += unexpected(line)
+            self.failures += [line.rstrip("\n")] if line.startswith(FAILURE) else []
         status, self.seconds = process.wait(), time.monotonic() - started
         if status == NO_TESTS and sys.argv[1:]:  # such as -k
             status = 0
         self.status = status or int(bool(skipped))
-        for line in skipped:
-            self._say(f"not a reason to skip (tests/skips.py): {line}")
+        self.failures += [f"not a reason to skip (tests/skips.py): {line}" for line in skipped]
         self.counted.update({word: int(number) for number, word in COUNTED.findall(last)})
-        self._say(f"ends after {self.seconds:.0f} s with status {self.status}")
+        self.say(f"ends after {self.seconds:.0f} s with status {self.status}")
 
-    def _say(self, line):
+    def say(self, line):
+        """Print a line, which begins with the tier's name."""
         print(f"{self.name:6} | {line}", flush=True)
 
 
@@ -98,6 +102,9 @@ def main():
         print(f"{one.name:8}{one.seconds:8.0f}  {result or ('failed' if one.status else 'done')}")
     total = sum((one.counted for one in done), Counter())
     print(f"{'all':8}{time.monotonic() - started:8.0f}\n")
+    for one in done:
+        for line in one.failures[-FAILURE_LINES:]:
+            one.say(line)
     print(f"{total['passed']} passed, {total['failed'] + total['error']} failed, {total['skipped']} skipped")
     return int(any(one.status for one in done if one.name != "make"))  # tests show what could not be made
 
