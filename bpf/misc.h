@@ -25,7 +25,11 @@ static __always_inline struct misc_interpreter *interpreter_name(struct linux_bi
 
 #ifdef HAVE_MISC_NAMESPACES
 
-/* The start of `Node` in fs/binfmt_misc.c, whose types a kernel may not show: the same since 3.18. */
+/*
+ * The start of `Node` or `binfmt_misc_entry` in fs/binfmt_misc.c, whose types a kernel may not show: the same from 3.18
+ * to 7.3. The list is a ring up to 7.2, which ends at its head, and ends with 0 in 7.3; both heads begin with the
+ * first.
+ */
 struct misc_format {
 	u64 next;
 	u64 previous;
@@ -57,13 +61,13 @@ static __always_inline bool is_registered(struct binfmt_misc *formats, struct li
 					  struct scratch *scratch)
 {
 	struct misc_interpreter *name = interpreter_name(bprm, scratch), *registered = name + 1;
-	u64 first = (u64)formats + __builtin_offsetof(struct binfmt_misc, entries);
-	u64 at = (u64)READ(formats, entries.next);
+	u64 head = (u64)formats + __builtin_offsetof(struct binfmt_misc, entries);
+	u64 at = READ_WORD(head);
 
 	if (!READ(formats, enabled))
 		return false;
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < MISC_FORMATS && at != first; i++) {
+	for (int i = 0; i < MISC_FORMATS && at && at != head; i++) {
 		u64 differences = 0;
 
 		__builtin_memset(registered, 0, sizeof(*registered));

@@ -36,8 +36,7 @@ _MOUNT_NAMESPACE = (
     "task_struct.{thread_pid,nsproxy} pid.numbers upid.ns pid_namespace.child_reaper nsproxy.mnt_ns mount.mnt_ns"
 )
 _MISC_NAMESPACES = (
-    "task_struct.cred cred.user_ns user_namespace.{level,parent,binfmt_misc}"
-    " binfmt_misc.{entries,enabled} list_head.next"
+    "task_struct.cred cred.user_ns user_namespace.{level,parent,binfmt_misc} binfmt_misc.{entries,enabled}"
 )
 _OVERLAY = "ovl_inode.{vfs_inode,__upperdentry} ovl_path.dentry inode.i_size super_block.s_user_ns user_namespace.level"
 

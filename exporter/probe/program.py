@@ -7,6 +7,7 @@ import logging
 import os
 import select
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from exporter.compiler.cache import CompiledCache
@@ -194,15 +195,19 @@ def _sum(values: list[bytes]) -> int:
     return sum(int.from_bytes(value, sys.byteorder) for value in values)
 
 
+def kernel_needs(without: Collection[str] = ()) -> KernelNeeds:
+    """Return what the probe takes from the types of a kernel, without the features of these names."""
+    functions = script_hook.FUNCTION, script_hook.LSM_FUNCTION, *failure_hook.functions()
+    return KernelNeeds(TRACEPOINT, functions, FEATURES, without)
+
+
 def load(source: str, settings: ProbeSettings, before: Loaded | None = None) -> Loaded:
     """Compile a source and load its program, with typed loads if the kernel accepts them. Raise ExporterError.
 
     It shares the maps that are the same in the probe `before`, and uses its hash key if the settings have none.
     """
     key = settings.hash_key or (before.hash_key if before else os.urandom(16))
-    functions = script_hook.FUNCTION, script_hook.LSM_FUNCTION, *failure_hook.functions()
-    needs = KernelNeeds(TRACEPOINT, functions, FEATURES, settings.without)
-    cache = CompiledCache(settings.cache_path)
+    needs, cache = kernel_needs(settings.without), CompiledCache(settings.cache_path)
     for typed in (True, False) if settings.typed_loads else (False,):
         compiled = cache.compile_source(BPF_DIRECTORY / source, definitions(settings), needs, typed=typed)
         compiled = replace(compiled, vocabulary=vocabulary())

@@ -1,11 +1,16 @@
-"""Every member that the probe reads is found in the types of every kernel, in the layout of that kernel."""
+"""The probe compiles with the types of every kernel, and reads each member in the layout of that kernel."""
 
 import pytest
 
+from exporter.compiler import kernel_facts
 from exporter.compiler.btf import BTF
+from exporter.compiler.compile import compile_source
 from exporter.compiler.kernel_types import kernel_types
+from exporter.probe.exec_header import BPF_DIRECTORY
 from exporter.probe.features import FEATURES
+from exporter.probe.program import PROGRAM, ProbeSettings, definitions, kernel_needs
 from tests.vm.conftest import KERNELS
+from tests.vm.kernels import NATIVE
 
 # First Linux version of MATRIX with each layout of a feature, or an earlier one, newest first; bpf/ names the commits.
 LAYOUTS = {
@@ -46,6 +51,15 @@ def test_layouts_are_those_of_the_kernels_version(kernel):
     header = types_of(kernel).header
     known = {layout.macro for feature in FEATURES for layout in feature.layouts if layout.macro}
     assert {macro for macro in known if f"#define {macro} 1\n" in header} == expected
+
+
+@pytest.mark.parametrize("source", ["exec.c", "trace.c"])
+@pytest.mark.parametrize("kernel", [kernel for kernel in KERNELS if kernel.arch == NATIVE], ids=lambda one: one.name)
+def test_the_probe_compiles_with_its_types(kernels, kernel, source, monkeypatch):
+    monkeypatch.setattr(kernel_facts, "BTF_DIRECTORY", kernel.directory / "btf")
+    compiled = compile_source(BPF_DIRECTORY / source, definitions(ProbeSettings()), kernel_needs(), typed=False)
+    assert {feature.name for feature in compiled.kernel.missing} == kernel.missing
+    assert PROGRAM in compiled.programs
 
 
 def test_the_table_of_layouts_has_every_layout():
