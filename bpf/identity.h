@@ -23,16 +23,6 @@ static __always_inline struct path working_directory(struct task_struct *task)
 	return path;
 }
 
-static __always_inline void identify_subject(struct subject *subject, struct identity *id, struct walk *walk)
-{
-	if (READ_ONCE(subject->path.dentry) || READ_ONCE(subject->string)) {
-		id->path_hash = hash_path(&subject->path, READ_ONCE(subject->string), walk);
-		subject->flags = walk->flags;
-	}
-	if (READ_ONCE(subject->inode))
-		identify(subject->inode, id, &subject->flags);
-}
-
 /*
  * A program is identified by its file and path, and by the file of its ELF interpreter; the interpreter's path is not
  * hashed. A script whose file is unknown is identified by its path as invoked and, if that is relative, by the working
@@ -76,10 +66,14 @@ static __always_inline void identify_program(struct task_struct *task, struct li
 
 		subjects[1].inode = READ(path.dentry, d_inode);
 	}
+	key->file.path_hash = hash_path(&subjects[0].path, READ_ONCE(subjects[0].string), &scratch->walk);
+	subjects[0].flags = scratch->walk.flags;
+	if (READ_ONCE(subjects[1].string))
+		key->interpreter.path_hash = hash_string(subjects[1].string, &scratch->walk);
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < 2; i++)
-		if (READ_ONCE(subjects[i].inode) || READ_ONCE(subjects[i].string))
-			identify_subject(&subjects[i], i ? &key->interpreter : &key->file, &scratch->walk);
+		if (READ_ONCE(subjects[i].inode))
+			identify(subjects[i].inode, i ? &key->interpreter : &key->file, &subjects[i].flags);
 	key->flags |= READ_ONCE(subjects[0].flags);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "identity.h"
+#include "loop.h"
 
 #ifdef HAVE_PROGRAM_FILE
 
@@ -77,8 +78,7 @@ static __always_inline enum step write_names(struct introduction *record, u32 te
 	record->truncated |= 1 << text; /* until the end is reached */
 	walk->names = 0;
 	walk->top = 0;
-#pragma clang loop unroll(disable)
-	for (u64 i = 0; i < steps; i++) {
+	LOOP (steps) {
 		step = walk_step(walk);
 		if (step == STEP_NAME || (step == STEP_ORPHAN && !READ_ONCE(walk->names))) {
 			u64 used = READ_ONCE(record->text_bytes);

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "loop.h"
 #include "scratch.h"
 
 #define MISC_FORMATS 64	   /* of a user namespace: further ones are not looked at */
@@ -66,10 +67,11 @@ static __always_inline bool is_registered(struct binfmt_misc *formats, struct li
 
 	if (!READ(formats, enabled))
 		return false;
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < MISC_FORMATS && at && at != head; i++) {
+	LOOP (MISC_FORMATS) {
 		u64 differences = 0;
 
+		if (!at || at == head)
+			break;
 		__builtin_memset(registered, 0, sizeof(*registered));
 		READ_STRING(registered, sizeof(*registered),
 			    (void *)READ_WORD(at + __builtin_offsetof(struct misc_format, interpreter)));

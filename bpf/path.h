@@ -6,13 +6,18 @@
 #pragma once
 
 #include "file.h"
+#include "loop.h"
 #include "siphash.h"
 
 #define NAME_BYTES 256 /* NAME_MAX and a NUL */
 #define STRING_WORDS (TEXT_MAX / 8)
-#define HASH_ITERATIONS 384 /* PATH_MAX in pairs of words, and 128 names that do not fill their last pair */
-#define WRITE_STEPS 128	    /* names and mounts of a path that is written down: the verifier of 6.1 allows no more */
-#define ORIGIN_STEPS 40	    /* the same, of the path of a file below an overlay */
+/* Two words or a mount each. The first steps are in a loop without calls, and enough for most paths. */
+#define STRING_STEPS 16
+#define STRING_STEPS_MAX (TEXT_MAX / 16)
+#define HASH_STEPS 32
+#define HASH_STEPS_MAX 384 /* PATH_MAX in pairs of words, and 128 names that do not fill their last pair */
+#define WRITE_STEPS 128	   /* names and mounts of a path that is written down: the verifier of 6.1 allows no more */
+#define ORIGIN_STEPS 40	   /* the same, of the path of a file below an overlay */
 
 #ifdef HAVE_PROGRAM_FILE
 
@@ -147,6 +152,70 @@ static __always_inline bool is_memfd(struct walk *walk)
 	return (name_word(walk) & 0xffffffffffff) == 0x3a64666d656d; /* "memfd:" in the machine's byte order */
 }
 
+/* Hashes the next two words of the string or name, or the last one; returns false after its end. */
+static __always_inline bool hash_words(struct siphash *hash, struct walk *walk)
+{
+	s64 left = READ_ONCE(walk->left);
+	u64 word;
+
+	if (left < 0)
+		return false;
+	word = name_word(walk);
+	if (left >= 8) {
+		siphash_word(hash, word);
+		word = name_word(walk);
+		left -= 8;
+	}
+	if (left < 8) {
+		word = siphash_last_word(word, left);
+		walk->left = -1;
+	} else {
+		walk->left = left - 8;
+	}
+	siphash_word(hash, word);
+	return true;
+}
+
+static __always_inline u64 hash_string(const char *string, struct walk *walk)
+{
+	struct siphash hash;
+
+	siphash_start(&hash);
+	start_string(walk, string);
+#pragma clang loop unroll(disable)
+	for (u64 i = 0; i < STRING_STEPS; i++)
+		if (!hash_words(&hash, walk))
+			goto end;
+	LOOP (STRING_STEPS_MAX - STRING_STEPS)
+		if (!hash_words(&hash, walk))
+			break;
+end:
+	return siphash_end(&hash);
+}
+
+/* Hashes a part of the string or of a name, or crosses a mount; returns false at the end of the path. */
+static __always_inline bool hash_step(struct siphash *hash, struct walk *walk)
+{
+	if (READ_ONCE(walk->left) < 0) {
+		enum step step = READ_ONCE(walk->dentry) ? walk_step(walk) : STEP_ROOT;
+
+		if (step == STEP_MOUNT)
+			return true;
+		if (step != STEP_NAME) {
+			walk->flags &= ~KEY_TRUNCATED;
+			if (step == STEP_ORPHAN && !READ_ONCE(walk->names) && is_memfd(walk))
+				walk->flags |= KEY_MEMFD;
+			else if (step != STEP_ROOT)
+				walk->flags |= KEY_DISCONNECTED;
+			return false;
+		}
+		if (!READ_ONCE(walk->names)++ && !NAME_MEMBER(walk, d_hash.pprev)) /* as in d_unlinked() */
+			walk->flags |= KEY_DELETED;
+		start_name(walk);
+	}
+	return hash_words(hash, walk);
+}
+
 /*
  * Hashes `string` and then the names of `path`, leaf first; either may be NULL. Sets walk.flags to the bits of
  * exec_key.flags that follow from the path.
@@ -165,42 +234,13 @@ static __always_inline u64 hash_path(const struct path *path, const char *string
 	if (READ_ONCE(path->dentry))
 		walk_start(walk, path);
 #pragma clang loop unroll(disable)
-	for (u64 i = 0; i < HASH_ITERATIONS; i++) { /* one for each pair of words of a string, and each mount */
-		u64 word;
-		s64 left;
-
-		if (READ_ONCE(walk->left) < 0) {
-			enum step step = READ_ONCE(walk->dentry) ? walk_step(walk) : STEP_ROOT;
-
-			if (step == STEP_MOUNT)
-				continue;
-			if (step != STEP_NAME) {
-				walk->flags &= ~KEY_TRUNCATED;
-				if (step == STEP_ORPHAN && !READ_ONCE(walk->names) && is_memfd(walk))
-					walk->flags |= KEY_MEMFD;
-				else if (step != STEP_ROOT)
-					walk->flags |= KEY_DISCONNECTED;
-				break;
-			}
-			if (!READ_ONCE(walk->names)++ && !NAME_MEMBER(walk, d_hash.pprev)) /* as in d_unlinked() */
-				walk->flags |= KEY_DELETED;
-			start_name(walk);
-		}
-		word = name_word(walk);
-		left = READ_ONCE(walk->left);
-		if (left >= 8) {
-			siphash_word(&hash, word);
-			word = name_word(walk);
-			left -= 8;
-		}
-		if (left < 8) {
-			word = siphash_last_word(word, left);
-			walk->left = -1;
-		} else {
-			walk->left = left - 8;
-		}
-		siphash_word(&hash, word);
-	}
+	for (u64 i = 0; i < HASH_STEPS; i++)
+		if (!hash_step(&hash, walk))
+			goto end;
+	LOOP (HASH_STEPS_MAX - HASH_STEPS)
+		if (!hash_step(&hash, walk))
+			break;
+end:
 	return siphash_end(&hash);
 }
 

@@ -3,7 +3,7 @@
  * Reads of memory. Only this header knows how a read is done: with TYPED_LOADS it is a single load, without it a
  * helper call, which takes 30 times as long. Memory that cannot be read yields 0 either way.
  *
- * TYPED_LOADS is a number; exporter/compiler/typed_loads.py turns calls of it into calls of bpf_rdonly_cast()
+ * TYPED_LOADS is a number; exporter/compiler/kernel_functions.py turns calls of it into calls of bpf_rdonly_cast()
  * (6.2: a35b9af4ec2c "bpf: Add a kfunc for generic type cast"). Kernel structs come from the running kernel's BTF:
  * exporter/compiler/kernel_types.py writes kernel_types.h.
  */

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from exporter.compiler import typed_loads
+from exporter.compiler import kernel_functions
 from exporter.compiler.ctypes_layout import Description
 from exporter.compiler.kernel_facts import KernelFacts, KernelNeeds, running_kernel
 from exporter.compiler.stub_headers import stub_headers
@@ -130,10 +130,9 @@ def _compile(source: Path, definitions: Mapping[str, object], needs: KernelNeeds
     header, kernel = running_kernel(needs)
     bcc = _bcc()
     flags = [f"-D{name}={value}" for name, value in definitions.items()]
-    if typed and kernel.cast is not None and kernel.tracepoint is not None:
-        flags.append(f"-DTYPED_LOADS={typed_loads.PLACEHOLDER}")
-    else:
-        typed = False
+    typed = typed and kernel.has_typed_loads
+    if typed:
+        flags += [f"-D{name}={value}" for name, value in kernel_functions.macros(kernel.functions).items()]
     writing = attempt(
         "write the headers of the probe", "set TMPDIR to a directory that can be written; see ulimit -f, too"
     )
@@ -152,8 +151,8 @@ def _compile(source: Path, definitions: Mapping[str, object], needs: KernelNeeds
         except Exception as error:  # BCC raises nothing more specific
             raise not_loaded("".join(output)) from error
     programs, maps, numbers = _contents(bcc.lib, bpf.module)
-    if typed and kernel.cast is not None:
-        programs = {name: typed_loads.resolve(code, kernel.cast) for name, code in programs.items()}
+    if typed:
+        programs = {name: kernel_functions.resolve(code, kernel.functions) for name, code in programs.items()}
     return Compiled(programs, maps, numbers, typed, bcc.__version__, kernel)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.compiler import typed_loads
+from exporter.compiler import kernel_functions
 from exporter.compiler.btf import BTF, BTFError
 from exporter.compiler.kernel_types import Feature, kernel_types
 from exporter.errors import ExporterError, remedy_of
@@ -23,9 +23,9 @@ class KernelFacts:
     tracepoint: int | None
 
     @property
-    def cast(self) -> int | None:
-        """The id of the kernel's function that casts to its types, if it has one."""
-        return self.functions.get(typed_loads.FUNCTION)
+    def has_typed_loads(self) -> bool:
+        """Whether programs can cast memory to the kernel's types."""
+        return kernel_functions.CAST in self.functions and self.tracepoint is not None
 
 
 @dataclass(frozen=True)
@@ -60,5 +60,5 @@ def running_kernel(needs: KernelNeeds) -> tuple[str, KernelFacts]:
         ) from error
     except BTFError as error:
         raise ExporterError(str(error), f"report this with the output of 'uname -a' and the size of {path}") from error
-    wanted = {typed_loads.FUNCTION, *needs.functions}
+    wanted = {*kernel_functions.PLACEHOLDERS, *needs.functions}
     return types.header, KernelFacts(types.missing, btf.functions(wanted), btf.typedef(f"btf_trace_{needs.tracepoint}"))

@@ -9,7 +9,7 @@ from functools import partial
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from exporter.catalogue.finding import QUIET, Reason
-from exporter.compiler.typed_loads import PROGRAM_TYPES
+from exporter.compiler.kernel_functions import PROGRAM_TYPES
 from exporter.events.event_fields import FIELDS
 from exporter.events.exec_errors import ERRORS
 from exporter.events.traits import TRAITS

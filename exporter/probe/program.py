@@ -14,8 +14,8 @@ from exporter.compiler.cache import CompiledCache
 from exporter.compiler.compile import Compiled, not_loaded
 from exporter.compiler.ctypes_layout import Description, layout
 from exporter.compiler.kernel_facts import KernelNeeds
+from exporter.compiler.kernel_functions import RAW_TRACEPOINT, TYPED_TRACEPOINT
 from exporter.compiler.kernel_types import Feature
-from exporter.compiler.typed_loads import RAW_TRACEPOINT, TYPED_TRACEPOINT
 from exporter.errors import ExporterError, remedy_of
 from exporter.kernel import bpf_syscall
 from exporter.kernel.bpf_map import Map, possible_cpus

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from exporter.compiler.btf import BTF
-from exporter.compiler.typed_loads import TYPED_TRACEPOINT
+from exporter.compiler.kernel_functions import TYPED_TRACEPOINT
 from exporter.kernel.blob_map import BlobMap
 from exporter.kernel.bpf_map import ARRAY, Map
 from exporter.kernel.bpf_syscall import ProgramKind, load, pin, pinned

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.compiler.typed_loads import TYPED_TRACEPOINT
+from exporter.compiler.kernel_functions import TYPED_TRACEPOINT
 from exporter.events.event_fields import FIELDS, unavailable
 from exporter.probe.script_hook import KINDS
 from tests.repetition import one_of_each
