@@ -117,9 +117,8 @@ class Executions:
         if key not in self._entries:
             self._new.add(entry.program)
         self._entries[key], self._keys[entry.program] = entry, key
+        self.rename(key)
         meaning = self._meaning(key)
-        if self._paths.get(entry.program) != meaning.shown.path:
-            self._paths[entry.program] = meaning.shown.path
         if added:
             if entry.executions > 1:
                 self._names.mark_used(key)
@@ -132,6 +131,12 @@ class Executions:
             if meaning.copied_up:
                 executions, *_ = self._unjudged.get(entry.program, (0,))
                 self._unjudged[entry.program] = (executions + added, entry.last, meaning.shown)
+
+    def rename(self, key: bytes) -> None:
+        """Use the present name of a key, if its program is known, for what is counted from now on."""
+        entry = self._entries.get(key)
+        if entry and self._paths.get(entry.program) != self._meaning(key).shown.path:
+            self._paths[entry.program] = self._meaning(key).shown.path
 
     def _judge(self, program: int, overdue: int) -> None:
         """Count executions of a copied-up file for the trait, or forget them, once the file is judged or overdue."""

@@ -82,11 +82,11 @@ class Pipeline:
         self.series = options  # immutable, and replaced by `reconfigure`
         self._names = Names(self.decoder, options.shown, options.label_bytes, track_used=judged)
         self.copied_up = CopiedUp(self.decoder) if judged else None  # for novelty to judge
-        for number, record in queue.records() if queue else ():
-            self._name_one(number, record)
         self._idle_ns = int(options.idle_seconds * NS_PER_SECOND)
         limit, most = Limit(options.limit), options.label_bytes
         self._executions = Executions(probe, self._names, self.decoder, limit, clock, most, self.copied_up)
+        for number, record in queue.records() if queue else ():
+            self._name_one(number, record)
         self._processes: Processes | None = None
         if probe.collects("processes"):
             seeds = seed_processes(probe, options.shown) if seeds is None else seeds
@@ -131,9 +131,11 @@ class Pipeline:
         with self._ring_lock:
             if self._backlog_bytes > BACKLOG_BYTES:
                 return
-            for record in self._probe.introductions():
-                self._unnamed.append((self.queue.add(record) if self.queue else None, record))
-                self._received_bytes += len(record)
+            self._probe.receive(self._receive)
+
+    def _receive(self, record: bytes) -> None:
+        self._unnamed.append((self.queue.add(record) if self.queue else None, record))
+        self._received_bytes += len(record)
 
     def _name(self) -> None:
         while self._unnamed:
@@ -143,6 +145,8 @@ class Pipeline:
 
     def _name_one(self, number: int | None, record: bytes) -> None:
         key = self._names.add(record)
+        if key:
+            self._executions.rename(key)
         if number:
             self._named = number
         elif key and self.queue:

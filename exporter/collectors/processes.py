@@ -54,6 +54,7 @@ class Processes:
         self._counted: dict[int, tuple[int, ...]] = {}  # by program, the counts of the previous process
         self._added_ns = 0  # since boot: when exits were last added
         self._lost = 0
+        self._renamable = False
         width = len(OUTCOMES) + 1 + LIFETIMES
         self.totals: Totals[str] = Totals(limit, lambda _: OTHER, width, SETS)
         self.running: Levels[str] = Levels(limit, OTHER)
@@ -94,18 +95,22 @@ class Processes:
         added = [(high - low) % WORD for high, low in zip(new, old, strict=True)]
         self._values[key] = value
         path = self._path(_number(key)) or UNKNOWN
+        self._renamable |= path == UNKNOWN and _number(key) not in self._seeds
         self.totals.add(path, _with_all_outcomes(added), now, self._unix(since_ns))
 
     @property
     def must_save(self) -> bool:
-        """True if there are new or expired series, which the next process could not derive from the maps."""
-        return self.totals.changed_rows
+        """True if the next process could not derive the present values from the maps.
+
+        There are new or expired series, or exits of a program that may still get its name.
+        """
+        return self._renamable or self.totals.changed_rows
 
     def changes(self, *, whole: bool) -> Changes:
         """Return the tables for `restore`: the changes since the last call, or everything."""
         values = self._values.changes(whole=whole)
         counted: list[Row] = [(_number(key), value and self._numbers(value)) for key, value in values]
-        self.totals.changed_rows = False
+        self._renamable = self.totals.changed_rows = False
         return {
             "map": [("exits", self._probe.map_id("exits"))],
             "counted": [*counted, *self._counted.items()] if whole else counted,

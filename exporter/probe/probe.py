@@ -53,7 +53,7 @@ class Probe:
         self.program = program = LoadedProbe(loaded or load(SOURCE, settings), attachments)
         self._settings, self._attachments, self._adopted = settings, attachments, adopted
         self.loaded, self._bpf, self._maps = program.loaded, program.bpf, program.maps
-        self.introductions, self.wait, self.interrupt = program.introductions, program.wait, program.interrupt
+        self.receive, self.wait, self.interrupt = program.receive, program.wait, program.interrupt
         self.program_type, self.bcc_version = program.program_type, program.bcc_version
         self.missing: tuple[Feature, ...] = program.missing
         self._collect = settings.collect - ({"processes", "forks"} if self.lacks("processes") else set())

@@ -7,7 +7,7 @@ import logging
 import os
 import select
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from exporter.compiler.cache import CompiledCache
@@ -84,8 +84,7 @@ class LoadedProbe:
         self.bcc_version = compiled.bcc_version
         self.missing: tuple[Feature, ...] = compiled.kernel.missing
         self._links: dict[str, int] = {}
-        self._records: list[bytes] = []
-        self._ring = RingBuffer(self.maps["records"].fd, self._records.append)
+        self._ring = RingBuffer(self.maps["records"].fd)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll = select.epoll()
         self._poll.register(self._wake, select.EPOLLIN)
@@ -160,11 +159,14 @@ class LoadedProbe:
         attached = self.attachments.dispatchers if self.attachments else {}
         return statistic(attached.get(program, self.bpf.programs[program]), name)
 
+    def receive(self, take: Callable[[bytes], object]) -> None:
+        """Pass each record that has arrived to `take`, which must not raise; the record leaves the ring afterwards."""
+        self._ring.consume(take)
+
     def introductions(self) -> list[bytes]:
         """Return the records that arrived since the last call."""
-        self._ring.consume()
-        records = self._records.copy()
-        self._records.clear()
+        records: list[bytes] = []
+        self.receive(records.append)
         return records
 
     def wait(self, timeout_seconds: float) -> bool:

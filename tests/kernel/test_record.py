@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.kernel.ring_buffer import RingBuffer
 from tests.kernel.programs import dynamic_elf, elf_interpreter, script, static_elf
 from tests.kernel.tracing import (
     AT_EMPTY_PATH,
@@ -183,3 +184,21 @@ def test_dynamic_loader_started_directly(trace, tmp_path):
     loader = elf_interpreter(program)
     record, facts = executed(trace, loader, arguments=(loader, program))
     shows(record, facts, NO_INTERPRETER, pathname=loader, argv=[loader, program])
+
+
+def test_a_record_is_in_the_ring_buffer_until_it_was_taken(trace, tracer, tmp_path):
+    """A process that is killed while it takes a record leaves it to the next one."""
+    program = static_elf(tmp_path / "static")
+    taken, left = [], []
+
+    def take(record):
+        if not taken:
+            other = RingBuffer(tracer.maps["records"].fd)
+            other.consume(left.append)
+            other.close()
+        taken.append(record)
+
+    trace.records()
+    child(lambda _: os.execve(program, ["x"], {}))
+    tracer.receive(take)
+    assert taken[0] == left[0]

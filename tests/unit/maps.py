@@ -121,9 +121,10 @@ class Maps:
     def capacity(self, _):
         return self._capacity
 
-    def introductions(self):
-        records, self.records = self.records, []
-        return records
+    def receive(self, take):
+        taken, self.records = self.records, []
+        for one in taken:
+            take(one)
 
     def failures(self):
         return self.failed

@@ -156,15 +156,15 @@ def test_the_state_of_another_map_is_its_totals_and_no_more():
 
 
 def test_a_key_introduced_after_the_map_was_read_keeps_its_name():
-    host, introductions = Host(), Maps.introductions
+    host = Host()
 
-    def late():
-        host.maps.introductions = lambda: introductions(host.maps)
+    def late(take):
+        del host.maps.receive
         host.maps.execute(2)
-        return introductions(host.maps)
+        host.maps.receive(take)
 
     host.maps.execute(1)
-    host.maps.introductions = late
+    host.maps.receive = late
     host.scrape()
     host.start()
     assert host.paths().keys() == {"/program-1", "/program-2"}
@@ -329,6 +329,25 @@ def test_killed_while_keys_are_removed_the_next_exporter_distinguishes_them_from
     shown = host.scrape()
     assert executed(shown) + family(host.pipeline, definitions.EXPIRED)[()] == 24
     assert succeeded(shown) + exits_expired(host) == 5
+
+
+@pytest.mark.parametrize("named", ["before the exit is read", "after the exporter was killed"])
+def test_exits_of_a_program_that_gets_its_name_late_keep_their_series(named):
+    host = Host()
+    host.maps.execute(1, pid=10)
+    late, host.maps.records = host.maps.records, []
+    host.scrape()
+    host.maps.end(10)
+    if named == "before the exit is read":
+        host.maps.records = late
+    before = host.scrape()
+    host.start()
+    host.maps.records = late
+    after = host.scrape()
+    assert succeeded(before) == succeeded(after) == 1
+    assert {name: after.get(name) for name in before if name[0] == "exec_exits_total"} == {
+        name: number for name, number in before.items() if name[0] == "exec_exits_total"
+    }
 
 
 def exits_expired(host):
