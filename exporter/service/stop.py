@@ -12,12 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+import psutil
+
 from exporter.errors import FAILED
 
 log = logging.getLogger(__name__)
 
 EXIT_SECONDS = 4.5  # after the signal, if anything hangs; everything that is pinned or in the catalogue survives that
-STARVED_SECONDS = 10.0  # at most added, for the time in which threads could run but got no CPU
+STARVED_SECONDS = 10.0  # at most added, for the time in which threads, or CPUs, could run but were not given the time
 LOOK_SECONDS = 0.1  # between two looks at that time
 
 
@@ -75,8 +77,10 @@ def _exit_in_time(signals: int) -> None:
 
 
 def _waited_seconds() -> dict[str, float]:
-    """Return for how long each thread has waited for a CPU since its start; nothing where the kernel does not say."""
-    found = {}
+    """Return the seconds that each thread has waited for a CPU, and each CPU for the hypervisor, as the kernel says."""
+    found: dict[str, float] = {}
+    with contextlib.suppress(OSError):
+        found.update((f"cpu{number}", cpu.steal) for number, cpu in enumerate(psutil.cpu_times(percpu=True)))
     for thread in Path("/proc/self/task").glob("*/schedstat"):
         with contextlib.suppress(OSError, IndexError):
             found[thread.parent.name] = int(thread.read_bytes().split()[1]) / 1e9

@@ -38,3 +38,33 @@ print([stop.wait() for _ in range(3)], len(reloads))
 
 def test_time_that_is_over_is_no_stop():
     assert printed("stop.running(); print(stop.wait(0.001))") == "False\n"
+
+
+@pytest.mark.parametrize(("starving", "seconds"), [(True, 1.0), (False, 0.2)], ids=["without CPU", "with CPU"])
+def test_what_hangs_is_ended_in_time_in_which_it_could_run(starving, seconds):
+    code = f"""
+import os, sys, threading, time
+from exporter.service import stop as module
+module.EXIT_SECONDS, module.STARVED_SECONDS = 0.2, 0.8
+module._waited_seconds = lambda: {{"7": time.monotonic() if {starving} else 0.0}}
+began = time.monotonic()
+module.os._exit = lambda status: print(status, time.monotonic() - began)
+reading, writing = os.pipe()
+os.write(writing, bytes([signal.SIGTERM]))
+module.logging.disable()
+module._exit_in_time(reading)
+"""
+    status, elapsed = printed(code).split()
+    assert status == "1"
+    assert float(elapsed) >= seconds
+
+
+def test_waiting_is_what_the_kernel_says():
+    code = """
+import threading
+from exporter.service.stop import _waited_seconds
+threads = {str(thread.native_id) for thread in threading.enumerate()}
+found = _waited_seconds()
+print(threads <= found.keys(), all(seconds >= 0 for seconds in found.values()), "cpu0" in found)
+"""
+    assert printed(code) == "True True True\n"
