@@ -80,7 +80,7 @@ def _put(process: psutil.Process, programs: dict[str, int], put: Put, remove: Re
             return False
         if not process.is_running():  # it may have ended before it was put in
             remove(process.pid)
-    except psutil.NoSuchProcess:
+    except psutil.Error:  # gone, or hidden from this user
         return False
     return True
 

@@ -58,6 +58,10 @@ class Attachments:
 
     def detach(self, name: str) -> None:
         """Detach a program. Raise OSError."""
+        if f"slot_{name}" in self._pins.names():  # a link without its pin may fire until the kernel frees it
+            slot = Map.of(self._pins.get(f"slot_{name}"))
+            slot.remove(bytes(4))
+            os.close(slot.fd)
         for kind in ("link", "dispatcher", "slot"):
             self._pins.remove(f"{kind}_{name}")
         if name in self.dispatchers:
