@@ -1,8 +1,8 @@
 """Run all tiers, those at once that do not disturb each other: python -m tests.run [ARGUMENTS OF PYTEST]...
 
 Compilers and the build of the image run first, because they execute very many programs. The tiers with a probe on this
-machine follow, one after the other, beside the tiers without: guests, chart, unit tests. `make` has installed the rest.
-The unit tests come last, when the guests no longer need a core, and with low priority.
+machine follow, one after the other, beside the guests and the unit tests. `make` has installed the rest. The unit tests
+come last, when the guests no longer need a core, and with low priority.
 """
 
 import re
@@ -78,8 +78,8 @@ def stages():
         [module("tests.image.build")],
     )
     yield (
-        [tier("kernel"), tier("e2e"), tier("image")],
-        [tier("vm"), tier("chart"), tier("unit", "--numprocesses=auto", prefix=["nice"])],
+        [tier("kernel"), tier("e2e"), tier("image"), tier("chart")],
+        [tier("vm"), tier("unit", "--numprocesses=auto", prefix=["nice"])],
     )
 
 

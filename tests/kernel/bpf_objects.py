@@ -14,7 +14,7 @@ def bpf_objects():
     return {(kind, number) for kind, function in NEXT_ID.items() for number in _ids(function)}
 
 
-def gone(before, deadline_seconds=60.0):
+def gone(before, deadline_seconds=240.0):
     """Wait until all objects that did not exist before are gone; the kernel frees some with a delay."""
     end = time.monotonic() + deadline_seconds
     while bpf_objects() - before and time.monotonic() < end:

@@ -1,4 +1,5 @@
 import os
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +15,14 @@ from tests.kernel.tracing import RECORDED, Trace
 from tests.repetition import EXHAUSTIVE
 
 compiled_probes.share()
+
+
+@pytest.fixture
+def public_directory():
+    """Yield a directory that all users can enter; other runs of pytest close the one above `tmp_path` to them."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
 
 
 @pytest.fixture

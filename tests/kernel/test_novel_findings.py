@@ -367,12 +367,10 @@ def test_a_program_in_a_container_and_in_a_chroot(host, tmp_path):
     assert [row[:3] for row in host.rows(inside)] == [(str(inside), "new_path", sha256(inside))]
 
 
-def test_setuid_in_a_writable_directory_is_not_learnt(tmp_path):
-    open_to_all = tmp_path / "open"
+def test_setuid_in_a_writable_directory_is_not_learnt(tmp_path, public_directory):
+    open_to_all = public_directory / "open"
     open_to_all.mkdir()
     open_to_all.chmod(0o1777)
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
     setuid, plain, content = new_elf(open_to_all / "setuid"), new_elf(open_to_all / "plain"), a_sleep()
     setuid.chmod(0o4755)
 

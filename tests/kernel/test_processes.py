@@ -99,6 +99,7 @@ def test_signals_that_dump_core_are_crashes_and_others_are_not(exporter, tmp_pat
     for name in crashes + others:
         number = getattr(signal, f"SIG{name}")
         with started([sleep, "1000"], preexec_fn=lambda n=number: restore_signals(n)) as (process,):
+            becomes(1, exporter, sleep)
             process.send_signal(number)
             assert process.wait() == -number
     assert exits(exporter.scrape(), sleep) == (0, 0, len(others), len(crashes))

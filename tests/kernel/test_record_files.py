@@ -34,12 +34,10 @@ AT_FDCWD, OPEN_TREE_CLONE, FSCONFIG_CMD_CREATE = -100, 1, 6
 SYS_OPEN_TREE, SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT = 428, 430, 431, 432  # on every architecture
 
 
-def test_setuid_program(trace, tmp_path):
-    program = static_elf(tmp_path / "static")
+def test_setuid_program(trace, public_directory):
+    program = static_elf(public_directory / "static")
     os.chown(program, 0, 0)
     program.chmod(0o4755)
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
 
     def action(_):
         os.setgroups([])

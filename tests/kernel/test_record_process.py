@@ -119,8 +119,9 @@ def test_exec_from_a_thread_that_is_not_the_leader(trace, tmp_path):
     program = str(static_elf(tmp_path / "static"))
 
     def action(_):
-        threading.Thread(target=os.execve, args=(program, ["x"], {})).start()
-        threading.Event().wait()
+        thread = threading.Thread(target=os.execve, args=(program, ["x"], {}))
+        thread.start()
+        thread.join()  # until it executes, or cannot
 
     pid, _ = child(action)
     (record,) = trace.of(pid)
@@ -176,11 +177,9 @@ def test_cgroup_is_the_inode_of_its_directory(trace, tmp_path):
         group.rmdir()
 
 
-def test_program_started_by_the_kernel(trace, tmp_path):
+def test_program_started_by_the_kernel(trace, public_directory):
     """core_pattern with a pipe: the kernel starts the program that receives the core dump."""
-    helper = static_elf(tmp_path / "helper")
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
+    helper = static_elf(public_directory / "helper")
     pattern = Path("/proc/sys/kernel/core_pattern")
     before = pattern.read_text()
     # through /proc, because the kernel resolves the path from the root of process 1, which may differ

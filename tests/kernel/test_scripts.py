@@ -15,6 +15,7 @@ import pytest
 from exporter.probe.script_hook import KINDS
 from tests.kernel.programs import execute, script, static_elf
 from tests.kernel.running import running
+from tests.kernel.tracing import child
 
 PRIME = 13
 AT_EMPTY_PATH, AT_EXECVE_CHECK = 0x1000, 0x10000
@@ -92,15 +93,14 @@ def test_a_deleted_script_is_deleted(hooked, tmp_path):
 def test_execs_that_fail_leave_nothing_that_is_taken_for_a_later_one(hooked, tmp_path):
     failing = script(tmp_path / "failing", interpreter="/nonexistent")
     good, program = script(tmp_path / "good"), static_elf(tmp_path / "static")
-    pid = os.fork()
-    if not pid:  # one task: an exec that fails, then one that succeeds
+
+    def one_task(_):
         for _ in range(PRIME):
-            try:
+            with pytest.raises(FileNotFoundError):
                 os.execv(failing, ["x"])
-            except FileNotFoundError:
-                continue
         os.execv(good, ["x"])
-    assert os.waitpid(pid, 0)[1] == 0
+
+    child(one_task)
     for _ in range(PRIME):
         with pytest.raises(FileNotFoundError):
             os.posix_spawn(failing, ["x"], {})
@@ -111,12 +111,14 @@ def test_execs_that_fail_leave_nothing_that_is_taken_for_a_later_one(hooked, tmp
 
 def test_a_script_executed_by_a_thread_that_is_not_the_leader(hooked, tmp_path):
     program = script(tmp_path / "script")
+
+    def by_a_thread(_):
+        thread = threading.Thread(target=os.execv, args=(program, ["x"]))
+        thread.start()
+        thread.join()  # until it executes, or cannot
+
     for _ in range(3):
-        pid = os.fork()
-        if not pid:
-            threading.Thread(target=os.execv, args=(program, ["x"])).start()
-            threading.Event().wait()
-        assert os.waitpid(pid, 0)[1] == 0
+        child(by_a_thread)
     assert counts(hooked, tmp_path) == {str(program): 3}
 
 
@@ -162,34 +164,34 @@ def test_without_a_hook_a_script_is_its_file_by_whatever_it_is_called(without_ho
 
 
 def execute_by_directory(directory, number, name):
-    pid = os.fork()
-    if not pid:
+    def action(_):
         os.dup2(os.open(directory, os.O_PATH), number)
         arguments, environment = (ctypes.c_char_p * 2)(b"x", None), (ctypes.c_char_p * 1)(None)
         libc.syscall(SYS_EXECVEAT[os.uname().machine], number, name.encode(), arguments, environment, 0)
-        os._exit(1)
-    assert os.waitpid(pid, 0)[1] == 0
+
+    child(action)
 
 
 def execute_by_descriptor(program, name, number):
-    pid = os.fork()
-    if not pid:
+    def action(_):
         os.dup2(os.open(program, os.O_RDONLY), number)
         os.execv(name, ["x"])
-    assert os.waitpid(pid, 0)[1] == 0
+
+    child(action)
 
 
 def test_without_a_hook_a_script_below_another_root_has_its_path(without_hook, tmp_path):
     """The interpreter is a static program: nothing else is needed below that root."""
     static_elf(tmp_path / "interpreter")
     program = script(tmp_path / "script", interpreter="/interpreter")
+
+    def below_another_root(_):
+        os.chroot(tmp_path)
+        os.chdir("/")
+        os.execv("/script", ["x"])
+
     for _ in range(PRIME):
-        pid = os.fork()
-        if not pid:
-            os.chroot(tmp_path)
-            os.chdir("/")
-            os.execv("/script", ["x"])
-        assert os.waitpid(pid, 0)[1] == 0
+        child(below_another_root)
     assert counts(without_hook, tmp_path) == {str(program): PRIME}
 
 

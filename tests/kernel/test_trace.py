@@ -6,11 +6,9 @@ import re
 import select
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -101,14 +99,6 @@ def test_arguments_and_environment_are_shown_only_on_request(tmp_path):
     assert SECRET not in names
     assert (json.loads(names)["env"], json.loads(names)["argv"]) == (["NAME"], ["x", SECRET[:2]])
     assert json.loads(lines("--record.env=values"))["env"] == [f"NAME={SECRET}"]
-
-
-@pytest.fixture
-def public_directory():
-    """A directory that every user can enter; other runs of pytest close the one above `tmp_path` to all but root."""
-    with tempfile.TemporaryDirectory() as directory:
-        Path(directory).chmod(0o755)
-        yield Path(directory)
 
 
 @pytest.mark.native

@@ -15,7 +15,7 @@ from exporter.events.traits import TRAITS
 from tests.kernel.programs import dynamic_elf, elf_interpreter, execute, script, static_elf
 from tests.kernel.quiet import grown, while_nobody_else_executes
 from tests.kernel.running import running
-from tests.kernel.tracing import mount, own_mounts
+from tests.kernel.tracing import child, mount, own_mounts
 
 PRIME = 13
 # Traits that every program has that a test has just made.
@@ -50,9 +50,11 @@ def test_a_program_that_was_just_made(exporter, tmp_path):
     ids="{}s".format,
 )
 def test_a_program_whose_change_time_is_ahead_of_the_clock(exporter, tmp_path, seconds, expected):
-    program = static_elf(tmp_path / "static")
+    def work():
+        execute(static_elf(tmp_path / "static"), PRIME)
+
     with exporter.clock_set(seconds):
-        assert traits(exporter, lambda: execute(program, PRIME)) == expected
+        assert traits(exporter, work) == expected
 
 
 def test_where_it_was_seen_last(exporter, tmp_path):
@@ -88,31 +90,33 @@ def test_deleted(exporter, tmp_path):
 
 
 def test_setuid_and_setgid(exporter, tmp_path):
-    program = static_elf(tmp_path / "static")
     for mode, expected in ((0o4755, PRIME), (0o2755, PRIME), (0o2745, 0)):
-        program.chmod(mode)
-        found = traits(exporter, lambda: execute(program, PRIME))
+
+        def work(mode=mode):
+            program = static_elf(tmp_path / "static")
+            program.chmod(mode)
+            execute(program, PRIME)
+
+        found = traits(exporter, work)
         assert found == ({"setuid": expected, **FRESH} if expected else FRESH), oct(mode)
 
 
-def test_in_a_world_writable_directory_as_root_and_as_somebody(exporter, tmp_path):
-    directory = tmp_path / "open"
+def test_in_a_world_writable_directory_as_root_and_as_somebody(exporter, public_directory):
+    directory = public_directory / "open"
     directory.mkdir()
     directory.chmod(0o1777)
-    for parent in tmp_path, *tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    program = static_elf(directory / "static")
+
+    def somebody(program):
+        os.setresuid(65534, 65534, 65534)
+        os.execv(program, ["x"])
 
     def as_somebody():
+        program = static_elf(directory / "static")
         for _ in range(PRIME):
-            pid = os.fork()
-            if not pid:
-                os.setresuid(65534, 65534, 65534)
-                os.execv(program, ["x"])
-            assert os.waitpid(pid, 0)[1] == 0
+            child(lambda _: somebody(program))
 
     as_root = {"world_writable_directory": PRIME, "world_writable_directory_as_root": PRIME, **FRESH}
-    assert traits(exporter, lambda: execute(program, PRIME)) == as_root
+    assert traits(exporter, lambda: execute(static_elf(directory / "static"), PRIME)) == as_root
     assert traits(exporter, as_somebody) == {"world_writable_directory": PRIME, **FRESH}
 
 
@@ -154,14 +158,13 @@ def test_in_the_upper_layer_of_an_overlay_and_in_the_lower(exporter, tmp_path):
     assert traits(exporter, lambda: work("lower")) == FRESH
 
 
-def test_a_program_that_the_kernel_starts(exporter, tmp_path):
-    helper = static_elf(tmp_path / "helper")
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
+def test_a_program_that_the_kernel_starts(exporter, public_directory):
+    helper = public_directory / "helper"
     pattern = Path("/proc/sys/kernel/core_pattern")
     before = pattern.read_text()
 
     def crash():
+        static_elf(helper)
         pid = os.fork()
         if not pid:
             signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # shells ignore the signal in background processes
@@ -243,21 +246,20 @@ def ends_of(make, path):
     ids=[*CONNECTIONS, *PAIRS],
 )
 def test_a_shell_on_a_connection_and_on_a_pair_of_sockets(exporter, tmp_path, make, trait):
-    shell, handler = os.path.realpath("/bin/sh"), script(tmp_path / "handler")
+    shell = os.path.realpath("/bin/sh")
 
     def work(path):
         for end in ends_of(make, tmp_path / os.urandom(4).hex()):
             execute(path, PRIME, stdin=end, arguments=(path, "-c", "exit 0"))
 
     assert traits(exporter, lambda: work(shell), 2 * PRIME) == ({"shell_socket_stdin": 2 * PRIME} if trait else {})
-    found = traits(exporter, lambda: work(handler), 2 * PRIME)
+    found = traits(exporter, lambda: work(script(tmp_path / "handler")), 2 * PRIME)
     assert found.pop("fresh_binary") == 2 * PRIME
     assert found == ({"shell_socket_stdin": 2 * PRIME} if trait else {})
 
 
 @pytest.mark.parametrize("variable", ["LD_PRELOAD", "LD_AUDIT"])
 def test_preload(exporter, tmp_path, variable):
-    program = static_elf(tmp_path / "static")
     many = {f"V{number}": "x" * number for number in range(100)}
     for environment, expected in (
         ({variable: "/x.so"}, True),
@@ -265,7 +267,11 @@ def test_preload(exporter, tmp_path, variable):
         ({variable: ""}, False),
         ({f"X{variable}": "/x.so", "A": f"{variable}=/x.so", f"{variable}X": "/x.so", "LD_LIBRARY_PATH": "/"}, False),
     ):
-        found = traits(exporter, lambda: execute(program, PRIME, environment=environment))  # noqa: B023 - called at once
+
+        def work(environment=environment):
+            execute(static_elf(tmp_path / "static"), PRIME, environment=environment)
+
+        found = traits(exporter, work)
         assert found == ({"preload": PRIME, **FRESH} if expected else FRESH), environment.keys()
 
 

@@ -64,9 +64,8 @@ def _is_cheap(item):
 
 
 def _kind(item):
-    """Return what all items of a test have in common but for its parameters; each hook for scripts is a kind."""
-    parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    return item.module, item.originalname, parameters.get("hooked")
+    """Return what all items of a test have in common but for its parameters, such as the hook for scripts."""
+    return item.module, item.originalname
 
 
 def pytest_terminal_summary(terminalreporter, config):
