@@ -334,6 +334,8 @@ def test_killed_while_keys_are_removed_the_next_exporter_distinguishes_them_from
 @pytest.mark.parametrize("named", ["before the exit is read", "after the exporter was killed"])
 def test_exits_of_a_program_that_gets_its_name_late_keep_their_series(named):
     host = Host()
+    host.maps.execute(2, pid=11, introduce=False)
+    host.maps.end(11)  # the series of unknown programs exists
     host.maps.execute(1, pid=10)
     late, host.maps.records = host.maps.records, []
     host.scrape()
@@ -344,7 +346,9 @@ def test_exits_of_a_program_that_gets_its_name_late_keep_their_series(named):
     host.start()
     host.maps.records = late
     after = host.scrape()
-    assert succeeded(before) == succeeded(after) == 1
+    path = "unknown" if named == "after the exporter was killed" else "/program-1"
+    assert before["exec_exits_total", ("outcome", "success"), ("path", path)] == (2 if path == "unknown" else 1)
+    assert succeeded(before) == succeeded(after) == 2
     assert {name: after.get(name) for name in before if name[0] == "exec_exits_total"} == {
         name: number for name, number in before.items() if name[0] == "exec_exits_total"
     }
