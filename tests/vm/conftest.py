@@ -1,4 +1,4 @@
-"""Guests boot in the order in which tests need them, while earlier tests check their output.
+"""Guests boot in the order in which tests need them, while other tests run.
 
 KERNELS=all in the environment selects the whole matrix; by default, the oldest and the newest kernel boot.
 """

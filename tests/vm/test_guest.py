@@ -1,5 +1,6 @@
 """A guest that does not finish is ended with a reason, and is booted again only if the emulator is to blame."""
 
+import threading
 import time
 
 import pytest
@@ -8,16 +9,23 @@ from tests.vm import guest
 from tests.vm.guest import Deadlines, Machine, boot
 from tests.vm.kernels import NEWEST
 
+pytestmark = pytest.mark.usefixtures("guests")  # those of other tests boot meanwhile
+
 PANIC = "echo c > /proc/sysrq-trigger"
 PANICKED = "Kernel panic - not syncing: sysrq triggered crash"
 
 
 @pytest.fixture
 def boots(monkeypatch):
-    """Return how often a guest was booted."""
-    started = []
-    running = guest._qemu
-    monkeypatch.setattr(guest, "_qemu", lambda *arguments: started.append(1) or running(*arguments))
+    """Return how often this thread has booted a guest."""
+    started, running, here = [], guest._qemu, threading.get_ident()
+
+    def counted(*arguments):
+        if threading.get_ident() == here:
+            started.append(1)
+        return running(*arguments)
+
+    monkeypatch.setattr(guest, "_qemu", counted)
     return started
 
 
